@@ -1,0 +1,233 @@
+//! What the program relies on: one struct per concern, checked, with defaults filled in.
+//!
+//! What the user wrote (YAML and `GATEPOST_*` variables) is read by [`file`] and [`rules_file`];
+//! everything wrong with it is reported at once, each [`problem::Problem`] with its place.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::decision::scopes::ScopeSet;
+
+/// Everything.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The check listeners, at least one.
+    pub gates: Vec<GateConfig>,
+    /// The admin listener.
+    pub admin: AdminConfig,
+    /// Where `/metrics`, `/healthz` and `/readyz` live.
+    pub metrics: SocketAddr,
+    /// Directory for the database, the secret key and the embedded store. Made with mode 0700. Default `data` below the working directory.
+    pub data: PathBuf,
+    /// The rules file; relative to the configuration file.
+    pub rules: PathBuf,
+    /// Where people, keys and ends are kept.
+    pub database: DatabaseConfig,
+    /// Access tokens.
+    pub tokens: TokensConfig,
+    /// Where the secret keys come from.
+    pub secret_key: SecretSource,
+    /// A fixed status in place of 401 and 403; `None` = standard.
+    pub denial_status: Option<u16>,
+    /// Sign-up and passwords.
+    pub accounts: AccountsConfig,
+    /// How long sessions last.
+    pub sessions: SessionsConfig,
+    /// Worker threads; at least 1.
+    pub workers: usize,
+    /// The log.
+    pub log: LogConfig,
+}
+
+/// Which proxy asks at a gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proxy {
+    /// nginx `auth_request`
+    Nginx,
+    /// Traefik ForwardAuth
+    Traefik,
+    /// Caddy `forward_auth`
+    Caddy,
+    /// HAProxy with the Lua action
+    Haproxy,
+    /// Envoy ext_authz over HTTP
+    Envoy,
+}
+
+impl Proxy {
+    /// Every proxy.
+    pub const ALL: [Self; 5] = [Self::Nginx, Self::Traefik, Self::Caddy, Self::Haproxy, Self::Envoy];
+
+    /// As in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Traefik => "traefik",
+            Self::Caddy => "caddy",
+            Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
+        }
+    }
+
+    /// The proxy of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|proxy| proxy.as_str() == name)
+    }
+}
+
+/// Where a listener listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Listen {
+    /// An address and port.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl Listen {
+    /// Whether only this machine can reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(address) => address.ip().is_loopback(),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+impl std::fmt::Display for Listen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// One check listener.
+#[derive(Debug, Clone)]
+pub struct GateConfig {
+    /// The dialect: fixed here, never guessed from headers.
+    pub proxy: Proxy,
+    /// Where.
+    pub listen: Listen,
+    /// `X-Proxy-Secret` must match; required off loopback and unix sockets.
+    pub secret: Option<SecretString>,
+}
+
+/// The admin listener.
+#[derive(Debug, Clone)]
+pub struct AdminConfig {
+    /// Where. Default 127.0.0.1:8000.
+    pub listen: SocketAddr,
+    /// As browsers and clients see it, without a slash at the end.
+    pub public_url: Option<String>,
+    /// Networks whose `X-Forwarded-For` and `-Proto` count.
+    pub trusted_proxies: Vec<Network>,
+}
+
+/// A network: address and prefix length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    /// Its address.
+    pub address: std::net::IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+/// Where people, keys and ends are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseConfig {
+    /// The file; relative paths are below `data`.
+    Sqlite(PathBuf),
+}
+
+/// Access tokens.
+#[derive(Debug, Clone)]
+pub struct TokensConfig {
+    /// Where presence is asked.
+    pub store: StoreConfig,
+    /// How tokens minted from here on are written.
+    pub format: crate::token::record::TokenFormat,
+    /// Idle time. Default 60 min.
+    pub ttl: Duration,
+    /// Absolute. Default 12 h.
+    pub max_lifetime: Duration,
+    /// COHERENCE §1, 100 ms to 10 s. Default 1 s.
+    pub staleness_bound: Duration,
+}
+
+/// Where presence is asked.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// In this process.
+    Embedded,
+    /// A Redis or Valkey at this `redis://` address.
+    Redis(SecretString),
+}
+
+/// Where a secret comes from.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// A file; relative paths are below `data`.
+    File(PathBuf),
+    /// This text, from the environment.
+    Text(SecretString),
+}
+
+/// Who may sign up directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// The first founds the installation, everyone after needs an invitation.
+    First,
+    /// Everyone.
+    Open,
+    /// Nobody: an invitation, always.
+    Invitation,
+}
+
+/// Whether a phone number is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequirePhone {
+    /// Founders are asked.
+    First,
+    /// No key before it.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Sign-up and passwords.
+#[derive(Debug, Clone)]
+pub struct AccountsConfig {
+    /// Default: first.
+    pub sign_up: SignUp,
+    /// What a direct sign-up holds in the tenant it founds. Default `*`.
+    pub direct_scopes: ScopeSet,
+    /// Default: first.
+    pub require_phone: RequirePhone,
+    /// In characters. Default 15.
+    pub password_min_length: usize,
+    /// Whether login tells an unknown user from a wrong password. Default: no.
+    pub reveal_unknown_users: bool,
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionsConfig {
+    /// Idle end of cookies. Default 60 min.
+    pub idle: Duration,
+    /// Absolute end. Default 12 h.
+    pub max: Duration,
+}
+
+/// The log.
+#[derive(Debug, Clone, Copy)]
+pub struct LogConfig {
+    /// Lowest level written.
+    pub level: tracing::Level,
+    /// Text or JSON.
+    pub json: bool,
+}

@@ -1,0 +1,120 @@
+//! The database: the authority for every principal, key, session, token and end.
+//!
+//! One schema; SQLite is the engine at hand. Every admin act is one transaction with its audit row
+//! and its outbox row, so a crash between two steps leaves nothing half done. Only this folder
+//! names sqlx.
+
+mod ledger;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::clock::{Clock, UnixMs};
+use crate::id::{Id, random_bytes};
+
+pub use ledger::{LiveToken, Pending, PendingKind};
+
+/// Why the database gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// It cannot be reached, is locked for too long, or its disk is full.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// Another row holds a name that must be unique (SQLSTATE 23505 and its kin).
+    #[error("already exists")]
+    Taken,
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(e) if e.is_unique_violation() => Self::Taken,
+            _ => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// A handle on the database; clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: SqlitePool,
+    clock: Clock,
+    installation: Installation,
+}
+
+/// What was made once for this installation.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    /// Names it: a token store founded by another installation refuses the start.
+    pub id: Id,
+    /// Keys the checksum of API keys and refresh tokens.
+    pub key_tag: [u8; 32],
+}
+
+impl Database {
+    /// Opens (or makes) the SQLite database at `path`, brings its schema up to date and raises `clock` to its
+    /// high-water mark. `synchronous=FULL`: what was committed survives a power cut.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or migrated, or was written by a newer version.
+    pub async fn open_sqlite(path: &Path, clock: Clock) -> Result<Self, DatabaseError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
+        sqlx::migrate!("src/database/migrations/sqlite")
+            .run(&pool)
+            .await
+            .map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))?;
+        let installation = Self::installation_of(&pool).await?;
+        let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
+        clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
+        Ok(Self { pool, clock, installation })
+    }
+
+    async fn installation_of(pool: &SqlitePool) -> Result<Installation, DatabaseError> {
+        let none = |_| DatabaseError::Unavailable("the system gave no randomness".into());
+        let (id, key_tag) = (Id::random().map_err(none)?, random_bytes::<32>().map_err(none)?);
+        sqlx::query("INSERT INTO installation (one, id, key_tag) VALUES (1, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(id.to_string())
+            .bind(key_tag.as_slice())
+            .execute(pool)
+            .await?;
+        let (id, key_tag): (String, Vec<u8>) = sqlx::query_as("SELECT id, key_tag FROM installation").fetch_one(pool).await?;
+        match (id.parse(), <[u8; 32]>::try_from(key_tag)) {
+            (Ok(id), Ok(key_tag)) => Ok(Installation { id, key_tag }),
+            _ => Err(DatabaseError::Unavailable("its `installation` row is damaged".into())),
+        }
+    }
+
+    /// What was made once for this installation.
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
+    /// The clock its rows are dated by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The time now as a column value.
+    fn now(&self) -> i64 {
+        column(self.clock.now())
+    }
+}
+
+/// A time as a column value.
+fn column(at: UnixMs) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}
+
+/// A column value as a time.
+fn time(column: i64) -> UnixMs {
+    UnixMs(u64::try_from(column).unwrap_or(0))
+}

@@ -1,0 +1,8 @@
+//! Gatepost: the forward-auth server for API keys, scopes and instant revocation.
+
+pub mod clock;
+pub mod config;
+pub mod database;
+pub mod decision;
+pub mod id;
+pub mod token;
