@@ -4,7 +4,12 @@
 //! and its outbox row, so a crash between two steps leaves nothing half done. Only this folder
 //! names sqlx.
 
+mod acts;
+mod keys;
 mod ledger;
+mod people;
+mod sessions;
+mod tokens;
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +19,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePo
 use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
+pub use acts::{Act, Committed, Page};
+pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};
+pub use people::{LoginRow, NameKind, NewPrincipal};
+pub use sessions::{RefreshRow, SessionRow};
+pub use tokens::TokenRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,8 @@
 //! Gatepost: the forward-auth server for API keys, scopes and instant revocation.
 
+pub mod accounts;
+pub mod admin;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod database;

@@ -22,6 +22,19 @@ pub enum PendingKind {
     Policy,
 }
 
+impl PendingKind {
+    /// As in the outbox.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Key => "key",
+            Self::Session => "session",
+            Self::Subject => "subject",
+            Self::Policy => "policy",
+        }
+    }
+}
+
 /// An outbox row that is not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
