@@ -3,6 +3,7 @@
 pub mod access;
 mod base62;
 pub mod embedded;
+pub mod holder;
 pub mod jwt;
 pub mod keyring;
 pub mod record;
