@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod holder;
 pub mod jwt;
 pub mod keyring;
+pub mod recognise;
 pub mod record;
 pub mod redis;
 pub mod secret;
