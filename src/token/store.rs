@@ -12,6 +12,11 @@ use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 
+/// Most subjects above a credential, tenant included: a longer chain is broken off, which refuses.
+pub const CHAIN_DEPTH: usize = 8;
+/// Most live tokens a key.
+pub const TOKENS_PER_KEY: usize = 64;
+
 /// The store cannot be asked right now: never "not found".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token store cannot be reached")]
