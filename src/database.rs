@@ -7,11 +7,12 @@
 mod acts;
 mod keys;
 mod ledger;
+mod lock;
 mod people;
 mod sessions;
 mod tokens;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -22,6 +23,7 @@ use crate::id::{Id, random_bytes};
 pub use acts::{Act, Committed, Page};
 pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};
+pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
@@ -50,6 +52,7 @@ impl From<sqlx::Error> for DatabaseError {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: SqlitePool,
+    file: PathBuf,
     clock: Clock,
     installation: Installation,
 }
@@ -85,7 +88,7 @@ impl Database {
         let installation = Self::installation_of(&pool).await?;
         let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
         clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
-        Ok(Self { pool, clock, installation })
+        Ok(Self { pool, file: path.to_owned(), clock, installation })
     }
 
     async fn installation_of(pool: &SqlitePool) -> Result<Installation, DatabaseError> {
