@@ -5,8 +5,11 @@
 //! the token store must learn of: a crash between two steps leaves nothing half done.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{Sqlite, SqliteConnection, Transaction};
+use tokio::sync::OwnedMutexGuard;
 
 use super::{Database, DatabaseError, PendingKind, column};
 use crate::audit::{DONE, Entry};
@@ -18,7 +21,12 @@ pub struct Act {
     transaction: Transaction<'static, Sqlite>,
     now: UnixMs,
     told: Option<i64>,
+    // after the transaction: fields are dropped in order, and the next in turn finds the write lock free
+    _turn: OwnedMutexGuard<()>,
 }
+
+/// Longest wait for one's turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An act that stands in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +58,10 @@ impl Database {
     /// # Errors
     /// Where the write lock cannot be had within five seconds.
     pub async fn act(&self) -> Result<Act, DatabaseError> {
+        let busy = |_| DatabaseError::Unavailable("too many acts wait for their turn".to_owned());
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turn).lock_owned()).await.map_err(busy)?;
         let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Act { transaction, now: self.clock.now(), told: None })
+        Ok(Act { transaction, now: self.clock.now(), told: None, _turn: turn })
     }
 }
 

@@ -62,11 +62,11 @@ impl Database {
     pub async fn keys_of(&self, principal: Option<Id>, page: Page) -> Result<Vec<KeyRow>, DatabaseError> {
         let (at, id) = page.after_columns();
         let rows: Vec<Columns> = match principal {
-            Some(principal) => sqlx::query_as(live_keys!(
-                "AND principal = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"
-            ))
-            .bind(self.now())
-            .bind(principal.to_string()),
+            Some(principal) => {
+                sqlx::query_as(live_keys!("AND principal = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"))
+                    .bind(self.now())
+                    .bind(principal.to_string())
+            }
             None => sqlx::query_as(live_keys!("AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?")).bind(self.now()),
         }
         .bind(at)
@@ -188,12 +188,11 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn end_quickstart_keys(&mut self) -> Result<(), DatabaseError> {
-        let keys: Vec<(String,)> = sqlx::query_as(
-            "SELECT k.id FROM keys k JOIN principals p ON p.uid = k.principal WHERE p.role = ? AND k.ended_at IS NULL",
-        )
-        .bind(Role::Quickstart.as_str())
-        .fetch_all(self.connection())
-        .await?;
+        let keys: Vec<(String,)> =
+            sqlx::query_as("SELECT k.id FROM keys k JOIN principals p ON p.uid = k.principal WHERE p.role = ? AND k.ended_at IS NULL")
+                .bind(Role::Quickstart.as_str())
+                .fetch_all(self.connection())
+                .await?;
         for (key,) in keys {
             self.end_key(spelled("keys", &key)?).await?;
         }

@@ -2,6 +2,8 @@
 //!
 //! INVARIANT: a principal's row stays after its end, so its names are never given to anyone else.
 
+use sqlx::SqliteConnection;
+
 use super::acts::{Act, spelled};
 use super::{Database, DatabaseError, PendingKind};
 use crate::decision::scopes::ScopeSet;
@@ -119,30 +121,22 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn is_below(&self, uid: Id, above: Id) -> Result<bool, DatabaseError> {
-        let row: Option<(i64,)> = sqlx::query_as(
-            "WITH RECURSIVE up (uid) AS (
-                 SELECT parent FROM principals WHERE uid = ?
-                 UNION SELECT p.parent FROM principals p JOIN up ON p.uid = up.uid
-             ) SELECT 1 FROM up WHERE uid = ?",
-        )
-        .bind(uid.to_string())
-        .bind(above.to_string())
-        .fetch_optional(&self.pool)
-        .await?;
-        Ok(row.is_some())
+        is_below(&mut *self.pool.acquire().await?, uid, above).await
     }
+}
 
-    /// The live principals of the built-in role `quickstart`.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
-    pub async fn quickstart_principal(&self) -> Result<Option<Id>, DatabaseError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT uid FROM principals WHERE role = ? AND ended_at IS NULL")
-            .bind(Role::Quickstart.as_str())
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map(|(uid,)| spelled("principals", &uid)).transpose()
-    }
+async fn is_below(read: &mut SqliteConnection, uid: Id, above: Id) -> Result<bool, DatabaseError> {
+    let row: Option<(i64,)> = sqlx::query_as(
+        "WITH RECURSIVE up (uid) AS (
+             SELECT parent FROM principals WHERE uid = ?
+             UNION SELECT p.parent FROM principals p JOIN up ON p.uid = up.uid
+         ) SELECT 1 FROM up WHERE uid = ?",
+    )
+    .bind(uid.to_string())
+    .bind(above.to_string())
+    .fetch_optional(read)
+    .await?;
+    Ok(row.is_some())
 }
 
 impl Act {
@@ -153,6 +147,26 @@ impl Act {
     pub async fn is_founded(&mut self) -> Result<bool, DatabaseError> {
         let row: Option<(i64,)> = sqlx::query_as("SELECT one FROM founding").fetch_optional(self.connection()).await?;
         Ok(row.is_some())
+    }
+
+    /// Whether `uid` is somewhere below `above` in the tree.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_below(&mut self, uid: Id, above: Id) -> Result<bool, DatabaseError> {
+        is_below(self.connection(), uid, above).await
+    }
+
+    /// The built-in principal of the first minutes, if it has not ended.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn quickstart_principal(&mut self) -> Result<Option<Id>, DatabaseError> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT uid FROM principals WHERE role = ? AND ended_at IS NULL")
+            .bind(Role::Quickstart.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        row.map(|(uid,)| spelled("principals", &uid)).transpose()
     }
 
     /// Makes `uid` the founder, unless there is one: answers whether it now is.

@@ -70,7 +70,8 @@ impl Database {
             .bind(column(before))
             .execute(&mut *transaction)
             .await?;
-        let gone = sqlx::query("DELETE FROM sessions WHERE ends_at < ?1 OR ended_at < ?1").bind(column(before)).execute(&mut *transaction).await?;
+        let gone =
+            sqlx::query("DELETE FROM sessions WHERE ends_at < ?1 OR ended_at < ?1").bind(column(before)).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(gone.rows_affected())
     }
@@ -83,13 +84,12 @@ impl Act {
     /// Where the database cannot be read.
     pub async fn live_session(&mut self, session: Id) -> Result<Option<SessionRow>, DatabaseError> {
         let now = self.now_column();
-        let found: Option<Columns> = sqlx::query_as(
-            "SELECT id, principal, created_at, ends_at FROM sessions WHERE id = ? AND ended_at IS NULL AND ends_at > ?",
-        )
-        .bind(session.to_string())
-        .bind(now)
-        .fetch_optional(self.connection())
-        .await?;
+        let found: Option<Columns> =
+            sqlx::query_as("SELECT id, principal, created_at, ends_at FROM sessions WHERE id = ? AND ended_at IS NULL AND ends_at > ?")
+                .bind(session.to_string())
+                .bind(now)
+                .fetch_optional(self.connection())
+                .await?;
         found.map(row).transpose()
     }
 
@@ -170,7 +170,9 @@ impl Act {
             .bind(token.to_vec())
             .fetch_optional(self.connection())
             .await?;
-        found.map(|(session, used_at)| Ok(RefreshRow { session: spelled("refresh_tokens", &session)?, used_at: used_at.map(time) })).transpose()
+        found
+            .map(|(session, used_at)| Ok(RefreshRow { session: spelled("refresh_tokens", &session)?, used_at: used_at.map(time) }))
+            .transpose()
     }
 
     /// Marks a refresh token exchanged.
