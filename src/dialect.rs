@@ -215,7 +215,7 @@ impl Told<'_> {
     }
 }
 
-/// For headers that say nothing of the request but that a gate must not have set on a refusal.
+/// On every refusal: no cache may answer for the gate.
 pub const NO_STORE: (header::HeaderName, http::HeaderValue) = (header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
 
 #[cfg(test)]
