@@ -5,8 +5,9 @@
 //! names sqlx.
 
 mod ledger;
+mod lock;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -15,6 +16,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use ledger::{LiveToken, Pending, PendingKind};
+pub use lock::Lock;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +42,7 @@ impl From<sqlx::Error> for DatabaseError {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: SqlitePool,
+    file: PathBuf,
     clock: Clock,
     installation: Installation,
 }
@@ -75,7 +78,7 @@ impl Database {
         let installation = Self::installation_of(&pool).await?;
         let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
         clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
-        Ok(Self { pool, clock, installation })
+        Ok(Self { pool, file: path.to_owned(), clock, installation })
     }
 
     async fn installation_of(pool: &SqlitePool) -> Result<Installation, DatabaseError> {

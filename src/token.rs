@@ -3,9 +3,13 @@
 pub mod access;
 mod base62;
 pub mod embedded;
+pub mod holder;
 pub mod jwt;
 pub mod keyring;
+mod minting;
+pub mod recognise;
 pub mod record;
 pub mod redis;
 pub mod secret;
+mod sliding;
 pub mod store;

@@ -1,14 +1,25 @@
 //! The ledger: what the token store reads from the authority and writes into it.
 //!
-//! SIGNATURES FIXED, bodies to be written.
+//! Here are the records (keys, sessions, subjects, policies) as they stand; [`tokens`] holds the
+//! token rows, [`outbox`] what the store must still be told, the epoch and the time high-water mark.
+//!
+//! INVARIANT: what one record hangs on is read in one transaction, so versions and contents belong
+//! together.
 
-use super::{Database, DatabaseError};
+mod outbox;
+mod rows;
+mod tokens;
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::{Database, DatabaseError, column};
 use crate::clock::UnixMs;
 use crate::id::Id;
-use crate::token::record::{Record, TokenRecord};
+use crate::token::record::{Content, Record, TokenRecord};
+use crate::token::store::CHAIN_DEPTH;
 
 /// What an outbox row is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PendingKind {
     /// An access token ended.
     Token,
@@ -20,6 +31,23 @@ pub enum PendingKind {
     Subject,
     /// A policy was made, changed or deleted.
     Policy,
+}
+
+impl PendingKind {
+    /// As in the outbox.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Key => "key",
+            Self::Session => "session",
+            Self::Subject => "subject",
+            Self::Policy => "policy",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Token, Self::Key, Self::Session, Self::Subject, Self::Policy].into_iter().find(|kind| kind.as_str() == name)
+    }
 }
 
 /// An outbox row that is not done.
@@ -42,64 +70,100 @@ pub struct LiveToken {
     pub idle_end: UnixMs,
 }
 
-#[expect(unused_variables, clippy::todo, clippy::unused_async, reason = "bodies to be written")]
 impl Database {
     /// Every record a key (or session, or subject) hangs on, the first one being its own: key or session, then principal chain,
     /// tenant, policies. One read transaction. Empty where there is no such row.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
     pub async fn records_of(&self, kind: PendingKind, id: Id) -> Result<Vec<Record>, DatabaseError> {
-        todo!()
+        let mut read = self.pool.begin().await?;
+        let mut records = Vec::new();
+        let Some(own) = self.one(&mut read, kind, id).await? else { return Ok(records) };
+        let mut up = above(&own.content);
+        records.push(own);
+        let mut policies = Vec::new();
+        while let Some(id) = up {
+            if records.len() > CHAIN_DEPTH {
+                break;
+            }
+            let Some(subject) = rows::subject(&mut read, id).await? else { break };
+            up = above(&subject.content);
+            records.push(subject);
+        }
+        for record in &records {
+            if let Content::Subject(subject) = &record.content {
+                policies.extend(&subject.policies);
+            }
+        }
+        policies.sort_unstable();
+        policies.dedup();
+        for id in policies {
+            records.extend(self.one(&mut read, PendingKind::Policy, id).await?);
+        }
+        Ok(records)
     }
+
     /// One record as it stands. `None` where there is no such row. Not for tokens.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
     pub async fn record(&self, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
-        todo!()
+        let mut read = self.pool.begin().await?;
+        self.one(&mut read, kind, id).await
     }
-    /// Every key, session, subject and policy record, for the embedded store's start (ended ones of the last `max_lifetime` too: harmless).
+
+    /// Every subject and policy record, every key that has not ended and every session that has not: for the embedded store's start.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
     pub async fn all_records(&self) -> Result<Vec<Record>, DatabaseError> {
-        todo!()
+        let mut read = self.pool.begin().await?;
+        let mut records = rows::principals(&mut read, rows::SINCE, 0).await?;
+        records.extend(rows::tenants(&mut read, rows::SINCE, 0).await?);
+        records.extend(rows::policies(&mut read, rows::SINCE, 0).await?);
+        records.extend(rows::keys(&mut read, rows::LIVE, self.now(), self.now()).await?);
+        records.extend(rows::sessions(&mut read, rows::LIVE, self.now()).await?);
+        Ok(records)
     }
+
     /// Every key, session, subject, policy record changed at or after `since`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
     pub async fn records_changed(&self, since: UnixMs) -> Result<Vec<Record>, DatabaseError> {
-        todo!()
+        let since = column(since);
+        let mut read = self.pool.begin().await?;
+        let mut records = rows::principals(&mut read, rows::SINCE, since).await?;
+        records.extend(rows::tenants(&mut read, rows::SINCE, since).await?);
+        records.extend(rows::policies(&mut read, rows::SINCE, since).await?);
+        records.extend(rows::keys(&mut read, rows::SINCE, since, self.now()).await?);
+        records.extend(rows::sessions(&mut read, rows::SINCE, since).await?);
+        Ok(records)
     }
-    /// Ids of tokens ended at or after `since`.
-    pub async fn tokens_ended(&self, since: UnixMs) -> Result<Vec<Id>, DatabaseError> {
-        todo!()
-    }
-    /// Every token not ended whose idle end and cap are later than `now`.
-    pub async fn live_tokens(&self, now: UnixMs) -> Result<Vec<LiveToken>, DatabaseError> {
-        todo!()
-    }
-    /// Upserts a token row (idle_end too). Never revives an ended one: answers false then.
-    pub async fn save_token(&self, token: &LiveToken) -> Result<bool, DatabaseError> {
-        todo!()
-    }
-    /// Moves idle ends on (never back, never of ended tokens), one transaction.
-    pub async fn slide_tokens(&self, ends: &[(Id, UnixMs)]) -> Result<(), DatabaseError> {
-        todo!()
-    }
-    /// Deletes token rows that ended or whose cap passed before `before`; returns how many.
-    pub async fn forget_tokens(&self, before: UnixMs) -> Result<u64, DatabaseError> {
-        todo!()
-    }
-    /// Raises the time high-water mark.
-    pub async fn raise_high_water(&self, to: UnixMs) -> Result<(), DatabaseError> {
-        todo!()
-    }
-    /// Outbox rows not done, oldest first, at most `limit`.
-    pub async fn pending(&self, limit: u32) -> Result<Vec<Pending>, DatabaseError> {
-        todo!()
-    }
-    /// Marks rows done, in one statement, only where the database's epoch still is `epoch` (None for the embedded store: no question asked).
-    /// Answers false where it is another.
-    pub async fn done(&self, rows: &[i64], epoch: Option<&str>) -> Result<bool, DatabaseError> {
-        todo!()
-    }
-    /// The epoch written last.
-    pub async fn epoch(&self) -> Result<Option<String>, DatabaseError> {
-        todo!()
-    }
-    /// Writes a new epoch.
-    pub async fn set_epoch(&self, epoch: &str) -> Result<(), DatabaseError> {
-        todo!()
+
+    async fn one(&self, read: &mut SqliteConnection, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
+        let name = id.to_string();
+        let mut found = match kind {
+            PendingKind::Token => return Ok(None),
+            PendingKind::Key => rows::keys(read, rows::ONE, name, self.now()).await?,
+            PendingKind::Session => rows::sessions(read, rows::ONE, name).await?,
+            PendingKind::Subject => return rows::subject(read, id).await,
+            PendingKind::Policy => rows::policies(read, rows::ONE, name).await?,
+        };
+        Ok(found.pop())
     }
 }
+
+/// The subject that a record hangs on.
+fn above(content: &Content) -> Option<Id> {
+    match content {
+        Content::Key(key) => Some(key.subject),
+        Content::Session(session) => Some(session.subject),
+        Content::Subject(subject) => subject.up,
+        Content::Policy(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,30 +1,224 @@
-//! The embedded token store. SIGNATURES FIXED, bodies to be written.
+//! The embedded token store: records and live tokens in this process, for one machine.
+//!
+//! The database is where they last; memory is where checks look. Order of every mint and end:
+//! commit, then memory, then answer, so `kill -9` loses nothing that was answered.
+//!
+//! INVARIANT: mints and ends take turns, and what they put into memory they read from the database
+//! in that turn, so memory never goes back to an older version.
+//! INVARIANT: no check is judged at a time later than the mark in the database ([`mark`]), so a clock
+//! set back between two runs revives nothing.
+
+mod mark;
+mod memory;
+mod upkeep;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use mark::Mark;
+use memory::Memory;
+
+use super::minting;
 use super::record::{Fill, TokenRecord};
-use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated};
+use super::sliding::Grid;
+use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, TOKENS_PER_KEY, Unavailable};
 use crate::clock::UnixMs;
+use crate::database::{Database, DatabaseError, LiveToken, Lock, Pending, PendingKind};
 use crate::id::Id;
 
-/// In process.
-pub struct Embedded {}
+/// Outbox rows applied at once.
+const BATCH: u32 = 256;
 
-#[expect(unused_variables, missing_docs, clippy::todo, clippy::unused_async, reason = "bodies to be written")]
+/// The store with the tasks that look after it; they end with it.
+pub struct Embedded {
+    state: Arc<State>,
+    upkeep: tokio::task::JoinHandle<()>,
+}
+
+struct State {
+    database: Database,
+    settings: Settings,
+    grid: Grid,
+    mark: Mark,
+    memory: RwLock<Memory>,
+    /// Idle ends that moved and are not in the database yet: at most one a live token.
+    slid: Mutex<HashMap<Id, UnixMs>>,
+    /// Whose turn it is to mint or to end.
+    turn: tokio::sync::Mutex<()>,
+    _lock: Lock,
+}
+
 impl Embedded {
-    pub fn look_up(&self, ask: Ask) -> Option<Fill> {
-        todo!()
+    /// Locks the database, loads what is live and begins to look after it.
+    ///
+    /// # Errors
+    /// Where another process serves from this database, or it cannot be read.
+    pub async fn start(database: Database, settings: Settings) -> Result<Arc<Self>, DatabaseError> {
+        let lock = database.lock()?;
+        let mark = Mark::begin(&database).await?;
+        let mut memory = Memory::default();
+        // rows that another process left in the outbox are done by this: what they say is read here
+        let left: Vec<i64> = database.pending(u32::MAX).await?.iter().map(|row| row.n).collect();
+        for record in database.all_records().await? {
+            memory.take(record);
+        }
+        for live in database.live_tokens(database.clock().now()).await? {
+            memory.insert(live);
+        }
+        for rows in left.chunks(BATCH as usize) {
+            database.done(rows, None).await?;
+        }
+        let state = Arc::new(State {
+            grid: Grid::new(settings.ttl),
+            memory: RwLock::new(memory),
+            slid: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            _lock: lock,
+            database,
+            settings,
+            mark,
+        });
+        Ok(Arc::new(Self { upkeep: tokio::spawn(upkeep::run(Arc::downgrade(&state))), state }))
     }
-    pub fn slide(&self, token: &TokenRecord, idle_end: UnixMs) {
-        todo!()
+
+    /// See [`super::store::TokenStore::look_up`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the time mark cannot be moved on.
+    pub async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
+        let now = self.state.database.clock().now();
+        self.state.mark.covers(&self.state.database, now).await?;
+        Ok(self.state.read().look_up(ask, now))
     }
+
+    /// See [`super::store::TokenStore::slide`].
+    pub fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
+        let state = &self.state;
+        let now = state.database.clock().now();
+        let idle_end = state.grid.idle_end(now, token.cap);
+        if idle_end > seen_idle_end && state.read().slide(token.id, idle_end, now) {
+            state.slid.lock().unwrap_or_else(PoisonError::into_inner).insert(token.id, idle_end);
+        }
+    }
+
+    /// See [`super::store::TokenStore::mint`].
+    ///
+    /// # Errors
+    /// See [`MintRefusal`].
     pub async fn mint(&self, order: MintOrder) -> Result<Minted, MintRefusal> {
-        todo!()
+        self.state.mint(order).await
     }
+
+    /// See [`super::store::TokenStore::apply`].
     pub async fn apply(&self, until: i64) -> Propagated {
-        todo!()
+        self.state.apply(until).await
     }
+
+    /// See [`super::store::TokenStore::idle_ends`].
     pub fn idle_ends(&self, tokens: &[Id]) -> Vec<Option<UnixMs>> {
-        todo!()
+        let now = self.state.database.clock().now();
+        let memory = self.state.read();
+        tokens.iter().map(|id| memory.live(*id, now).map(memory::Live::idle_end)).collect()
     }
+
+    /// See [`super::store::TokenStore::flush`].
     pub async fn flush(&self) {
-        todo!()
+        self.state.flush().await;
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}
+
+impl State {
+    fn read(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn mint(&self, order: MintOrder) -> Result<Minted, MintRefusal> {
+        let away = |_| MintRefusal::Unavailable;
+        let _turn = self.turn.lock().await;
+        let now = self.database.clock().now();
+        self.mark.covers(&self.database, now).await.map_err(|_| MintRefusal::Unavailable)?;
+        let records = self.database.records_of(PendingKind::Key, order.key).await.map_err(away)?;
+        let scopes = minting::admit(&records, &order, now)?;
+        let idle_end = |token: &TokenRecord| self.grid.idle_end(now, token.cap);
+        let found = {
+            let mut memory = self.write();
+            records.into_iter().for_each(|record| memory.take(record));
+            memory.reusable(&order, &scopes, now, self.settings.ttl)
+        };
+        if let Some(token) = found {
+            let live = LiveToken { idle_end: idle_end(&token), token };
+            if self.database.save_token(&live).await.map_err(away)? {
+                self.read().slide(live.token.id, live.idle_end, now);
+                return Ok(Minted { token: live.token, idle_end: live.idle_end });
+            }
+            // ended in the database; the turn of its outbox row comes next
+            self.write().remove(live.token.id);
+        }
+        if self.read().live_of(order.key, now) >= TOKENS_PER_KEY {
+            return Err(MintRefusal::TooManyTokens);
+        }
+        let token = minting::record(&order, scopes, now, &self.settings)?;
+        let live = LiveToken { idle_end: idle_end(&token), token };
+        self.database.save_token(&live).await.map_err(away)?;
+        self.write().insert(live.clone());
+        Ok(Minted { token: live.token, idle_end: live.idle_end })
+    }
+
+    async fn apply(&self, until: i64) -> Propagated {
+        let _turn = self.turn.lock().await;
+        loop {
+            match self.apply_some().await {
+                Ok(None) => return Propagated::Yes,
+                Ok(Some(last)) if last >= until => return Propagated::Yes,
+                Ok(Some(_)) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "an end or change waits in the outbox");
+                    return Propagated::Later;
+                }
+            }
+        }
+    }
+
+    /// Applies the oldest rows and says which was the last; `None` where there is none.
+    async fn apply_some(&self) -> Result<Option<i64>, DatabaseError> {
+        let rows = self.database.pending(BATCH).await?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        for Pending { kind, id, .. } in &rows {
+            if *kind == PendingKind::Token {
+                self.write().remove(*id);
+                continue;
+            }
+            let record = self.database.record(*kind, *id).await?;
+            let mut memory = self.write();
+            match record {
+                Some(record) => memory.take(record),
+                None => memory.forget(*kind, *id),
+            }
+        }
+        self.database.done(&rows.iter().map(|row| row.n).collect::<Vec<_>>(), None).await?;
+        Ok(Some(last.n))
+    }
+
+    async fn flush(&self) {
+        let slid = std::mem::take(&mut *self.slid.lock().unwrap_or_else(PoisonError::into_inner));
+        let ends: Vec<_> = slid.into_iter().collect();
+        if let Err(error) = self.database.slide_tokens(&ends).await {
+            tracing::warn!(%error, "idle ends are kept in memory until the database takes them");
+            let mut slid = self.slid.lock().unwrap_or_else(PoisonError::into_inner);
+            for (id, end) in ends {
+                let later = slid.entry(id).or_insert(end);
+                *later = (*later).max(end);
+            }
+        }
     }
 }

@@ -184,6 +184,21 @@ pub enum TokenFormat {
     Jwt,
 }
 
+impl TokenFormat {
+    /// As in the configuration and in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opaque => "opaque",
+            Self::Jwt => "jwt",
+        }
+    }
+
+    /// The format with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Opaque, Self::Jwt].into_iter().find(|format| format.as_str() == name)
+    }
+}
+
 /// What one credential hangs on, read from the store in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fill {

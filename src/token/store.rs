@@ -4,6 +4,7 @@
 //! [`redis`](super::redis) (FenceLog, COHERENCE §3). What callers see is the same for both.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::embedded::Embedded;
 use super::record::{Fill, TokenFormat, TokenRecord};
@@ -11,6 +12,11 @@ use super::redis::Redis;
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
+
+/// Most subjects above a credential, tenant included: a longer chain is broken off, which refuses.
+pub const CHAIN_DEPTH: usize = 8;
+/// Most live tokens a key.
+pub const TOKENS_PER_KEY: usize = 64;
 
 /// The store cannot be asked right now: never "not found".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +54,17 @@ pub struct MintOrder {
     pub signers: Vec<String>,
     /// The `iss` to record for a JWT.
     pub issuer: String,
+}
+
+/// What a store needs to know of the configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Idle time of a token.
+    pub ttl: Duration,
+    /// A token's absolute life.
+    pub max_lifetime: Duration,
+    /// L of COHERENCE §1; the embedded store has no use for it.
+    pub staleness_bound: Duration,
 }
 
 /// A live token: minted, or found live and slid.
@@ -101,16 +118,17 @@ impl TokenStore {
     /// [`Unavailable`] within 250 ms, whatever the store does.
     pub async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
         match self {
-            Self::Embedded(store) => Ok(store.look_up(ask)),
+            Self::Embedded(store) => store.look_up(ask).await,
             Self::Redis(store) => store.look_up(ask).await,
         }
     }
 
     /// An allowed check used the token: its idle end moves on, quantised (COHERENCE §4). No I/O here.
-    pub fn slide(&self, token: &TokenRecord, idle_end: UnixMs) {
+    /// `seen_idle_end` is the one its fill carried: while it lies on the same step of the grid, nothing happens.
+    pub fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
         match self {
-            Self::Embedded(store) => store.slide(token, idle_end),
-            Self::Redis(store) => store.slide(token, idle_end),
+            Self::Embedded(store) => store.slide(token, seen_idle_end),
+            Self::Redis(store) => store.slide(token, seen_idle_end),
         }
     }
 

@@ -1,0 +1,112 @@
+//! Token rows: the record of every access token, with its time of issue and its end.
+
+use super::super::{Database, DatabaseError, column, time};
+use super::LiveToken;
+use super::rows::{damaged, parse};
+use crate::clock::UnixMs;
+use crate::id::Id;
+use crate::token::record::{TokenFormat, TokenRecord};
+
+type TokenRow = (String, String, String, String, String, String, i64, i64, i64);
+
+impl Database {
+    /// Ids of tokens ended at or after `since`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn tokens_ended(&self, since: UnixMs) -> Result<Vec<Id>, DatabaseError> {
+        let ids: Vec<(String,)> =
+            sqlx::query_as("SELECT id FROM tokens WHERE ended_at >= ?").bind(column(since)).fetch_all(&self.pool).await?;
+        ids.iter().map(|(id,)| parse("tokens", id, id)).collect()
+    }
+
+    /// Every token not ended whose idle end and cap are later than `now`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn live_tokens(&self, now: UnixMs) -> Result<Vec<LiveToken>, DatabaseError> {
+        let rows: Vec<TokenRow> = sqlx::query_as(
+            "SELECT id, key, scopes, format, signed_by, issuer, issued_at, cap, idle_end FROM tokens
+             WHERE ended_at IS NULL AND cap > ? AND idle_end > ?",
+        )
+        .bind(column(now))
+        .bind(column(now))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(live).collect()
+    }
+
+    /// Upserts a token row (`idle_end` too, never back). Never revives an ended one: answers false then.
+    ///
+    /// # Errors
+    /// Where the row cannot be written.
+    pub async fn save_token(&self, token: &LiveToken) -> Result<bool, DatabaseError> {
+        let LiveToken { token, idle_end } = token;
+        let done = sqlx::query(
+            "INSERT INTO tokens (id, key, scopes, format, signed_by, issuer, issued_at, cap, idle_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET idle_end = CASE WHEN idle_end < excluded.idle_end THEN excluded.idle_end ELSE idle_end END
+             WHERE ended_at IS NULL",
+        )
+        .bind(token.id.to_string())
+        .bind(token.key.to_string())
+        .bind(token.scopes.to_string())
+        .bind(token.format.as_str())
+        .bind(&token.signed_by)
+        .bind(&token.issuer)
+        .bind(column(token.issued))
+        .bind(column(token.cap))
+        .bind(column(*idle_end))
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Moves idle ends on (never back, never of ended tokens), one transaction.
+    ///
+    /// # Errors
+    /// Where they cannot be written; none is then.
+    pub async fn slide_tokens(&self, ends: &[(Id, UnixMs)]) -> Result<(), DatabaseError> {
+        if ends.is_empty() {
+            return Ok(());
+        }
+        let mut write = self.pool.begin().await?;
+        for (id, end) in ends {
+            sqlx::query("UPDATE tokens SET idle_end = ? WHERE id = ? AND idle_end < ? AND ended_at IS NULL")
+                .bind(column(*end))
+                .bind(id.to_string())
+                .bind(column(*end))
+                .execute(&mut *write)
+                .await?;
+        }
+        Ok(write.commit().await?)
+    }
+
+    /// Deletes token rows that ended or whose cap passed before `before`; returns how many.
+    ///
+    /// # Errors
+    /// Where they cannot be deleted.
+    pub async fn forget_tokens(&self, before: UnixMs) -> Result<u64, DatabaseError> {
+        let done = sqlx::query("DELETE FROM tokens WHERE cap < ? OR ended_at < ?")
+            .bind(column(before))
+            .bind(column(before))
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn live((id, key, scopes, format, signed_by, issuer, issued_at, cap, idle_end): TokenRow) -> Result<LiveToken, DatabaseError> {
+    Ok(LiveToken {
+        token: TokenRecord {
+            key: parse("tokens", &id, &key)?,
+            scopes: parse("tokens", &id, &scopes)?,
+            issued: time(issued_at),
+            cap: time(cap),
+            format: TokenFormat::from_name(&format).ok_or_else(|| damaged("tokens", &id))?,
+            signed_by,
+            issuer,
+            id: parse("tokens", &id, &id)?,
+        },
+        idle_end: time(idle_end),
+    })
+}
