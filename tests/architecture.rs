@@ -51,8 +51,24 @@ fn the_decision_does_no_io() {
         "the decision knows std, http types and crypto: no I/O, no clock, no environment, so it cannot fail",
         room("decision"),
         &[
-            "tokio::", "hyper::", "redis::", "sqlx::", "metrics::", "axum::", "tracing::", "std::env", "std::fs", "std::net::Tcp", "std::time::",
-            "crate::config", "crate::clock", "crate::token", "crate::metrics", "crate::gate", "crate::database", "crate::server",
+            "tokio::",
+            "hyper::",
+            "redis::",
+            "sqlx::",
+            "metrics::",
+            "axum::",
+            "tracing::",
+            "std::env",
+            "std::fs",
+            "std::net::Tcp",
+            "std::time::",
+            "crate::config",
+            "crate::clock",
+            "crate::token",
+            "crate::metrics",
+            "crate::gate",
+            "crate::database",
+            "crate::server",
         ],
     );
 }
@@ -61,15 +77,27 @@ fn the_decision_does_no_io() {
 fn drivers_stay_in_their_rooms() {
     let outside = |inside: fn(&str) -> bool| move |file: &str| !inside(file);
     forbid("only src/database names sqlx", outside(|file| room("database")(file)), &["sqlx::"]);
-    forbid("only the Redis store names the redis crate", outside(|file| room("token/redis")(file)), &["::redis::", "redis::aio", "redis::Client", "redis::Cmd", "redis::cmd"]);
+    forbid(
+        "only the Redis store names the redis crate",
+        outside(|file| room("token/redis")(file)),
+        &["::redis::", "redis::aio", "redis::Client", "redis::Cmd", "redis::cmd"],
+    );
     forbid("only src/config/yaml.rs names the YAML crate", outside(|file| file.starts_with("config/yaml")), &["saphyr_parser"]);
-    forbid("only the admin side names axum", outside(|file| room("admin")(file) || file == "app.rs" || file.starts_with("app/")), &["axum::"]);
+    forbid(
+        "only the admin side names axum",
+        outside(|file| room("admin")(file) || file == "app.rs" || file.starts_with("app/")),
+        &["axum::"],
+    );
 }
 
 #[test]
 fn one_file_names_each_proxys_headers() {
     forbid("only src/dialect/nginx.rs names its headers", |file| file != "dialect/nginx.rs", &["x-original-", "X-Original-Method"]);
-    forbid("only src/dialect/forwarded.rs names its headers", |file| file != "dialect/forwarded.rs", &["x-forwarded-method", "x-forwarded-uri"]);
+    forbid(
+        "only src/dialect/forwarded.rs names its headers",
+        |file| file != "dialect/forwarded.rs",
+        &["x-forwarded-method", "x-forwarded-uri"],
+    );
 }
 
 #[test]
@@ -81,11 +109,17 @@ fn gate_and_admin_meet_in_the_stores_only() {
 
 #[test]
 fn the_server_knows_no_handler() {
-    forbid("accept loops and limits serve whatever they are given", room("server"), &["crate::gate", "crate::admin", "crate::token", "crate::decision"]);
+    forbid(
+        "accept loops and limits serve whatever they are given",
+        room("server"),
+        &["crate::gate", "crate::admin", "crate::token", "crate::decision"],
+    );
 }
 
 #[test]
 fn nothing_below_reads_configuration() {
-    let below = |file: &str| ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin"].iter().any(|name| room(name)(file));
+    let below = |file: &str| {
+        ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin"].iter().any(|name| room(name)(file))
+    };
     forbid("each room receives its section's values; only the door knows the configuration", below, &["crate::config"]);
 }
