@@ -27,6 +27,8 @@ use secrecy::SecretString;
 
 use crate::decision::scopes::ScopeSet;
 
+pub use crate::dialect::Proxy;
+pub use crate::server::Listen;
 pub use environment::Environment;
 pub use later::{Email, OidcProvider, Senders, Sms};
 
@@ -72,70 +74,6 @@ pub enum RulesSource {
     File(PathBuf),
     /// The starter rules inside the program: nobody wrote a configuration file.
     BuiltIn,
-}
-
-/// Which proxy asks at a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Proxy {
-    /// nginx `auth_request`
-    Nginx,
-    /// Traefik ForwardAuth
-    Traefik,
-    /// Caddy `forward_auth`
-    Caddy,
-    /// HAProxy with the Lua action
-    Haproxy,
-    /// Envoy ext_authz over HTTP
-    Envoy,
-}
-
-impl Proxy {
-    /// Every proxy.
-    pub const ALL: [Self; 5] = [Self::Nginx, Self::Traefik, Self::Caddy, Self::Haproxy, Self::Envoy];
-
-    /// As in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx",
-            Self::Traefik => "traefik",
-            Self::Caddy => "caddy",
-            Self::Haproxy => "haproxy",
-            Self::Envoy => "envoy",
-        }
-    }
-
-    /// The proxy of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|proxy| proxy.as_str() == name)
-    }
-}
-
-/// Where a listener listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Listen {
-    /// An address and port.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-impl Listen {
-    /// Whether only this machine can reach it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl std::fmt::Display for Listen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// One check listener.

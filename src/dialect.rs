@@ -8,6 +8,7 @@ mod answer;
 mod envoy;
 mod forwarded;
 mod nginx;
+mod proxy;
 
 use std::borrow::Cow;
 
@@ -15,8 +16,8 @@ use http::{HeaderMap, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{Answer, CLOSE};
+pub use proxy::Proxy;
 
-use crate::config::Proxy;
 use crate::decision::credential::{Carrier, Carriers, Presented};
 use crate::decision::request::{Request, RequestFault};
 
