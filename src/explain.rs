@@ -3,6 +3,8 @@
 //! It reads rules and configuration, and for a given token or key the secret keys and the SQLite
 //! database; it asks no running process and changes nothing.
 
+mod shown;
+
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -11,13 +13,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 
 use crate::args::ExplainArguments;
-use crate::config::Proxy;
 use crate::decision::credential::CredentialKind;
-use crate::decision::request::{Request, RequestFault};
+use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Dialect};
+use crate::dialect::{Call, Dialect, Proxy};
+
+pub use shown::shown;
 
 /// What stands behind a given token or key.
 #[derive(Debug)]
