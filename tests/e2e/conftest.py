@@ -22,7 +22,7 @@ def running_proxies(tmp_path_factory, application):
     running.stop()
 
 
-@pytest.fixture(params=PROXIES, ids=repr)
+@pytest.fixture(scope="module", params=PROXIES, ids=repr)
 def proxy(request, running_proxies):
     """Each real proxy in turn, with the files this repository ships."""
     return running_proxies.use(request.param)

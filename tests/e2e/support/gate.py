@@ -39,5 +39,13 @@ def refused(answer):
     return answer is None or answer.status in (400, 401, 403, 404, 414, 431)
 
 
-def identity(answer):
-    return [(n.lower(), v) for n, v in answer.headers if n.lower().startswith("x-auth-")]
+def assert_refused(proxy, answer, *reasons, status=None):
+    """A refusal with one of these codes where its dialect carries a code, or one by the HTTP layer itself."""
+    assert refused(answer), answer
+    if answer is None or answer.status in (400, 431):
+        assert status is None, answer
+        return
+    assert not [n for n, _ in answer.headers if n.lower().startswith("x-auth-")], answer
+    assert answer.one("cache-control") == "no-store", answer
+    assert answer.reason in reasons or (proxy != "nginx" and answer.reason is None), answer
+    assert status in (None, answer.status), answer

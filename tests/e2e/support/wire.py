@@ -24,7 +24,7 @@ class Answer:
 
     @property
     def reason(self):
-        """Gatepost's stable code for a refusal, from wherever this answer carries it."""
+        """Gatepost's stable code for a refusal, where this answer carries it."""
         return self.one("x-deny-reason")
 
     def __repr__(self):
