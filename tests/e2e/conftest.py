@@ -28,6 +28,15 @@ def proxy(request, running_proxies):
     return running_proxies.use(request.param)
 
 
+@pytest.fixture
+def free_ports(application, running_proxies):
+    """Nothing of this harness listens, for a program that starts all by itself."""
+    running_proxies.stop()
+    application.stop()
+    yield
+    application.start()
+
+
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory):
     started = services.Redis(binaries.debian("redis-server"), 6390, tmp_path_factory.mktemp("redis")).start()

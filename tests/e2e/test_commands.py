@@ -56,7 +56,7 @@ def test_default_start(fresh_clone):
     assert oct((fresh_clone.folder / "data").stat().st_mode & 0o777) == "0o700"
 
 
-def test_quickstart():
+def test_quickstart(free_ports):
     done = subprocess.run([ROOT / "examples/quickstart/run", "--once"], capture_output=True, text=True, timeout=1200, env=NO_GATEPOST)
     assert done.returncode == 0, done
     assert re.findall(r"HTTP/1\.1 (\d+)", done.stdout) == ["401", "403", "200"], done.stdout
@@ -64,7 +64,7 @@ def test_quickstart():
     until("everything has ended", 5, lambda: not any(listening(port) for port in (8081, PORTS["nginx"], ADMIN, METRICS)))
 
 
-def test_quickstart_stays_and_ends(tmp_path):
+def test_quickstart_stays_and_ends(free_ports, tmp_path):
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen([ROOT / "examples/quickstart/run"], stdout=log, stderr=log, env=NO_GATEPOST, start_new_session=True)
     try:

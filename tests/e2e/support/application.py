@@ -35,10 +35,13 @@ class Reached:
 
 
 class Application:
-    def __init__(self, port=PORT):
+    def __init__(self):
         self.seen = []
-        self.listener = socket.create_server(("127.0.0.1", port), backlog=128)
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.start()
+
+    def start(self):
+        self.listener = socket.create_server(("127.0.0.1", PORT), backlog=128)
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def stop(self):
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -51,10 +54,10 @@ class Application:
         yield reached
         reached.extend(self.seen[before:])
 
-    def _accept(self):
+    def _accept(self, listener):
         while True:
             try:
-                connection, _ = self.listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()

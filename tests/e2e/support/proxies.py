@@ -10,7 +10,7 @@ from .wire import ask
 
 
 class Proxy:
-    """One proxy, and what it is known not to do (README of each file says why)."""
+    """One proxy, and what it is known not to do (the comments of its files say why)."""
 
     stopped_status = 503        # what a client sees while the gate is away
     stopped_body = True         # ... with the JSON that says so
@@ -30,8 +30,14 @@ class Proxy:
         shutil.copytree(binaries.REPOSITORY / self.files, folder, dirs_exist_ok=True)
         (folder / "logs").mkdir(exist_ok=True)
         os.chmod(folder, 0o755)
-        self.service = Service(self.name, self.command(self.find_binary(), folder), folder)
-        self.service.start(lambda: listening(self.port) and ask(self.port, target="/") is not None)
+        home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}  # Caddy would write there
+        self.service = Service(self.name, self.command(self.find_binary(), folder), folder, {**os.environ, **home})
+        self.service.start(self.ready)
+
+    def ready(self):
+        """Listens, and has loaded its routes: Traefik answers 404 until then."""
+        answer = ask(self.port) if listening(self.port) else None
+        return answer is not None and answer.status != 404
 
     def stop(self):
         if self.service:
@@ -76,12 +82,12 @@ class Running:
     def use(self, proxy):
         if proxy not in self.up:
             for other in [p for p in self.up if p.port == proxy.port]:
-                other.stop()
                 self.up.remove(other)
+                other.stop()
             proxy.start(self.folders.mktemp(proxy.name))
             self.up.append(proxy)
         return proxy
 
     def stop(self):
-        for proxy in self.up:
-            proxy.stop()
+        while self.up:
+            self.up.pop().stop()
