@@ -19,7 +19,7 @@ NOT_A_HOST = [
     "app.example:443:443", "app.example,other.example", "other.example,app.example", "app.example, app.example", "user@app.example", "app.example@other.example",
     "other.example@app.example", "user:pass@app.example", "app.example/", "app.example/x", "other.example/app.example", "app.example?x", "app.example#x",
     "app.example\\x", "other.example\\app.example", "app.example;x", "http://app.example", "app example", "app.example\tx", "app.example%00", "%61pp.example",
-    "app%2eexample", "*", "*.apps.example", "a.*", "[", "]", "[]", "[::1", "::1", "[::1]x", "[::1]:", "[zz]", "[2001:db8::1%eth0]", "[app.example]", "-", ":443", ":",
+    "app%2eexample", "*", "*.apps.example", "a.*", "[", "]", "[]", "[::1", "::1", "[::1]x", "[::1]:", "[zz]", "[2001:db8::1%eth0]", "[app.example]", ":443", ":",
     "app.example\u00ad", "app.exampl\u00e9", "a" * 300 + ".example",
 ]
 

@@ -47,5 +47,5 @@ def test_no_method(proxy, method):
 
 @pytest.mark.parametrize("proxy", [p for p in PORTS if p != "envoy"])
 def test_connect_and_trace(proxy):
-    for method, uri in (("CONNECT", "/read/a"), ("CONNECT", "app.example:443"), ("CONNECT", "*"), ("TRACE", "/read/a")):
+    for method, uri in (("CONNECT", "/any/a"), ("CONNECT", "/read/a"), ("CONNECT", "app.example:443"), ("CONNECT", "*"), ("TRACE", "/read/a")):
         assert refused(check(proxy, method, uri)), (method, uri)
