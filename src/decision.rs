@@ -1,3 +1,290 @@
-//! The decision: pure functions from request, rules and evidence to a verdict. No I/O, so it cannot fail.
+//! The decision: pure functions from request, rules and evidence to a verdict.
+//!
+//! It does no I/O, reads no clock and knows no server, so it cannot fail; whatever could not be
+//! found out comes in as [`Evidence`]. A 200 can only be rendered from a [`Permit`], and only
+//! [`decide`] makes one.
 
+pub mod credential;
+pub mod holder;
+pub mod path;
+pub mod reason;
+pub mod request;
+pub mod rules;
 pub mod scopes;
+pub mod trial;
+
+use std::borrow::Cow;
+
+use credential::CredentialKind;
+use holder::Holder;
+pub use reason::Reason;
+use request::{Request, RequestFault};
+use rules::{Accepts, Demand, Found, Requirement, Rule, RuleSet};
+use scopes::{Scope, ScopeSet};
+
+/// What is known of the presented credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing was presented.
+    Nothing,
+    /// A kind that was not looked up, because a rule does not take it.
+    NotTaken(CredentialKind),
+    /// Malformed, forged, unknown, ended, or two carriers that differ. The text says what, never the credential.
+    Invalid(&'static str),
+    /// The store could not be asked.
+    Unavailable,
+    /// Live.
+    Live(Box<Holder>),
+}
+
+/// What the rules demand of one request: one entry per reading of its path.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged<'r> {
+    first: Demanded<'r>,
+    second: Option<Demanded<'r>>,
+}
+
+/// What the rules say to one reading.
+#[derive(Debug, Clone, Copy)]
+enum Demanded<'r> {
+    Rule(&'r Rule),
+    Preflight(&'r Rule),
+    Refused(Reason),
+}
+
+impl<'r> Judged<'r> {
+    /// Finds what the rules say to each reading of a request.
+    pub fn of(rules: &'r RuleSet, request: &Request<'_>) -> Self {
+        let mut demanded = request.path.readings().map(|reading| match rules.find(request, reading) {
+            Found::Rule(rule) => Demanded::Rule(rule),
+            Found::Preflight(rule) => Demanded::Preflight(rule),
+            Found::MethodNotListed => Demanded::Refused(Reason::MethodNotListed),
+            Found::NoRule => Demanded::Refused(Reason::NoRule),
+        });
+        let first = demanded.next().unwrap_or(Demanded::Refused(Reason::NoRule));
+        Self { first, second: demanded.next() }
+    }
+
+    fn each(&self) -> impl Iterator<Item = Demanded<'r>> {
+        std::iter::once(self.first).chain(self.second)
+    }
+
+    /// Whether a credential decides: not where everything is anonymous, nor where a reading is refused anyway.
+    pub fn asks_for_credential(&self) -> bool {
+        self.each().all(|demanded| !matches!(demanded, Demanded::Refused(_)))
+            && self.each().any(|demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.anonymous))
+    }
+
+    /// Whether every rule concerned takes this kind.
+    pub fn takes(&self, kind: CredentialKind) -> bool {
+        self.each().all(|demanded| match demanded {
+            Demanded::Rule(rule) => rule.requirement.anonymous || rule.requirement.credentials.takes(kind),
+            _ => true,
+        })
+    }
+
+    /// The rule of the first reading.
+    pub fn rule(&self) -> Option<&'r Rule> {
+        match self.first {
+            Demanded::Rule(rule) | Demanded::Preflight(rule) => Some(rule),
+            Demanded::Refused(_) => None,
+        }
+    }
+}
+
+/// The answer to a check.
+#[derive(Debug, Clone)]
+pub enum Verdict<'r> {
+    /// It may go through.
+    Allow(Permit<'r>),
+    /// It may not.
+    Deny(Denial<'r>),
+}
+
+/// Leave to pass. Made by [`decide`] alone; a 200 cannot be rendered without one.
+#[derive(Debug, Clone)]
+pub struct Permit<'r> {
+    rule: &'r Rule,
+    holder: Option<Box<Holder>>,
+    scopes: ScopeSet,
+    /// What a shadow rule would have refused.
+    shadowed: Option<Denial<'r>>,
+}
+
+impl<'r> Permit<'r> {
+    /// The rule that let it pass.
+    pub fn rule(&self) -> &'r Rule {
+        self.rule
+    }
+
+    /// Who passes; `None` on anonymous rules and preflights.
+    pub fn holder(&self) -> Option<&Holder> {
+        self.holder.as_deref()
+    }
+
+    /// `X-Auth-Scopes`.
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    /// What would have been refused, were the rule not a shadow.
+    pub fn shadowed(&self) -> Option<&Denial<'r>> {
+        self.shadowed.as_ref()
+    }
+}
+
+/// A refusal.
+#[derive(Debug, Clone)]
+pub struct Denial<'r> {
+    /// The stable code.
+    pub reason: Reason,
+    /// For humans: lower case, no secrets.
+    pub message: Cow<'static, str>,
+    /// The rule that refused, where one was found.
+    pub rule: Option<&'r Rule>,
+    /// For `insufficient_scope`: what the rule demands.
+    pub scope: Option<ScopeSet>,
+    /// Who was refused, where that is known.
+    pub holder: Option<Box<Holder>>,
+}
+
+impl Denial<'_> {
+    /// A refusal before any rule was found.
+    pub fn bare(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, message: message.into(), rule: None, scope: None, holder: None }
+    }
+
+    /// The refusal of a request that cannot be judged.
+    pub fn of_fault(fault: RequestFault) -> Self {
+        let reason = match fault {
+            RequestFault::NotDescribed(_) => Reason::RequestNotDescribed,
+            RequestFault::Path(_) => Reason::PathRefused,
+        };
+        Self::bare(reason, fault.to_string())
+    }
+}
+
+/// Decides: every reading of the path must be allowed, by what its rule demands and the evidence shows.
+pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence) -> Verdict<'r> {
+    let mut shadowed = None;
+    for (demanded, reading) in judged.each().zip(request.path.readings()) {
+        let (rule, denial) = match demanded {
+            Demanded::Preflight(_) => continue,
+            Demanded::Refused(reason) => return Verdict::Deny(Denial::bare(reason, reason.usual_message())),
+            Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, &evidence)),
+        };
+        let Err(refusal) = denial else { continue };
+        let denial = refusal.of(rule, &evidence);
+        if !rule.requirement.shadow {
+            return Verdict::Deny(denial);
+        }
+        shadowed.get_or_insert(denial);
+    }
+    let Some(rule) = judged.rule() else { return Verdict::Deny(Denial::bare(Reason::NoRule, Reason::NoRule.usual_message())) };
+    let identified = judged.each().any(|demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.anonymous));
+    let holder = match evidence {
+        Evidence::Live(holder) if identified => Some(holder),
+        _ => None,
+    };
+    let scopes = holder.as_ref().map(|holder| holder.grant.effective(&met(judged, holder))).unwrap_or_default();
+    Verdict::Allow(Permit { rule, holder, scopes, shadowed })
+}
+
+/// The demanded scopes that the holder holds.
+fn met<'r>(judged: &Judged<'r>, holder: &Holder) -> Vec<&'r Scope> {
+    let demanded = judged.each().filter_map(|demanded| match demanded {
+        Demanded::Rule(Rule { requirement: Requirement { scopes: Demand::All(set) | Demand::Any(set), .. }, .. }) => Some(set),
+        _ => None,
+    });
+    demanded.flat_map(ScopeSet::iter).filter(|scope| holder.grant.holds(scope)).collect()
+}
+
+/// Why a requirement is not met.
+struct Refusal {
+    reason: Reason,
+    message: Cow<'static, str>,
+    scope: Option<ScopeSet>,
+}
+
+impl Refusal {
+    fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, message: message.into(), scope: None }
+    }
+
+    fn of<'r>(self, rule: &'r Rule, evidence: &Evidence) -> Denial<'r> {
+        let holder = match evidence {
+            Evidence::Live(holder) => Some(holder.clone()),
+            _ => None,
+        };
+        Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder }
+    }
+}
+
+/// Whether the evidence meets a requirement for one reading of the path.
+fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence) -> Result<(), Refusal> {
+    if requirement.anonymous {
+        return Ok(());
+    }
+    let holder = match evidence {
+        Evidence::Live(holder) => holder,
+        Evidence::Nothing => {
+            return Err(Refusal::new(Reason::NoCredential, format!("no credential: {}", how_to_get(requirement.credentials))));
+        }
+        Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind)),
+        Evidence::Invalid(why) => return Err(Refusal::new(Reason::InvalidCredential, *why)),
+        Evidence::Unavailable => return Err(Refusal::new(Reason::StoreUnavailable, "authorization unavailable")),
+    };
+    if !requirement.credentials.takes(holder.kind) {
+        return Err(not_taken(requirement, holder.kind));
+    }
+    if !requirement.tenants.is_empty() && !requirement.tenants.iter().any(|tenant| *tenant == holder.tenant) {
+        return Err(Refusal::new(Reason::TenantMismatch, "this tenant may not pass here"));
+    }
+    for clause in &requirement.matches {
+        let wanted = holder.attribute(clause.attribute);
+        let given = path::segments(reading).nth(clause.segment);
+        if wanted.is_empty() || given != Some(wanted.as_bytes()) {
+            return Err(Refusal::new(Reason::MatchFailed, format!("`{}` in the path is not yours", clause.parameter)));
+        }
+    }
+    demand_met(&requirement.scopes, holder)
+}
+
+fn demand_met(demand: &Demand, holder: &Holder) -> Result<(), Refusal> {
+    let (wanted, met, how) = match demand {
+        Demand::Nothing => return Ok(()),
+        Demand::All(set) => (set, set.iter().all(|scope| holder.grant.holds(scope)), "missing scope"),
+        Demand::Any(set) => (set, set.iter().any(|scope| holder.grant.holds(scope)), "missing one of these scopes"),
+    };
+    if met {
+        return Ok(());
+    }
+    let missing = ScopeSet::of(holder.grant.missing(wanted));
+    let message = format!("{how}: {missing}").into();
+    Err(Refusal { reason: Reason::InsufficientScope, message, scope: Some(wanted.clone()) })
+}
+
+fn not_taken(requirement: &Requirement, kind: CredentialKind) -> Refusal {
+    let message = format!("this route does not take {}: {}", kind_in_words(kind), how_to_get(requirement.credentials));
+    Refusal::new(Reason::CredentialNotAccepted, message)
+}
+
+fn kind_in_words(kind: CredentialKind) -> &'static str {
+    match kind {
+        CredentialKind::Token => "an access token",
+        CredentialKind::ApiKey => "an API key directly",
+        CredentialKind::Jwt => "a login's JWT",
+    }
+}
+
+fn how_to_get(accepts: Accepts) -> String {
+    let ways = CredentialKind::ALL.into_iter().filter(|kind| accepts.takes(*kind)).map(|kind| match kind {
+        CredentialKind::Token => "an access token in `Authorization: Bearer` (POST /get-token gives one for an API key)",
+        CredentialKind::ApiKey => "an API key in `X-Api-Key`",
+        CredentialKind::Jwt => "a login's JWT in `Authorization: Bearer` (POST /v1/login gives one)",
+    });
+    format!("send {}", ways.collect::<Vec<_>>().join(" or "))
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,10 @@
 pub mod access;
 mod base62;
 pub mod embedded;
+pub mod holder;
 pub mod jwt;
 pub mod keyring;
+pub mod recognise;
 pub mod record;
 pub mod redis;
 pub mod secret;

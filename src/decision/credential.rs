@@ -1,0 +1,207 @@
+//! Credentials: what a request presents, read from its header values without judging them.
+//!
+//! A presented credential that is not right never falls back to another one (BYP-097, BYP-111),
+//! and two carriers must agree.
+
+/// A kind of credential, as rules name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CredentialKind {
+    /// `token`: an access token.
+    Token,
+    /// `api_key`: an API key sent directly.
+    ApiKey,
+    /// `jwt`: a login's JWT.
+    Jwt,
+}
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Token, Self::ApiKey, Self::Jwt];
+
+    /// As in rules, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::ApiKey => "api_key",
+            Self::Jwt => "jwt",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// What the credential headers hold. Each list is every value of that header, in order.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Carriers<'a> {
+    /// `Authorization`
+    pub authorization: Carrier<'a>,
+    /// `X-Authorization`
+    pub x_authorization: Carrier<'a>,
+    /// `X-Api-Key`
+    pub x_api_key: Carrier<'a>,
+}
+
+/// One header that may stand at most once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Carrier<'a> {
+    /// Not there.
+    #[default]
+    Absent,
+    /// Once, with these bytes.
+    Once(&'a [u8]),
+    /// More than once: whose word counts would be a guess.
+    Doubled,
+}
+
+impl<'a> Carrier<'a> {
+    /// Takes one more value of the header.
+    pub fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Self::Absent => Self::Once(value),
+            _ => Self::Doubled,
+        };
+    }
+
+    /// The value, where it stands exactly once.
+    pub fn once(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Once(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// What a request presents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented<'a> {
+    /// Nothing.
+    Nothing,
+    /// Something that cannot be a credential, or two that differ.
+    Malformed(&'static str),
+    /// The text of an access token or of a login's JWT, perhaps with an API key beside it.
+    Bearer(&'a str, Option<&'a str>),
+    /// The text of an API key.
+    ApiKey(&'a str),
+}
+
+impl<'a> Presented<'a> {
+    /// Reads the carriers: `X-Authorization: Agent <token>`, `Authorization: Bearer <token>` (schemes without case,
+    /// RFC 9110 §11.1; other `Authorization` schemes belong to the application), `X-Api-Key: <key>`.
+    pub fn read(carriers: &Carriers<'a>) -> Self {
+        let bearer = match Self::bearer(carriers) {
+            Ok(bearer) => bearer,
+            Err(why) => return Self::Malformed(why),
+        };
+        let key = match carriers.x_api_key {
+            Carrier::Absent => None,
+            Carrier::Doubled => return Self::Malformed("two X-Api-Key headers"),
+            Carrier::Once(value) => match word(value) {
+                Some(key) => Some(key),
+                None => return Self::Malformed("X-Api-Key holds no key"),
+            },
+        };
+        match (bearer, key) {
+            (Some(bearer), key) => Self::Bearer(bearer, key),
+            (None, Some(key)) => Self::ApiKey(key),
+            (None, None) => Self::Nothing,
+        }
+    }
+
+    fn bearer(carriers: &Carriers<'a>) -> Result<Option<&'a str>, &'static str> {
+        let ours = match carriers.x_authorization {
+            Carrier::Absent => None,
+            Carrier::Doubled => return Err("two X-Authorization headers"),
+            Carrier::Once(value) => Some(after_scheme(value, b"agent").ok_or("X-Authorization is not `Agent <token>`")?),
+        };
+        let standard = match carriers.authorization {
+            Carrier::Absent => None,
+            Carrier::Doubled => return Err("two Authorization headers"),
+            Carrier::Once(value) => after_scheme(value, b"bearer"),
+        };
+        match (ours, standard) {
+            (Some(ours), Some(standard)) if ours != standard => Err("X-Authorization and Authorization differ"),
+            (Some(token), _) | (None, Some(token)) => word(token).map(Some).ok_or("no token after the scheme"),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// What follows `scheme` and a space; empty where only the scheme stands there. `None` = another scheme.
+fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+    let (name, after) = value.split_at_checked(scheme.len())?;
+    if !name.eq_ignore_ascii_case(scheme) {
+        return None;
+    }
+    match after {
+        [] => Some(after),
+        [b' ', token @ ..] => Some(token),
+        _ => None,
+    }
+}
+
+/// One word of visible ASCII.
+fn word(bytes: &[u8]) -> Option<&str> {
+    let visible = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic);
+    visible.then(|| std::str::from_utf8(bytes).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(authorization: &[&'static str], x_authorization: &[&'static str], x_api_key: &[&'static str]) -> Presented<'static> {
+        let mut carriers = Carriers::default();
+        authorization.iter().for_each(|v| carriers.authorization.add(v.as_bytes()));
+        x_authorization.iter().for_each(|v| carriers.x_authorization.add(v.as_bytes()));
+        x_api_key.iter().for_each(|v| carriers.x_api_key.add(v.as_bytes()));
+        Presented::read(&carriers)
+    }
+
+    #[test]
+    fn each_carrier() {
+        use Presented::{ApiKey, Bearer, Nothing};
+        for (presented, expected) in [
+            (read(&[], &[], &[]), Nothing),
+            (read(&["Bearer t"], &[], &[]), Bearer("t", None)),
+            (read(&["bEARER t"], &[], &[]), Bearer("t", None)),
+            (read(&[], &["Agent t"], &[]), Bearer("t", None)),
+            (read(&["Bearer t"], &["agent t"], &[]), Bearer("t", None)),
+            (read(&[], &[], &["k"]), ApiKey("k")),
+            (read(&["Bearer t"], &[], &["k"]), Bearer("t", Some("k"))),
+            (read(&["Basic eDp5"], &[], &[]), Nothing),
+            (read(&["Basic eDp5"], &["Agent t"], &[]), Bearer("t", None)),
+            (read(&["Bearerx t"], &[], &[]), Nothing),
+            (read(&["Basic eDp5"], &[], &["k"]), ApiKey("k")),
+        ] {
+            assert_eq!(presented, expected);
+        }
+    }
+
+    #[test]
+    fn malformed() {
+        for presented in [
+            read(&["Bearer"], &[], &[]),
+            read(&["Bearer "], &[], &[]),
+            read(&["Bearer  t"], &[], &[]),
+            read(&["Bearer t x"], &[], &[]),
+            read(&["Bearer t,Bearer u"], &[], &[]),
+            read(&["Bearer é"], &[], &[]),
+            read(&["Bearer t", "Bearer t"], &[], &[]),
+            read(&["Basic eDp5", "Bearer t"], &[], &[]),
+            read(&["Bearer t"], &["Agent u"], &[]),
+            read(&["Bearer t"], &["Agent"], &[]),
+            read(&[], &["Bearer t"], &[]),
+            read(&[], &["t"], &[]),
+            read(&[], &["Agent t", "Agent t"], &[]),
+            read(&[], &[], &[""]),
+            read(&[], &[], &["a b"]),
+            read(&[], &[], &["k", "k"]),
+            read(&["Bearer t"], &[], &["k", "l"]),
+        ] {
+            assert!(matches!(presented, Presented::Malformed(_)), "{presented:?}");
+        }
+    }
+}

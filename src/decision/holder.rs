@@ -1,0 +1,155 @@
+//! The holder of a live credential: who it speaks for and what it may do.
+
+use super::credential::CredentialKind;
+use super::rules::Attribute;
+use super::scopes::{Scope, ScopeSet};
+
+/// Who a live credential speaks for, and what it may do as things are now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// What was presented.
+    pub kind: CredentialKind,
+    /// The principal's uid.
+    pub uid: String,
+    /// What `X-Auth-User` shows.
+    pub name: String,
+    /// The tenant's id.
+    pub tenant: String,
+    /// The principal's role.
+    pub role: String,
+    /// The key's id; empty for a login's JWT.
+    pub key_id: String,
+    /// What it may do.
+    pub grant: Grant,
+    /// Seconds left if not used again; `None` = no end known.
+    pub expires_in_s: Option<u64>,
+}
+
+impl Holder {
+    /// The value of an attribute, as rules compare it.
+    pub fn attribute(&self, attribute: Attribute) -> &str {
+        match attribute {
+            Attribute::Uid => &self.uid,
+            Attribute::Name => &self.name,
+            Attribute::Tenant => &self.tenant,
+            Attribute::Role => &self.role,
+            Attribute::KeyId => &self.key_id,
+        }
+    }
+}
+
+/// What may be done: covered by `allow` and by no deny.
+///
+/// `allow` is the intersection of all levels (token, key, every policy level), which covers a scope
+/// exactly where each level does; `deny` is the union of all denies.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grant {
+    /// What every level covers.
+    pub allow: ScopeSet,
+    /// What some level takes away.
+    pub deny: ScopeSet,
+}
+
+impl Grant {
+    /// Everything.
+    pub fn everything() -> Self {
+        Self { allow: ScopeSet::everything(), deny: ScopeSet::default() }
+    }
+
+    /// Narrowed by one more level: its allows and its denies.
+    #[must_use]
+    pub fn narrowed(&self, allow: &ScopeSet, deny: &ScopeSet) -> Self {
+        Self { allow: self.allow.intersect(allow), deny: self.deny.union(deny) }
+    }
+
+    /// Whether it holds `scope`. A wildcard that any deny cuts is not held whole.
+    pub fn holds(&self, scope: &Scope) -> bool {
+        self.allow.covers(scope) && !self.deny.iter().any(|deny| deny.overlaps(scope))
+    }
+
+    /// What of `wanted` it does not hold.
+    pub fn missing(&self, wanted: &ScopeSet) -> Vec<Scope> {
+        wanted.iter().filter(|scope| !self.holds(scope)).cloned().collect()
+    }
+
+    /// The effective scopes, sorted: what is allowed and not denied. A wildcard that any deny cuts is left out;
+    /// the scopes that met the rule at hand stand instead.
+    pub fn effective(&self, met: &[&Scope]) -> ScopeSet {
+        let cut = |scope: &Scope| self.deny.iter().any(|deny| deny.overlaps(scope));
+        let any_cut = self.allow.iter().any(|scope| scope.is_wildcard() && cut(scope));
+        let instead = met.iter().filter(|_| any_cut).map(|scope| (*scope).clone());
+        ScopeSet::of(self.allow.iter().filter(|scope| !cut(scope)).cloned().chain(instead))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn set(text: &str) -> ScopeSet {
+        text.parse().unwrap()
+    }
+
+    fn grant(levels: &[&str], deny: &str) -> Grant {
+        levels.iter().fold(Grant::everything(), |grant, level| grant.narrowed(&set(level), &set(deny)))
+    }
+
+    #[test]
+    fn every_level_must_cover() {
+        let grant = grant(&["orders:*", "orders:read orders:write", "*"], "orders:write");
+        assert!(grant.holds(&"orders:read".parse().unwrap()));
+        assert!(!grant.holds(&"orders:write".parse().unwrap()), "denied");
+        assert!(!grant.holds(&"orders:delete".parse().unwrap()), "one level lacks it");
+    }
+
+    #[test]
+    fn effective_scopes() {
+        assert_eq!(grant(&["orders:* users:read"], "").effective(&[]), set("orders:* users:read"));
+        let read: Scope = "orders:read".parse().unwrap();
+        assert_eq!(grant(&["orders:* users:read"], "orders:write").effective(&[&read]), set("orders:read users:read"));
+        assert_eq!(grant(&["orders:* users:read"], "orders:*").effective(&[]), set("users:read"));
+        assert_eq!(grant(&["*"], "orders:write").effective(&[]), set(""));
+    }
+
+    #[test]
+    fn a_cut_wildcard_is_not_held_whole() {
+        assert!(!grant(&["orders:*"], "orders:write").holds(&"orders:*".parse().unwrap()));
+    }
+
+    fn scope() -> impl Strategy<Value = Scope> {
+        "(a|b|c)(:(a|b|c)){0,2}(:\\*)?|\\*".prop_map(|text| text.parse().unwrap())
+    }
+
+    fn scopes() -> impl Strategy<Value = ScopeSet> {
+        prop::collection::vec(scope(), 0..5).prop_map(ScopeSet::of)
+    }
+
+    proptest! {
+        #[test]
+        fn the_intersection_covers_what_both_cover(a in scopes(), b in scopes(), s in scope()) {
+            prop_assert_eq!(a.intersect(&b).covers(&s), a.covers(&s) && b.covers(&s));
+        }
+
+        #[test]
+        fn adding_a_scope_never_takes_one_away(a in scopes(), deny in scopes(), more in scope(), s in scope()) {
+            let before = Grant { allow: a.clone(), deny: deny.clone() };
+            let after = Grant { allow: a.union(&ScopeSet::of([more])), deny };
+            prop_assert!(!before.holds(&s) || after.holds(&s));
+        }
+
+        #[test]
+        fn effective_scopes_are_held(a in scopes(), deny in scopes()) {
+            let grant = Grant { allow: a, deny };
+            for scope in grant.effective(&[]).iter() {
+                prop_assert!(grant.holds(scope));
+            }
+        }
+
+        #[test]
+        fn covering_is_transitive(a in scope(), b in scope(), c in scope()) {
+            prop_assert!(!(a.covers(&b) && b.covers(&c)) || a.covers(&c));
+        }
+    }
+}

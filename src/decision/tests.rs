@@ -1,0 +1,226 @@
+use proptest::prelude::*;
+
+use super::rules::{Attribute, HostPattern, MatchClause, PathPattern, RuleSpec};
+use super::trial::{Attributes, CredentialState, Trial};
+use super::*;
+
+fn rule(path: &str, requirement: Requirement) -> RuleSpec {
+    RuleSpec {
+        id: path.to_owned(),
+        hosts: Vec::new(),
+        methods: Vec::new(),
+        path: PathPattern::parse(path).unwrap(),
+        fallthrough: false,
+        requirement,
+    }
+}
+
+fn scopes(text: &str) -> ScopeSet {
+    text.parse().unwrap()
+}
+
+fn demanding(text: &str) -> Requirement {
+    Requirement { scopes: Demand::All(scopes(text)), ..Requirement::token() }
+}
+
+fn trial(uri: &str) -> Trial {
+    Trial::parse("GET", uri).unwrap()
+}
+
+/// `Ok` = allowed, `Err` = the reason.
+fn outcome(rules: Vec<RuleSpec>, trial: &Trial) -> Result<(), Reason> {
+    match trial.run(&RuleSet::compile(rules).unwrap()) {
+        Verdict::Allow(_) => Ok(()),
+        Verdict::Deny(denial) => Err(denial.reason),
+    }
+}
+
+#[test]
+fn anonymous_ignores_credentials_and_store() {
+    for state in [CredentialState::Live, CredentialState::Invalid, CredentialState::StoreUnavailable] {
+        let trial = Trial { state, ..trial("/a") };
+        assert_eq!(outcome(vec![rule("/a", Requirement::anonymous())], &trial), Ok(()));
+        assert_eq!(outcome(vec![rule("/a", Requirement::anonymous())], &Trial { credential: None, ..trial }), Ok(()));
+    }
+}
+
+#[test]
+fn every_reason_of_a_credential() {
+    let token = || rule("/a", Requirement::token());
+    assert_eq!(outcome(vec![token()], &trial("/a")), Ok(()));
+    assert_eq!(outcome(vec![token()], &Trial { credential: None, ..trial("/a") }), Err(Reason::NoCredential));
+    assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::Invalid, ..trial("/a") }), Err(Reason::InvalidCredential));
+    assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::StoreUnavailable, ..trial("/a") }), Err(Reason::StoreUnavailable));
+    for kind in [CredentialKind::ApiKey, CredentialKind::Jwt] {
+        assert_eq!(outcome(vec![token()], &Trial { credential: Some(kind), ..trial("/a") }), Err(Reason::CredentialNotAccepted));
+        let takes = Requirement { credentials: Accepts::default().with(kind), ..Requirement::token() };
+        assert_eq!(outcome(vec![rule("/a", takes)], &Trial { credential: Some(kind), ..trial("/a") }), Ok(()));
+    }
+}
+
+#[test]
+fn scopes_all_and_any() {
+    for (demand, held, expected) in [
+        (Demand::All(scopes("a b")), "a b c", Ok(())),
+        (Demand::All(scopes("a b")), "a", Err(Reason::InsufficientScope)),
+        (Demand::All(scopes("a b")), "", Err(Reason::InsufficientScope)),
+        (Demand::Any(scopes("a b")), "b", Ok(())),
+        (Demand::Any(scopes("a b")), "c", Err(Reason::InsufficientScope)),
+        (Demand::All(scopes("orders:read")), "orders:*", Ok(())),
+        (Demand::All(scopes("orders")), "orders:*", Err(Reason::InsufficientScope)),
+        (Demand::All(scopes("admin")), "read adm admins ADMIN", Err(Reason::InsufficientScope)),
+        (Demand::All(scopes("admin")), "*", Ok(())),
+        (Demand::Nothing, "", Ok(())),
+    ] {
+        let requirement = Requirement { scopes: demand.clone(), ..Requirement::token() };
+        assert_eq!(outcome(vec![rule("/a", requirement)], &Trial { scopes: scopes(held), ..trial("/a") }), expected, "{demand:?} {held}");
+    }
+}
+
+#[test]
+fn tenants() {
+    let requirement = Requirement { tenants: vec!["t1".into(), "t2".into()], ..Requirement::token() };
+    for (tenant, expected) in [("t1", Ok(())), ("t2", Ok(())), ("t3", Err(Reason::TenantMismatch)), ("", Err(Reason::TenantMismatch))] {
+        let holder = Attributes { tenant: tenant.into(), ..Attributes::default() };
+        assert_eq!(outcome(vec![rule("/a", requirement.clone())], &Trial { holder, ..trial("/a") }), expected, "{tenant}");
+    }
+}
+
+#[test]
+fn a_path_parameter_must_be_ones_own() {
+    let of =
+        |attribute| Requirement { matches: vec![MatchClause { segment: 1, parameter: "id".into(), attribute }], ..Requirement::token() };
+    let holder = Attributes { uid: "u".into(), name: "é n".into(), tenant: "t".into(), role: "admin".into(), key_id: "k".into() };
+    for (attribute, value) in [
+        (Attribute::Uid, "u"),
+        (Attribute::Name, "%C3%A9%20n"),
+        (Attribute::Tenant, "t"),
+        (Attribute::Role, "admin"),
+        (Attribute::KeyId, "k"),
+    ] {
+        let rules = || vec![rule("/o/{id}", of(attribute))];
+        let ask = |uri: &str| outcome(rules(), &Trial { holder: holder.clone(), ..trial(uri) });
+        assert_eq!(ask(&format!("/o/{value}")), Ok(()));
+        assert_eq!(ask("/o/other"), Err(Reason::MatchFailed));
+        assert_eq!(ask(&format!("/o/{value};x")), Err(Reason::MatchFailed), "one reading differs");
+        assert_eq!(
+            outcome(rules(), &Trial { holder: Attributes::default(), ..trial("/o/x") }),
+            Err(Reason::MatchFailed),
+            "an attribute that is not set"
+        );
+    }
+}
+
+#[test]
+fn before_any_rule() {
+    let rules = || vec![rule("/a", Requirement::anonymous())];
+    assert_eq!(outcome(rules(), &trial("/b")), Err(Reason::NoRule));
+    assert_eq!(outcome(rules(), &trial("/a/../a")), Err(Reason::PathRefused));
+    assert_eq!(outcome(rules(), &Trial { host: "a@b".into(), ..trial("/a") }), Err(Reason::RequestNotDescribed));
+    assert_eq!(outcome(vec![], &trial("/")), Err(Reason::NoRule));
+}
+
+#[test]
+fn both_readings_of_parameters_must_be_allowed() {
+    let rules = || vec![rule("/public/**", Requirement::anonymous()), rule("/public/secret", demanding("s"))];
+    assert_eq!(outcome(rules(), &Trial { credential: None, ..trial("/public/a;x") }), Ok(()));
+    assert_eq!(outcome(rules(), &Trial { credential: None, ..trial("/public/secret;x") }), Err(Reason::NoCredential));
+    assert_eq!(outcome(rules(), &Trial { scopes: scopes("s"), ..trial("/public/secret;x") }), Ok(()));
+    assert_eq!(
+        outcome(vec![rule("/a/{x}", Requirement::anonymous()), rule("/a", demanding("s"))], &Trial { credential: None, ..trial("/a;x") }),
+        Err(Reason::NoRule)
+    );
+}
+
+#[test]
+fn a_shadow_rule_lets_pass_and_tells() {
+    let shadow = Requirement { shadow: true, ..demanding("s") };
+    let rules = RuleSet::compile(vec![rule("/a", shadow)]).unwrap();
+    for (trial, told) in [
+        (Trial { credential: None, ..trial("/a") }, Some(Reason::NoCredential)),
+        (trial("/a"), Some(Reason::InsufficientScope)),
+        (Trial { state: CredentialState::StoreUnavailable, ..trial("/a") }, Some(Reason::StoreUnavailable)),
+        (Trial { scopes: scopes("s"), ..trial("/a") }, None),
+    ] {
+        let Verdict::Allow(permit) = trial.run(&rules) else { panic!("a shadow refused") };
+        assert_eq!(permit.shadowed().map(|denial| denial.reason), told);
+    }
+}
+
+#[test]
+fn identity_is_of_a_live_credential_only() {
+    let rules = RuleSet::compile(vec![rule("/open", Requirement::anonymous()), rule("/a", demanding("orders:read"))]).unwrap();
+    let Verdict::Allow(permit) = trial("/open").run(&rules) else { panic!() };
+    assert!(permit.holder().is_none() && permit.scopes().is_empty());
+    let Verdict::Allow(permit) = (Trial { scopes: scopes("orders:* b"), ..trial("/a") }).run(&rules) else { panic!() };
+    assert_eq!(permit.scopes(), &scopes("b orders:*"));
+}
+
+#[test]
+fn statuses_and_challenges() {
+    for reason in Reason::ALL {
+        assert_eq!(reason.challenge(None).is_some(), reason.status() == 401 || reason == Reason::InsufficientScope, "{reason:?}");
+        assert!(matches!(reason.status(), 401 | 403 | 503));
+    }
+    assert_eq!(
+        Reason::InsufficientScope.challenge(Some(&scopes("b a"))).unwrap(),
+        r#"Bearer realm="gatepost", error="insufficient_scope", scope="a b""#
+    );
+}
+
+fn requirement() -> impl Strategy<Value = Requirement> {
+    prop_oneof![
+        Just(Requirement::anonymous()),
+        Just(demanding("a")),
+        Just(demanding("b:x")),
+        Just(Requirement { scopes: Demand::Any(scopes("a b")), ..Requirement::token() }),
+    ]
+}
+
+fn rule_set() -> impl Strategy<Value = RuleSet> {
+    let path =
+        "(/(a|b|\\{x\\})){0,2}(/|/\\*\\*)?".prop_filter_map("a path", |p| PathPattern::parse(if p.is_empty() { "/" } else { &p }).ok());
+    let host = prop::option::of(prop::sample::select(vec!["localhost", "*.example"]));
+    prop::collection::vec((path, host, requirement()), 0..6).prop_filter_map("compiles", |rules| {
+        let spec = |(n, (path, host, requirement)): (usize, (PathPattern, Option<&str>, Requirement))| RuleSpec {
+            id: n.to_string(),
+            hosts: host.into_iter().map(|host| HostPattern::parse(host).unwrap()).collect(),
+            methods: Vec::new(),
+            path,
+            fallthrough: false,
+            requirement,
+        };
+        RuleSet::compile(rules.into_iter().enumerate().map(spec).collect()).ok()
+    })
+}
+
+proptest! {
+    /// What is allowed is allowed for every reading of its path, asked for on its own.
+    #[test]
+    fn allowed_means_allowed_for_every_reading(rules in rule_set(), uri in "/([ab/]|;x|%61|%2e){0,6}", held in "(a|b:x)?( b)?") {
+        let trial = Trial { scopes: scopes(&held), ..trial(&uri) };
+        if let (Verdict::Allow(_), Ok(request)) = (trial.run(&rules), trial.request()) {
+            for reading in request.path.readings() {
+                let alone = Trial { uri: String::from_utf8(reading.to_vec()).unwrap(), ..trial.clone() };
+                prop_assert!(matches!(alone.run(&rules), Verdict::Allow(_)), "{:?}", reading);
+            }
+        }
+    }
+
+    #[test]
+    fn adding_a_scope_never_removes_an_allow(rules in rule_set(), uri in "(/[ab]){0,3}/?", held in "(a|b:x)?", more in "a|b|b:x|b:\\*|\\*") {
+        let uri = if uri.is_empty() { "/".to_owned() } else { uri };
+        let before = Trial { scopes: scopes(&held), ..trial(&uri) };
+        let after = Trial { scopes: scopes(&format!("{held} {more}")), ..trial(&uri) };
+        if let Verdict::Allow(_) = before.run(&rules) {
+            prop_assert!(matches!(after.run(&rules), Verdict::Allow(_)));
+        }
+    }
+
+    /// Whatever stands in the path, nothing passes without a rule that says so.
+    #[test]
+    fn no_rule_no_pass(uri in "\\PC{0,20}") {
+        let refused = matches!(trial(&format!("/{uri}")).run(&RuleSet::default()), Verdict::Deny(_));
+        prop_assert!(refused);
+    }
+}

@@ -1,0 +1,222 @@
+//! Dialects: how one proxy describes the original request, and what it must be answered.
+//!
+//! The dialect is fixed per listener, never guessed: every proxy forwards the other families'
+//! headers straight from the client (CVE-2026-40575, BYP-058). Each file below names one family's
+//! headers; what they share is here.
+
+mod answer;
+mod envoy;
+mod forwarded;
+mod nginx;
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, Uri, header};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use answer::{Answer, CLOSE};
+
+use crate::config::Proxy;
+use crate::decision::credential::{Carrier, Carriers, Presented};
+use crate::decision::request::{Request, RequestFault};
+
+/// How one gate is asked and answers.
+#[derive(Debug)]
+pub struct Dialect {
+    proxy: Proxy,
+    secret: Option<SecretString>,
+    /// Replaces 401 and 403.
+    denial_status: Option<u16>,
+}
+
+/// Which headers describe the original request.
+struct Names {
+    /// `None` = the request's own.
+    method: Option<&'static str>,
+    /// `None` = what follows `/verify` in the request's own target.
+    uri: Option<&'static str>,
+    host: &'static str,
+    proto: &'static str,
+}
+
+/// What a proxy asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// May this go through?
+    Verify,
+    /// The same decision as native status and JSON; never 2xx.
+    Explain,
+}
+
+/// Everything one check says, read in one pass over its headers.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// What is asked for; `None` = nothing that lives on a gate.
+    pub call: Option<Call>,
+    /// The original request, or why it cannot be judged.
+    pub request: Result<Request<'a>, RequestFault>,
+    /// What it presents.
+    pub presented: Presented<'a>,
+    /// Whether the proxy may ask.
+    pub secret_is_right: bool,
+    /// A body is announced: the answer ends the connection.
+    pub announces_body: bool,
+    /// `X-Request-Id`, where it is `[A-Za-z0-9._-]{1,128}`.
+    pub request_id: Option<&'a str>,
+    /// The parts as given, for the log.
+    pub told: Told<'a>,
+}
+
+/// The description as given, for the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The original method.
+    pub method: Carrier<'a>,
+    /// The original URI.
+    pub uri: Carrier<'a>,
+    /// The original host.
+    pub host: Carrier<'a>,
+    /// The original scheme.
+    pub proto: Carrier<'a>,
+}
+
+impl Dialect {
+    /// The dialect of `proxy`.
+    pub fn new(proxy: Proxy, secret: Option<SecretString>, denial_status: Option<u16>) -> Self {
+        Self { proxy, secret, denial_status }
+    }
+
+    /// Whose dialect it is.
+    pub fn proxy(&self) -> Proxy {
+        self.proxy
+    }
+
+    fn names(&self) -> &'static Names {
+        match self.proxy {
+            Proxy::Nginx => &nginx::NAMES,
+            Proxy::Traefik | Proxy::Caddy | Proxy::Haproxy => &forwarded::NAMES,
+            Proxy::Envoy => &envoy::NAMES,
+        }
+    }
+
+    /// Reads a check. Headers of other families are not looked at.
+    pub fn read<'a>(&self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
+        let names = self.names();
+        let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent };
+        let (mut carriers, mut secret, mut origin, mut preflight, mut request_id) =
+            (Carriers::default(), Carrier::Absent, Carrier::Absent, Carrier::Absent, Carrier::Absent);
+        let mut announces_body = false;
+        for (name, value) in headers {
+            let value = value.as_bytes();
+            match name.as_str() {
+                "authorization" => carriers.authorization.add(value),
+                "x-authorization" => carriers.x_authorization.add(value),
+                "x-api-key" => carriers.x_api_key.add(value),
+                "x-proxy-secret" => secret.add(value),
+                "x-request-id" => request_id.add(value),
+                "origin" => origin.add(value),
+                "access-control-request-method" => preflight.add(value),
+                "content-length" => announces_body |= value != b"0",
+                "transfer-encoding" => announces_body = true,
+                name if name == names.host => told.host.add(value),
+                name if name == names.proto => told.proto.add(value),
+                name if Some(name) == names.uri => told.uri.add(value),
+                name if Some(name) == names.method => told.method.add(value),
+                _ => {}
+            }
+        }
+        let (call, own_uri) = Self::call(target, names.uri.is_none());
+        if names.method.is_none() {
+            told.method = Carrier::Once(method.as_str().as_bytes());
+        }
+        if let Some(uri) = own_uri {
+            told.uri = Carrier::Once(uri.as_bytes());
+        }
+        let preflight_for = origin.once().and(preflight.once());
+        Asked {
+            call,
+            request: described(&told, preflight_for),
+            presented: Presented::read(&carriers),
+            secret_is_right: self.is_our_proxy(secret),
+            announces_body,
+            request_id: request_id.once().and_then(request_id_of),
+            told,
+        }
+    }
+
+    /// What the target asks for, and the original URI where the target carries it. The query of the check's own
+    /// target is the client's (Caddy appends it) and changes nothing.
+    fn call(target: &Uri, carries_uri: bool) -> (Option<Call>, Option<&str>) {
+        let split = |text: &str| match text {
+            _ if text.starts_with("/verify") => Some((Call::Verify, "/verify".len())),
+            _ if text.starts_with("/explain") => Some((Call::Explain, "/explain".len())),
+            _ => None,
+        };
+        let text = if carries_uri { target.path_and_query().map_or("", |target| target.as_str()) } else { target.path() };
+        match split(text).map(|(call, at)| (call, text.get(at..).unwrap_or_default())) {
+            Some((call, rest)) if carries_uri => (Some(call), Some(rest)),
+            Some((call, "")) => (Some(call), None),
+            _ => (None, None),
+        }
+    }
+
+    /// Compared in constant time: nobody else may ask, or probe for tokens, where a secret is set.
+    fn is_our_proxy(&self, presented: Carrier<'_>) -> bool {
+        match (&self.secret, presented) {
+            (None, _) => true,
+            (Some(secret), Carrier::Once(presented)) => subtle::ConstantTimeEq::ct_eq(secret.expose_secret().as_bytes(), presented).into(),
+            (Some(_), _) => false,
+        }
+    }
+}
+
+/// Missing, empty, doubled or unparsable = refuse, never a default of `/` or GET.
+fn described<'a>(told: &Told<'a>, preflight_for: Option<&'a [u8]>) -> Result<Request<'a>, RequestFault> {
+    let once = |carrier: Carrier<'a>, absent, doubled| match carrier {
+        Carrier::Absent | Carrier::Once([]) => Err(RequestFault::NotDescribed(absent)),
+        Carrier::Doubled => Err(RequestFault::NotDescribed(doubled)),
+        Carrier::Once(value) => Ok(value),
+    };
+    let method = once(told.method, "the proxy did not tell the original method", "the original method is told twice")?;
+    let uri = once(told.uri, "the proxy did not tell the original URI", "the original URI is told twice")?;
+    let host = once(told.host, "the proxy did not tell the original host", "the original host is told twice")?;
+    match told.proto {
+        Carrier::Absent | Carrier::Once(b"http" | b"https" | b"ws" | b"wss") => {}
+        _ => return Err(RequestFault::NotDescribed("the original scheme is not one of http, https, ws, wss")),
+    }
+    Request::read(method, host, uri, preflight_for)
+}
+
+fn request_id_of(value: &[u8]) -> Option<&str> {
+    let fine = (1..=128).contains(&value.len()) && value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    fine.then(|| std::str::from_utf8(value).ok()).flatten()
+}
+
+impl Told<'_> {
+    /// The headers (and for Envoy the request line) that say the same, credentials left out: for `gatepost explain`.
+    pub fn as_headers(&self, proxy: Proxy) -> (Option<String>, Vec<(Cow<'static, str>, Vec<u8>)>) {
+        let names = Dialect::new(proxy, None, None).names();
+        let mut headers = Vec::new();
+        let mut add = |name: Option<&'static str>, carrier: Carrier<'_>| {
+            let Some(name) = name else { return };
+            match carrier {
+                Carrier::Absent => {}
+                Carrier::Once(value) => headers.push((Cow::Borrowed(name), value.to_vec())),
+                Carrier::Doubled => headers.extend([(Cow::Borrowed(name), b"x".to_vec()), (Cow::Borrowed(name), b"x".to_vec())]),
+            }
+        };
+        add(names.method, self.method);
+        add(names.uri, self.uri);
+        add(Some(names.host), self.host);
+        add(Some(names.proto), self.proto);
+        let text = |carrier: Carrier<'_>| carrier.once().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
+        let line = names.uri.is_none().then(|| format!("{} /verify{}", text(self.method), text(self.uri)));
+        (line, headers)
+    }
+}
+
+/// For headers that say nothing of the request but that a gate must not have set on a refusal.
+pub const NO_STORE: (header::HeaderName, http::HeaderValue) = (header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Answers: a verdict as the bytes one proxy understands.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body_util::Full;
+
+use super::{Call, Dialect, NO_STORE};
+use crate::config::Proxy;
+use crate::decision::{Denial, Permit, Reason, Verdict};
+
+/// What a gate answers.
+pub type Answer = Response<Full<Bytes>>;
+
+/// Ends the connection after this answer.
+pub const CLOSE: (HeaderName, HeaderValue) = (CONNECTION, HeaderValue::from_static("close"));
+
+const USER: HeaderName = HeaderName::from_static("x-auth-user");
+const SCOPES: HeaderName = HeaderName::from_static("x-auth-scopes");
+const TENANT: HeaderName = HeaderName::from_static("x-auth-tenant");
+const KEY_ID: HeaderName = HeaderName::from_static("x-auth-key-id");
+const EXPIRES_IN: HeaderName = HeaderName::from_static("x-auth-expires-in");
+const DENY_STATUS: HeaderName = HeaderName::from_static("x-deny-status");
+const DENY_REASON: HeaderName = HeaderName::from_static("x-deny-reason");
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+const RETRY_SOON: (HeaderName, HeaderValue) = (RETRY_AFTER, HeaderValue::from_static("1"));
+
+/// The body of a refusal.
+#[derive(serde::Serialize)]
+struct Refused<'a> {
+    data: [(); 0],
+    status: &'static str,
+    code: u16,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl Dialect {
+    /// The answer to `call`.
+    pub fn render(&self, call: Call, verdict: &Verdict<'_>) -> Answer {
+        match (call, verdict) {
+            (Call::Verify, Verdict::Allow(permit)) => allow(permit),
+            // never 2xx, whatever misroutes a client's request here (BYP-126)
+            (Call::Explain, Verdict::Allow(_)) => {
+                let mut answer = json(503, "not refused any more: try again", None);
+                answer.headers_mut().extend([RETRY_SOON]);
+                answer
+            }
+            (Call::Verify, Verdict::Deny(denial)) if self.proxy == Proxy::Nginx => self.refuse_in_nginx(denial),
+            (_, Verdict::Deny(denial)) => self.refuse(call, denial),
+        }
+    }
+
+    /// The final status of a reason.
+    pub fn status_of(&self, reason: Reason) -> u16 {
+        match (reason.status(), self.denial_status) {
+            (401 | 403, Some(fixed)) => fixed,
+            (status, _) => status,
+        }
+    }
+
+    fn refuse_in_nginx(&self, denial: &Denial<'_>) -> Answer {
+        let mut answer = Answer::new(Full::default());
+        *answer.status_mut() = if denial.reason.status() == 401 { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+        let headers = answer.headers_mut();
+        headers.insert(DENY_STATUS, HeaderValue::from(self.status_of(denial.reason)));
+        headers.insert(DENY_REASON, HeaderValue::from_static(denial.reason.as_str()));
+        explain_refusal(headers, denial);
+        answer
+    }
+
+    fn refuse(&self, call: Call, denial: &Denial<'_>) -> Answer {
+        let reason = (call == Call::Explain).then_some(denial.reason.as_str());
+        let mut answer = json(self.status_of(denial.reason), &denial.message, reason);
+        explain_refusal(answer.headers_mut(), denial);
+        answer
+    }
+}
+
+/// Exactly 200, no body, each identity header exactly once: a missing one would let the client's own through
+/// (CVE-2026-30851, CVE-2026-25748).
+fn allow(permit: &Permit<'_>) -> Answer {
+    let mut answer = Answer::new(Full::default());
+    let headers = answer.headers_mut();
+    let value = |text: &str| if text.is_empty() { EMPTY } else { HeaderValue::from_str(text).unwrap_or(EMPTY) };
+    match permit.holder() {
+        None => headers.extend([(USER, EMPTY), (SCOPES, EMPTY), (TENANT, EMPTY), (KEY_ID, EMPTY), (EXPIRES_IN, EMPTY)]),
+        Some(holder) => {
+            // a name that no header can carry shows as the uid
+            let user = HeaderValue::from_bytes(holder.name.as_bytes()).ok().filter(|user| !user.is_empty());
+            headers.insert(USER, user.unwrap_or_else(|| value(&holder.uid)));
+            headers.insert(SCOPES, value(&permit.scopes().to_string()));
+            headers.insert(TENANT, value(&holder.tenant));
+            headers.insert(KEY_ID, value(&holder.key_id));
+            headers.insert(EXPIRES_IN, holder.expires_in_s.map_or(EMPTY, HeaderValue::from));
+        }
+    }
+    answer
+}
+
+fn explain_refusal(headers: &mut http::HeaderMap, denial: &Denial<'_>) {
+    headers.extend([NO_STORE]);
+    if let Some(challenge) = denial.reason.challenge(denial.scope.as_ref()).and_then(|text| HeaderValue::try_from(text).ok()) {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    if denial.reason == Reason::StoreUnavailable {
+        headers.extend([RETRY_SOON]);
+    }
+}
+
+fn json(status: u16, message: &str, reason: Option<&'static str>) -> Answer {
+    let body = Refused { data: [], status: "failed", code: status, message, reason };
+    let mut answer = Answer::new(Full::from(serde_json::to_vec(&body).unwrap_or_default()));
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+    answer.headers_mut().extend([NO_STORE, (CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    answer
+}

@@ -1,0 +1,146 @@
+//! The gate: one check from head to answer.
+//!
+//! parse → find → look up → decide → count → render, with one `await` in the middle. Every path ends
+//! in `render`; a store that cannot be asked is evidence like any other, so nothing fails open.
+
+mod log;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hyper::body::Incoming;
+
+use crate::clock::{Clock, UnixMs};
+use crate::decision::credential::CredentialKind;
+use crate::decision::rules::RuleSet;
+use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
+use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect};
+use crate::metrics::DecisionMetrics;
+use crate::token::holder::live;
+use crate::token::keyring::Keyring;
+use crate::token::recognise::{Authentic, recognise};
+use crate::token::record::TokenRecord;
+use crate::token::secret::SecretMint;
+use crate::token::store::TokenStore;
+
+/// Rules in force with their counters.
+#[derive(Debug)]
+pub struct InForce {
+    /// The rules.
+    pub rules: RuleSet,
+    /// Their counters.
+    pub metrics: DecisionMetrics,
+}
+
+impl InForce {
+    /// Puts rules in force.
+    pub fn new(rules: RuleSet) -> Self {
+        Self { metrics: DecisionMetrics::new(&rules), rules }
+    }
+}
+
+/// What every gate of the process shares.
+pub struct Shared {
+    /// Swapped whole by a reload.
+    pub in_force: Arc<ArcSwap<InForce>>,
+    /// Which tokens and keys are live.
+    pub tokens: TokenStore,
+    /// Recognises access tokens and logins; swapped whole by a reload.
+    pub keyring: Arc<ArcSwap<Keyring>>,
+    /// Recognises API keys.
+    pub mint: SecretMint,
+    /// The time.
+    pub clock: Clock,
+    /// `tokens.ttl`, seconds.
+    pub ttl_s: u64,
+}
+
+/// One check listener's handler.
+pub struct Gate {
+    dialect: Dialect,
+    shared: Arc<Shared>,
+}
+
+/// What the look-up brought.
+struct Known {
+    evidence: Evidence,
+    kind: Option<CredentialKind>,
+    /// The token that an allow keeps alive, with its idle end as read.
+    token: Option<(TokenRecord, UnixMs)>,
+}
+
+impl Gate {
+    /// The handler of one listener.
+    pub fn new(dialect: Dialect, shared: Arc<Shared>) -> Self {
+        Self { dialect, shared }
+    }
+
+    /// Answers one check.
+    ///
+    /// # Errors
+    /// None: a refusal is an answer.
+    pub async fn check(&self, request: hyper::Request<Incoming>) -> Result<Answer, Infallible> {
+        let began = std::time::Instant::now();
+        let in_force = self.shared.in_force.load_full();
+        let (head, _body) = request.into_parts();
+        let asked = self.dialect.read(&head.method, &head.uri, &head.headers);
+        let (verdict, kind) = self.decide(&asked, &in_force.rules).await;
+        if asked.call != Some(Call::Explain) {
+            in_force.metrics.count(&verdict, kind, began.elapsed());
+            log::decision(&self.dialect, &asked, &verdict, kind);
+        }
+        let mut answer = self.dialect.render(asked.call.unwrap_or(Call::Verify), &verdict);
+        if asked.announces_body {
+            // nothing of a body is read, so what follows on this connection is not a request (BYP-131)
+            answer.headers_mut().extend([CLOSE]);
+        }
+        Ok(answer)
+    }
+
+    async fn decide<'r>(&self, asked: &Asked<'_>, rules: &'r RuleSet) -> (Verdict<'r>, Option<CredentialKind>) {
+        let refuse = |denial| (Verdict::Deny(denial), None);
+        if !asked.secret_is_right {
+            return refuse(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()));
+        }
+        if asked.call.is_none() {
+            return refuse(Denial::bare(Reason::RequestNotDescribed, "nothing lives here but /verify and /explain"));
+        }
+        let request = match &asked.request {
+            Ok(request) => request,
+            Err(fault) => return refuse(Denial::of_fault(*fault)),
+        };
+        let judged = Judged::of(rules, request);
+        let known = if judged.asks_for_credential() { self.look_up(asked, &judged).await } else { Known::nothing() };
+        let verdict = decide(request, &judged, known.evidence);
+        if let (Verdict::Allow(_), Call::Verify, Some((token, idle_end))) = (&verdict, asked.call.unwrap_or(Call::Explain), &known.token) {
+            self.shared.tokens.slide(token, *idle_end);
+        }
+        (verdict, known.kind)
+    }
+
+    async fn look_up(&self, asked: &Asked<'_>, judged: &Judged<'_>) -> Known {
+        let now = self.shared.clock.now();
+        let Authentic { kind, ask, secret } = match recognise(asked.presented, &self.shared.keyring.load(), &self.shared.mint, now) {
+            Ok(authentic) => authentic,
+            Err(evidence) => return Known { evidence, ..Known::nothing() },
+        };
+        let known = |evidence| Known { evidence, kind: Some(kind), token: None };
+        if !judged.takes(kind) {
+            return known(Evidence::NotTaken(kind));
+        }
+        match self.shared.tokens.look_up(ask).await {
+            Err(_) => known(Evidence::Unavailable),
+            Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, self.shared.ttl_s)) {
+                None => known(Evidence::Invalid("unknown or ended credential")),
+                Some(live) => Known { token: live.token, ..known(Evidence::Live(Box::new(live.holder))) },
+            },
+        }
+    }
+}
+
+impl Known {
+    fn nothing() -> Self {
+        Self { evidence: Evidence::Nothing, kind: None, token: None }
+    }
+}

@@ -1,0 +1,145 @@
+//! One line a decision, of fixed shape: refusals at info, allows at debug. Never a secret.
+//!
+//! A refusal's line ends with the `gatepost explain` command that reproduces it.
+
+use std::fmt::Write;
+
+use crate::config::Proxy;
+use crate::decision::credential::{Carrier, CredentialKind};
+use crate::decision::{Denial, Reason, Verdict};
+use crate::dialect::{Asked, Dialect, Told};
+
+/// Writes the line of one decision.
+pub(super) fn decision(dialect: &Dialect, asked: &Asked<'_>, verdict: &Verdict<'_>, kind: Option<CredentialKind>) {
+    let gate = dialect.proxy().as_str();
+    let request_id = asked.request_id.unwrap_or("-");
+    match verdict {
+        Verdict::Allow(permit) => {
+            let key_id = permit.holder().map_or("-", |holder| dash(&holder.key_id));
+            if let Some(denial) = permit.shadowed() {
+                refusal("shadow", gate, request_id, denial, &explain(dialect.proxy(), asked, denial, kind));
+            } else {
+                tracing::debug!(target: "gatepost::check", result = "allow", gate, request_id, rule = permit.rule().id, reason = "-", key_id);
+            }
+        }
+        Verdict::Deny(denial) => {
+            if tracing::enabled!(target: "gatepost::check", tracing::Level::INFO) {
+                refusal("deny", gate, request_id, denial, &explain(dialect.proxy(), asked, denial, kind));
+            }
+        }
+    }
+}
+
+fn refusal(result: &str, gate: &str, request_id: &str, denial: &Denial<'_>, explain: &str) {
+    let rule = denial.rule.map_or("-", |rule| &rule.id);
+    let key_id = denial.holder.as_ref().map_or("-", |holder| dash(&holder.key_id));
+    let reason = denial.reason.as_str();
+    tracing::info!(target: "gatepost::check", result, gate, request_id, rule, reason, key_id, explain = %explain);
+}
+
+fn dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// The command that reproduces a refusal from the files.
+fn explain(proxy: Proxy, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<CredentialKind>) -> String {
+    let mut command = String::from("gatepost explain");
+    match (asked.told.method, asked.told.host, asked.told.uri) {
+        (Carrier::Once(method), Carrier::Once(host), Carrier::Once(uri)) if says_all(denial.reason, uri) => {
+            let scheme = asked.told.proto.once().unwrap_or(b"https");
+            let url = [scheme, b"://", host, uri].concat();
+            let _ = write!(command, " {} {}", quoted(method), quoted(&url));
+        }
+        _ => as_headers(&mut command, proxy, &asked.told),
+    }
+    let _ = write!(command, " --gate {}", proxy.as_str());
+    if let Ok(request) = &asked.request
+        && let Some(method) = request.preflight_for
+    {
+        let _ = write!(command, " --preflight-for {}", quoted(method));
+    }
+    let credential = match denial.reason {
+        Reason::NoCredential => Some("none"),
+        _ => kind.map(CredentialKind::as_str),
+    };
+    if let Some(credential) = credential {
+        let _ = write!(command, " --credential {credential}");
+    }
+    match denial.reason {
+        Reason::InvalidCredential => command.push_str(" --state invalid"),
+        Reason::StoreUnavailable => command.push_str(" --state store-unavailable"),
+        Reason::ProxySecret => command.push_str(" --no-proxy-secret"),
+        _ => {}
+    }
+    if let Some(holder) = &denial.holder {
+        let scopes = holder.grant.effective(&[]).to_string().replace(' ', ",");
+        if !scopes.is_empty() {
+            let _ = write!(command, " --scopes {}", quoted(scopes.as_bytes()));
+        }
+        let attributes =
+            [("uid", &holder.uid), ("name", &holder.name), ("tenant", &holder.tenant), ("role", &holder.role), ("key_id", &holder.key_id)];
+        for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_empty()) {
+            let _ = write!(command, " --as {}", quoted(format!("{name}={value}").as_bytes()));
+        }
+    }
+    command
+}
+
+/// Whether method and URL alone bring the refusal about again.
+fn says_all(reason: Reason, uri: &[u8]) -> bool {
+    !matches!(reason, Reason::RequestNotDescribed) && uri.starts_with(b"/") && std::str::from_utf8(uri).is_ok()
+}
+
+fn as_headers(command: &mut String, proxy: Proxy, told: &Told<'_>) {
+    let (line, headers) = told.as_headers(proxy);
+    if let Some(line) = line {
+        let _ = write!(command, " --request-line {}", quoted(line.as_bytes()));
+    }
+    for (name, value) in headers {
+        let _ = write!(command, " --header {}", quoted(&[name.as_bytes(), b": ", &value].concat()));
+    }
+}
+
+/// A shell word for these bytes.
+fn quoted(bytes: &[u8]) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"/._:-,=@+%".contains(b);
+    if !bytes.is_empty() && bytes.iter().all(plain) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    if bytes.iter().all(|b| matches!(b, b' '..=b'~') && *b != b'\'') {
+        return format!("'{}'", String::from_utf8_lossy(bytes));
+    }
+    let mut word = String::from("$'");
+    for byte in bytes {
+        match byte {
+            b'\'' | b'\\' => {
+                let _ = write!(word, "\\{}", char::from(*byte));
+            }
+            b' '..=b'~' => word.push(char::from(*byte)),
+            _ => {
+                let _ = write!(word, "\\x{byte:02x}");
+            }
+        }
+    }
+    word.push('\'');
+    word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn shell_words() {
+        for (bytes, word) in [
+            (&b"/a/b"[..], "/a/b"),
+            (b"", "''"),
+            (b"/a?b", "'/a?b'"),
+            (b"/$(x)", "'/$(x)'"),
+            (b"it's", r"$'it\'s'"),
+            (b"/\xe9\t", r"$'/\xe9\x09'"),
+        ] {
+            assert_eq!(quoted(bytes), word);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Every metric: names, help, and the handles of the hot path. Prefix `gatepost_`.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::decision::credential::CredentialKind;
+use crate::decision::rules::RuleSet;
+use crate::decision::{Denial, Permit, Verdict};
+
+/// Decisions, by rule, result (`allow`, `deny`, `shadow` = allowed though it would be refused), reason and kind of credential.
+const DECISIONS: &str = "gatepost_decisions_total";
+/// From the head being read to the answer being ready.
+const DECISION_DURATION: &str = "gatepost_decision_duration_seconds";
+/// The rules in force, counted up by each reload that took.
+const RULES_GENERATION: &str = "gatepost_rules_generation";
+/// How many rules are in force.
+const RULES: &str = "gatepost_rules";
+/// Reloads that took.
+const RELOADS: &str = "gatepost_reloads_total";
+/// Reloads that were refused: the old rules stay.
+const RELOAD_FAILURES: &str = "gatepost_reload_failures_total";
+/// Whether the last reload was refused.
+const RELOAD_FAILED: &str = "gatepost_reload_failed";
+/// Whether the store answers checks.
+const STORE_READY: &str = "gatepost_store_ready";
+/// Version and commit, value 1.
+const BUILD: &str = "gatepost_build_info";
+
+/// From 50 µs up, seconds.
+const BUCKETS: [f64; 14] = [50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0];
+
+/// Installs the recorder and describes every metric. Once a process.
+///
+/// # Errors
+/// Where a recorder stands already.
+pub fn install() -> Result<PrometheusHandle, String> {
+    let builder =
+        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS).map_err(|e| e.to_string())?;
+    let handle = builder.install_recorder().map_err(|e| e.to_string())?;
+    describe_counter!(DECISIONS, "Decisions, by rule, result, reason and kind of credential");
+    describe_histogram!(DECISION_DURATION, Unit::Seconds, "From the head being read to the answer being ready");
+    describe_gauge!(RULES_GENERATION, "The rules in force, counted up by each reload that took");
+    describe_gauge!(RULES, "How many rules are in force");
+    describe_counter!(RELOADS, "Reloads that took");
+    describe_counter!(RELOAD_FAILURES, "Reloads that were refused: the old rules stay");
+    describe_gauge!(RELOAD_FAILED, "1 where the last reload was refused");
+    describe_gauge!(STORE_READY, "1 where the token store answers checks");
+    describe_gauge!(BUILD, "Version, value 1");
+    gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    counter!(RELOADS).absolute(0);
+    counter!(RELOAD_FAILURES).absolute(0);
+    gauge!(RELOAD_FAILED).set(0.0);
+    Ok(handle)
+}
+
+/// Rules came into force.
+pub fn rules_in_force(generation: u64, rules: usize, reload: bool) {
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    {
+        gauge!(RULES_GENERATION).set(generation as f64);
+        gauge!(RULES).set(rules as f64);
+    }
+    gauge!(RELOAD_FAILED).set(0.0);
+    if reload {
+        counter!(RELOADS).increment(1);
+    }
+}
+
+/// A reload was refused.
+pub fn reload_refused() {
+    counter!(RELOAD_FAILURES).increment(1);
+    gauge!(RELOAD_FAILED).set(1.0);
+}
+
+/// Whether the store answers checks.
+pub fn store_ready(ready: bool) {
+    gauge!(STORE_READY).set(if ready { 1.0 } else { 0.0 });
+}
+
+/// The counters of one generation of rules: allows are counted without looking anything up.
+pub struct DecisionMetrics {
+    allows: Box<[[OnceLock<Counter>; 4]]>,
+    duration: Histogram,
+}
+
+impl std::fmt::Debug for DecisionMetrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DecisionMetrics")
+    }
+}
+
+impl DecisionMetrics {
+    /// For these rules.
+    pub fn new(rules: &RuleSet) -> Self {
+        Self { allows: rules.rules().iter().map(|_| Default::default()).collect(), duration: histogram!(DECISION_DURATION) }
+    }
+
+    /// Counts one decision that took `took`.
+    pub fn count(&self, verdict: &Verdict<'_>, kind: Option<CredentialKind>, took: Duration) {
+        match verdict {
+            Verdict::Allow(permit) => match permit.shadowed() {
+                None => self.count_allow(permit),
+                Some(denial) => count_denial("shadow", denial, kind),
+            },
+            Verdict::Deny(denial) => count_denial("deny", denial, kind),
+        }
+        self.duration.record(took.as_secs_f64());
+    }
+
+    fn count_allow(&self, permit: &Permit<'_>) {
+        let kind = permit.holder().map(|holder| holder.kind);
+        let slot = kind.map_or(0, |kind| 1 + kind as usize);
+        if let Some(counter) = self.allows.get(permit.rule().number).and_then(|slots| slots.get(slot)) {
+            let rule = || permit.rule().id.clone();
+            counter
+                .get_or_init(|| counter!(DECISIONS, "rule" => rule(), "result" => "allow", "reason" => "", "credential" => name(kind)))
+                .increment(1);
+        }
+    }
+}
+
+fn count_denial(result: &'static str, denial: &Denial<'_>, kind: Option<CredentialKind>) {
+    let rule = denial.rule.map(|rule| rule.id.clone()).unwrap_or_default();
+    counter!(DECISIONS, "rule" => rule, "result" => result, "reason" => denial.reason.as_str(), "credential" => name(kind)).increment(1);
+}
+
+fn name(kind: Option<CredentialKind>) -> &'static str {
+    kind.map_or("none", CredentialKind::as_str)
+}

@@ -1,0 +1,120 @@
+//! From a fill to a holder: whether what a credential hangs on is live, and what it may do now.
+//!
+//! Pure. Effective scopes are token ∩ key ∩ the principal's ∩ every level above, as the records say
+//! at this moment; absence of any of them refuses.
+
+use super::record::{Fill, KeyRecord, PolicyRecord, SubjectRecord, TokenRecord};
+use super::store::Ask;
+use crate::clock::UnixMs;
+use crate::decision::credential::CredentialKind;
+use crate::decision::holder::{Grant, Holder};
+use crate::decision::scopes::ScopeSet;
+use crate::id::Id;
+
+/// Longest chain from a principal to its tenant.
+pub const CHAIN: usize = 8;
+
+/// A live credential: who holds it, and the token to slide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Who holds it and what it may do.
+    pub holder: Holder,
+    /// The principal.
+    pub subject: Id,
+    /// The token that this use keeps alive, with its idle end as read.
+    pub token: Option<(TokenRecord, UnixMs)>,
+}
+
+/// What a principal may do: its own level, every level above, less all denies. `None` = refused: the chain is broken, or someone in it is blocked.
+pub fn effective(chain: &[(Id, SubjectRecord)], policies: &[(Id, PolicyRecord)]) -> Option<Grant> {
+    let mut grant = Grant::everything();
+    let mut next = chain.first().map(|(id, _)| *id);
+    for (n, (id, subject)) in chain.iter().enumerate() {
+        if next != Some(*id) || subject.blocked || n >= CHAIN {
+            return None;
+        }
+        let mut allow = subject.scopes.clone();
+        let mut deny = ScopeSet::default();
+        for wanted in &subject.policies {
+            let (_, policy) = policies.iter().find(|(id, _)| id == wanted)?;
+            if !policy.ended {
+                allow = allow.union(&policy.allow);
+                deny = deny.union(&policy.deny);
+            }
+        }
+        grant = grant.narrowed(&allow, &deny);
+        next = subject.up;
+    }
+    (!chain.is_empty() && next.is_none()).then_some(grant)
+}
+
+/// Judges what `ask` hangs on. `secrets` are the SHA-256 of API keys presented (alone, or beside a token): each must be a live secret of the key.
+/// `ttl_s` bounds what `X-Auth-Expires-In` says.
+pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s: u64) -> Option<Live> {
+    let mut grant = effective(&fill.chain, &fill.policies)?;
+    let (subject, principal) = fill.chain.first()?;
+    let (kind, ends, key_id) = match ask {
+        Ask::Session(sid) => {
+            let (id, session) = fill.session.as_ref()?;
+            if *id != sid || session.ended || session.ends <= now || session.subject != *subject || secret.is_some() {
+                return None;
+            }
+            (CredentialKind::Jwt, Some(session.ends), String::new())
+        }
+        Ask::Key(wanted) | Ask::Token { key: wanted, .. } => {
+            let (id, key) = fill.key.as_ref()?;
+            if *id != wanted || key.ended || key.ends.is_some_and(|end| end <= now) || key.subject != *subject {
+                return None;
+            }
+            // beside a token or alone, a presented key must be a live secret of this very key
+            let grace = match secret {
+                None => None,
+                Some(secret) => secret_of(key, secret, now)?,
+            };
+            grant = grant.narrowed(&key.scopes, &ScopeSet::default());
+            let kind = if matches!(ask, Ask::Key(_)) { CredentialKind::ApiKey } else { CredentialKind::Token };
+            (kind, earlier(key.ends, grace), id.to_string())
+        }
+    };
+    let mut ends = ends;
+    if let Ask::Token { id, key } = ask {
+        let (token, idle_end) = fill.token.as_ref()?;
+        if token.id != id || token.key != key || token.cap <= now || *idle_end <= now {
+            return None;
+        }
+        grant = grant.narrowed(&token.scopes, &ScopeSet::default());
+        // this use starts the idle time again
+        let slid = now.after(std::time::Duration::from_secs(ttl_s)).min(token.cap);
+        ends = earlier(ends, Some(slid));
+    } else if matches!(ask, Ask::Key(_)) && secret.is_none() {
+        return None; // an API key is its secret: an id alone proves nothing
+    }
+    let holder = Holder {
+        kind,
+        uid: subject.to_string(),
+        name: principal.name.clone(),
+        tenant: principal.tenant.to_string(),
+        role: principal.role.as_str().to_owned(),
+        key_id,
+        grant,
+        expires_in_s: ends.map(|end| (end.since(now).as_secs()).min(ttl_s)),
+    };
+    Some(Live { holder, subject: *subject, token: fill.token.filter(|_| matches!(ask, Ask::Token { .. })) })
+}
+
+/// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.
+fn secret_of(key: &KeyRecord, secret: &[u8; 32], now: UnixMs) -> Option<Option<UnixMs>> {
+    let same = |hash: &[u8; 32]| bool::from(subtle::ConstantTimeEq::ct_eq(&hash[..], &secret[..]));
+    let (_, until) = key.secrets.iter().find(|(hash, _)| same(hash))?;
+    until.is_none_or(|until| until > now).then_some(*until)
+}
+
+fn earlier(a: Option<UnixMs>, b: Option<UnixMs>) -> Option<UnixMs> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests;

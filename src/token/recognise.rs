@@ -1,0 +1,60 @@
+//! From what a request presents to what the store is asked: authenticity first, no store call.
+//!
+//! Forged tokens and made-up keys end here.
+
+use super::keyring::Keyring;
+use super::secret::{HashedSecret, SecretKind, SecretMint};
+use super::store::Ask;
+use crate::clock::UnixMs;
+use crate::decision::Evidence;
+use crate::decision::credential::{CredentialKind, Presented};
+
+/// An authentic credential: whether it is live, the store knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authentic {
+    /// What was presented.
+    pub kind: CredentialKind,
+    /// What to ask the store.
+    pub ask: Ask,
+    /// SHA-256 of the API key presented, alone or beside a token.
+    pub secret: Option<HashedSecret>,
+}
+
+/// Recognises what is presented.
+///
+/// # Errors
+/// The evidence that stands without asking any store: nothing, or why it is invalid.
+pub fn recognise(presented: Presented<'_>, keyring: &Keyring, mint: &SecretMint, now: UnixMs) -> Result<Authentic, Evidence> {
+    match presented {
+        Presented::Nothing => Err(Evidence::Nothing),
+        Presented::Malformed(why) => Err(Evidence::Invalid(why)),
+        Presented::ApiKey(text) => {
+            let key = mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?;
+            Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(key.id()), secret: Some(key.hashed()) })
+        }
+        Presented::Bearer(text, beside) => {
+            let secret = match beside {
+                None => None,
+                Some(text) => Some(mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?),
+            };
+            let (kind, ask) = bearer(text, keyring, now)?;
+            match (ask, &secret) {
+                (_, None) => {}
+                (Ask::Token { key, .. }, Some(secret)) if secret.id() == key => {}
+                _ => return Err(Evidence::Invalid("the API key is not the one this token was minted from")),
+            }
+            Ok(Authentic { kind, ask, secret: secret.map(|secret| secret.hashed()) })
+        }
+    }
+}
+
+fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Result<(CredentialKind, Ask), Evidence> {
+    if let Some(token) = keyring.read_access(text) {
+        return Ok((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }));
+    }
+    let login = keyring.iter().find_map(|key| key.login_jwt().verify_login(text, now).ok());
+    match login {
+        Some(login) => Ok((CredentialKind::Jwt, Ask::Session(login.sid))),
+        None => Err(Evidence::Invalid("malformed, forged or expired token")),
+    }
+}
