@@ -162,7 +162,7 @@ def test_a_bad_reload_keeps_the_rules(gatepost_with, bad):
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_start_is_refused(gatepost_with, bad):
     gatepost = gatepost_with(BAD[bad])
-    done = gatepost.run("--config", str(gatepost.config), check=64)
+    done = gatepost.run(check=64)
     assert "rules.yaml" in done.stderr + done.stdout
 
 

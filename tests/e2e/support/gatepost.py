@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import os
-import shlex
 import subprocess
 
 from . import binaries
@@ -50,9 +49,8 @@ class Gatepost(Service):
             **sections,
         }
         self.config.write_text(json.dumps(settings, indent=1))  # JSON is YAML
-        command = [binaries.gatepost(), "--config", str(self.config)]
-        environment = {**NO_GATEPOST, "GATEPOST_PROXY_SECRET": SECRET, **(environment or {})}
-        super().__init__("gatepost", command, folder, environment)
+        environment = {**NO_GATEPOST, "GATEPOST_CONFIG": str(self.config), "GATEPOST_PROXY_SECRET": SECRET, **(environment or {})}
+        super().__init__("gatepost", [binaries.gatepost()], folder, environment)
 
     def write_rules(self, rules):
         self.rules.write_text(rules if isinstance(rules, str) else json.dumps({"rules": rules}))
@@ -69,7 +67,7 @@ class Gatepost(Service):
 
     def run(self, *arguments, check=None):
         """A command of the same program with the same configuration."""
-        done = subprocess.run([self.command[0], *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*self.command, *arguments], cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=30)
         if check is not None:
             assert done.returncode == check, done
         return done
@@ -78,7 +76,7 @@ class Gatepost(Service):
         """A command line as the program printed it, with `gatepost` in PATH."""
         folder = os.path.dirname(self.command[0])
         environment = {**self.environment, "PATH": f"{folder}{os.pathsep}{self.environment['PATH']}"}
-        return subprocess.run(shlex.split(line), cwd=self.folder, env=environment, capture_output=True, text=True, timeout=30)
+        return subprocess.run(["bash", "-c", line], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=30)
 
     def ready(self):
         try:
