@@ -136,3 +136,11 @@ def test_smuggling(world, proxy):
             answer, reached = send(world, proxy, request("POST", "/public/a", headers) + front + hidden)
             passed += [(headers, got) for got in reached if got.target.startswith("/admin")]
     assert not passed
+
+
+@pytest.mark.parametrize("values", [["h2c"], ["other"], ["h2c", "websocket"], ["websocket", "h2c"], ["websocket, h2c"], ["HTTP/2.0"]], ids=str)
+def test_nothing_but_websocket_upgrades(world, proxy, values):
+    """Any other upgraded connection would be a tunnel past every later check."""
+    headers = [("Connection", "Upgrade, HTTP2-Settings"), *(("Upgrade", value) for value in values), ("HTTP2-Settings", "AAMAAABkAAQAAP__")]
+    _, reached = send(world, proxy, request("GET", "/public/a", headers))
+    assert {v.lower() for got in reached for v in got.all("upgrade")} <= {"websocket"}
