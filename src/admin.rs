@@ -18,16 +18,22 @@ mod request;
 mod sessions;
 mod tokens;
 
-use std::net::IpAddr;
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
+use axum::body::Body;
 use axum::routing::{delete, get, post, put};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower_service::Service;
 
 use crate::accounts::{Accounts, Settings};
-use crate::config::{Config, Network};
+use crate::config::{Config, Network, StoreConfig};
 use crate::database::{Database, DatabaseError};
+use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
@@ -70,10 +76,36 @@ impl Admin {
         self.accounts.setup_code()
     }
 
+    /// The key of the first minutes, replacing the one before: only while nobody has founded, everything is embedded
+    /// and the admin listener is on loopback.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub async fn quickstart_key(&self, config: &Config) -> Result<Option<String>, DatabaseError> {
+        let at_home = matches!(config.tokens.store, StoreConfig::Embedded) && config.admin.listen.ip().is_loopback();
+        if !at_home {
+            return Ok(None);
+        }
+        self.accounts.quickstart_key().await
+    }
+
     /// The domain behind the routes.
     pub fn accounts(&self) -> &Accounts {
         &self.accounts
     }
+}
+
+/// Answers one request that came over a connection from `peer`.
+///
+/// # Errors
+/// None: every failure is an answer.
+pub async fn answer(router: Router, mut request: Request<Incoming>, peer: server::Peer) -> Result<Response<Body>, Infallible> {
+    let peer = match peer {
+        server::Peer::Address(address) => address,
+        server::Peer::Local => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    request.extensions_mut().insert(Peer(peer));
+    router.clone().call(request.map(Body::new)).await
 }
 
 /// Every route of the admin listener.

@@ -3,6 +3,22 @@
 //! What the user wrote (YAML and `GATEPOST_*` variables) is read by [`file`] and [`rules_file`];
 //! everything wrong with it is reported at once, each [`problem::Problem`] with its place.
 
+mod accounts;
+mod environment;
+pub mod file;
+mod later;
+mod listeners;
+pub mod problem;
+mod reader;
+mod rule;
+mod rule_test;
+pub mod rules_file;
+mod secret;
+mod sections;
+mod suggest;
+mod values;
+mod yaml;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +26,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::decision::scopes::ScopeSet;
+
+pub use crate::dialect::Proxy;
+pub use crate::server::Listen;
+pub use environment::Environment;
+pub use later::{Email, OidcProvider, Senders, Sms};
 
 /// Everything.
 #[derive(Debug, Clone)]
@@ -22,8 +43,8 @@ pub struct Config {
     pub metrics: SocketAddr,
     /// Directory for the database, the secret key and the embedded store. Made with mode 0700. Default `data` below the working directory.
     pub data: PathBuf,
-    /// The rules file; relative to the configuration file.
-    pub rules: PathBuf,
+    /// The rules.
+    pub rules: RulesSource,
     /// Where people, keys and ends are kept.
     pub database: DatabaseConfig,
     /// Access tokens.
@@ -34,6 +55,10 @@ pub struct Config {
     pub denial_status: Option<u16>,
     /// Sign-up and passwords.
     pub accounts: AccountsConfig,
+    /// OpenID Connect providers. Default none. Without effect in this version.
+    pub oidc: Vec<OidcProvider>,
+    /// What sends one-time codes. Default nothing. Without effect in this version.
+    pub senders: Senders,
     /// How long sessions last.
     pub sessions: SessionsConfig,
     /// Worker threads; at least 1.
@@ -42,68 +67,13 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Which proxy asks at a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Proxy {
-    /// nginx `auth_request`
-    Nginx,
-    /// Traefik ForwardAuth
-    Traefik,
-    /// Caddy `forward_auth`
-    Caddy,
-    /// HAProxy with the Lua action
-    Haproxy,
-    /// Envoy ext_authz over HTTP
-    Envoy,
-}
-
-impl Proxy {
-    /// Every proxy.
-    pub const ALL: [Self; 5] = [Self::Nginx, Self::Traefik, Self::Caddy, Self::Haproxy, Self::Envoy];
-
-    /// As in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx",
-            Self::Traefik => "traefik",
-            Self::Caddy => "caddy",
-            Self::Haproxy => "haproxy",
-            Self::Envoy => "envoy",
-        }
-    }
-
-    /// The proxy of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|proxy| proxy.as_str() == name)
-    }
-}
-
-/// Where a listener listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Listen {
-    /// An address and port.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-impl Listen {
-    /// Whether only this machine can reach it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl std::fmt::Display for Listen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
+/// Where the rules come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RulesSource {
+    /// This file; already relative to the working directory, not to the configuration file.
+    File(PathBuf),
+    /// The starter rules inside the program: nobody wrote a configuration file.
+    BuiltIn,
 }
 
 /// One check listener.
@@ -212,15 +182,22 @@ pub struct AccountsConfig {
     pub password_min_length: usize,
     /// Whether login tells an unknown user from a wrong password. Default: no.
     pub reveal_unknown_users: bool,
+    /// What whoever proves an identity without an account holds, as end user of the founding tenant;
+    /// `None` = such a person is refused. Default `None`. Without effect in this version.
+    pub end_users: Option<ScopeSet>,
 }
 
 /// How long sessions last.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct SessionsConfig {
-    /// Idle end of cookies. Default 60 min.
+    /// Idle end of cookies. Default 60 min. Without effect in this version.
     pub idle: Duration,
     /// Absolute end. Default 12 h.
     pub max: Duration,
+    /// Domains whose subdomains share one login. Default none. Without effect in this version.
+    pub domains: Vec<String>,
+    /// Hosts a login may return to. Default none. Without effect in this version.
+    pub return_hosts: Vec<String>,
 }
 
 /// The log.

@@ -8,6 +8,7 @@ mod answer;
 mod envoy;
 mod forwarded;
 mod nginx;
+mod proxy;
 
 use std::borrow::Cow;
 
@@ -15,8 +16,8 @@ use http::{HeaderMap, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{Answer, CLOSE};
+pub use proxy::Proxy;
 
-use crate::config::Proxy;
 use crate::decision::credential::{Carrier, Carriers, Presented};
 use crate::decision::request::{Request, RequestFault};
 
@@ -215,7 +216,7 @@ impl Told<'_> {
     }
 }
 
-/// For headers that say nothing of the request but that a gate must not have set on a refusal.
+/// On every refusal: no cache may answer for the gate.
 pub const NO_STORE: (header::HeaderName, http::HeaderValue) = (header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
 
 #[cfg(test)]

@@ -2,14 +2,18 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod args;
 pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod database;
 pub mod decision;
 pub mod dialect;
+pub mod explain;
 pub mod gate;
 pub mod id;
+pub mod keys_command;
 pub mod metrics;
+pub mod probes;
 pub mod server;
 pub mod token;

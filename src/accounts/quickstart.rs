@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::Refusal;
 use super::keys::{self, NewKey};
+use super::{Accounts, Refusal};
 use crate::audit::{Action, By};
-use crate::database::{Database, NewPrincipal};
+use crate::database::{Act, Committed, Database, DatabaseError, NewPrincipal};
 use crate::decision::scopes::{Scope, ScopeSet};
 use crate::id::Id;
 use crate::token::record::Role;
@@ -21,12 +21,23 @@ const NAME: &str = "quickstart";
 /// How long the key lives.
 const LIFE: Duration = Duration::from_secs(60 * 60);
 
-/// Replaces the key of the first minutes. `None` once someone has founded. Called before the token store starts, or
-/// followed by [`crate::token::store::TokenStore::apply`] with the number beside the key.
-///
-/// # Errors
-/// Where the database cannot be written.
-pub async fn quickstart(database: &Database, mint: &SecretMint) -> Result<Option<(PlainSecret, Option<i64>)>, Refusal> {
+impl Accounts {
+    /// Replaces the key of the first minutes. `None` once someone has founded.
+    ///
+    /// # Errors
+    /// Where the database cannot be written.
+    pub async fn quickstart_key(&self) -> Result<Option<String>, DatabaseError> {
+        let none = |refusal| match refusal {
+            Refusal::Unavailable(cause) => DatabaseError::Unavailable(cause),
+            other => DatabaseError::Unavailable(format!("{other:?}")),
+        };
+        let Some((key, act)) = make(&self.database, &self.mint).await.map_err(none)? else { return Ok(None) };
+        self.propagate(act).await;
+        Ok(Some(key.reveal().to_owned()))
+    }
+}
+
+async fn make(database: &Database, mint: &SecretMint) -> Result<Option<(PlainSecret, Committed)>, Refusal> {
     let scopes = ScopeSet::of(SCOPE.parse::<Scope>());
     let mut act = database.act().await?;
     if act.is_founded().await? {
@@ -35,25 +46,18 @@ pub async fn quickstart(database: &Database, mint: &SecretMint) -> Result<Option
     act.end_quickstart_keys().await?;
     let uid = match act.quickstart_principal().await? {
         Some(uid) => uid,
-        None => {
-            let (uid, tenant) = (Id::random()?, Id::random()?);
-            act.insert_tenant(tenant, NAME).await?;
-            let new = NewPrincipal {
-                uid,
-                tenant,
-                role: Role::Quickstart,
-                user: Some(NAME),
-                email: None,
-                phone: None,
-                password: None,
-                scopes: &scopes,
-            };
-            act.insert_principal(&new).await?;
-            uid
-        }
+        None => principal(&mut act, &scopes).await?,
     };
     let new = NewKey { name: Some(NAME.to_owned()), expires_in: Some(LIFE), ..NewKey::default() };
     let (key, secret) = keys::insert(&mut act, mint, uid, new, scopes).await?;
-    let committed = act.commit(&By::system().did(Action::Quickstart, key.id)).await?;
-    Ok(Some((secret, committed.until)))
+    Ok(Some((secret, act.commit(&By::system().did(Action::Quickstart, key.id)).await?)))
+}
+
+/// Makes the built-in principal in a tenant of its own.
+async fn principal(act: &mut Act, scopes: &ScopeSet) -> Result<Id, Refusal> {
+    let (uid, tenant) = (Id::random()?, Id::random()?);
+    act.insert_tenant(tenant, NAME).await?;
+    let new = NewPrincipal { uid, tenant, role: Role::Quickstart, user: Some(NAME), email: None, phone: None, password: None, scopes };
+    act.insert_principal(&new).await?;
+    Ok(uid)
 }

@@ -93,7 +93,7 @@ impl Trial {
     }
 
     /// The evidence it stands for, given what the rules take.
-    fn evidence(&self, judged: &Judged<'_>) -> Evidence {
+    pub fn evidence(&self, judged: &Judged<'_>) -> Evidence {
         match (self.credential, self.state) {
             (None, _) => Evidence::Nothing,
             (Some(kind), CredentialState::Live | CredentialState::StoreUnavailable) if !judged.takes(kind) => Evidence::NotTaken(kind),

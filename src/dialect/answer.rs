@@ -5,8 +5,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
-use super::{Call, Dialect, NO_STORE};
-use crate::config::Proxy;
+use super::{Call, Dialect, NO_STORE, Proxy};
 use crate::decision::{Denial, Permit, Reason, Verdict};
 
 /// What a gate answers.
@@ -64,6 +63,7 @@ impl Dialect {
         let mut answer = Answer::new(Full::default());
         *answer.status_mut() = if denial.reason.status() == 401 { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
         let headers = answer.headers_mut();
+        headers.extend([NO_STORE]);
         headers.insert(DENY_STATUS, HeaderValue::from(self.status_of(denial.reason)));
         headers.insert(DENY_REASON, HeaderValue::from_static(denial.reason.as_str()));
         explain_refusal(headers, denial);
@@ -100,7 +100,6 @@ fn allow(permit: &Permit<'_>) -> Answer {
 }
 
 fn explain_refusal(headers: &mut http::HeaderMap, denial: &Denial<'_>) {
-    headers.extend([NO_STORE]);
     if let Some(challenge) = denial.reason.challenge(denial.scope.as_ref()).and_then(|text| HeaderValue::try_from(text).ok()) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }

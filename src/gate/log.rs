@@ -4,10 +4,9 @@
 
 use std::fmt::Write;
 
-use crate::config::Proxy;
 use crate::decision::credential::{Carrier, CredentialKind};
 use crate::decision::{Denial, Reason, Verdict};
-use crate::dialect::{Asked, Dialect, Told};
+use crate::dialect::{Asked, Dialect, Proxy, Told};
 
 /// Writes the line of one decision.
 pub(super) fn decision(dialect: &Dialect, asked: &Asked<'_>, verdict: &Verdict<'_>, kind: Option<CredentialKind>) {

@@ -186,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn chunks_make_no_difference(text in "(GET /#a HTTP/1.1|x: #|\r\n|\n|\r\n\r\n){0,8}", at in 0usize..40) {
+        fn chunks_make_no_difference(text in "(GET /#a HTTP/1\\.1|x: #|\r\n|\n|\r\n\r\n){0,8}", at in 0usize..40) {
             let at = at.min(text.len());
             prop_assert_eq!(spoiled(&[&text]), spoiled(&[&text[..at], &text[at..]]));
         }

@@ -4,15 +4,12 @@
 //! at this moment; absence of any of them refuses.
 
 use super::record::{Fill, KeyRecord, PolicyRecord, SubjectRecord, TokenRecord};
-use super::store::Ask;
+use super::store::{Ask, CHAIN_DEPTH};
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
-
-/// Longest chain from a principal to its tenant.
-pub const CHAIN: usize = 8;
 
 /// A live credential: who holds it, and the token to slide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +27,7 @@ pub fn effective(chain: &[(Id, SubjectRecord)], policies: &[(Id, PolicyRecord)])
     let mut grant = Grant::everything();
     let mut next = chain.first().map(|(id, _)| *id);
     for (n, (id, subject)) in chain.iter().enumerate() {
-        if next != Some(*id) || subject.blocked || n >= CHAIN {
+        if next != Some(*id) || subject.blocked || n >= CHAIN_DEPTH {
             return None;
         }
         let mut allow = subject.scopes.clone();

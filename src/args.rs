@@ -1,0 +1,129 @@
+//! Arguments: what the user typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Proxy;
+use crate::decision::scopes::ScopeSet;
+use crate::decision::trial::CredentialState;
+
+/// The forward-auth server for API keys, scopes and instant revocation.
+///
+/// A reverse proxy asks it, for each request, whether that may go through. Without a command it serves.
+#[derive(Debug, Parser)]
+#[command(name = "gatepost", version, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// The configuration file. Default: $GATEPOST_CONFIG, else config/gatepost.yaml below the working directory,
+    /// else built-in defaults equal to the shipped file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 fine, 1 failed or found something, 64 bad configuration.
+
+First steps:
+  gatepost                            serve; without a configuration everything is embedded and on loopback
+  gatepost check-config               everything that is wrong with the configuration, at once
+  gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
+                                      which rule decides, and how
+  gatepost test-rules                 run the tests that stand in the rules file";
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve: gates, admin and metrics listeners. The default.
+    Serve,
+    /// Check configuration and rules; print everything that is wrong or risky.
+    CheckConfig,
+    /// Run the tests of the rules file.
+    TestRules,
+    /// Show how the rules decide a request, and why.
+    Explain(ExplainArguments),
+    // Make, list, rotate and revoke API keys.
+    // Keys(crate::keys_command::KeysCommand),
+}
+
+/// What to explain.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  gatepost explain GET https://api.example.com/orders/t1 --scopes orders:read --as tenant=t1
+  gatepost explain DELETE /orders/7 --credential none
+  gatepost explain GET /orders/7 --token gpt_…      (whether it is authentic, and live in the embedded store)
+  gatepost explain --gate nginx --header 'X-Original-URI: /a' --header 'X-Original-Method: GET'")]
+pub struct ExplainArguments {
+    /// The original method.
+    #[arg(requires = "url")]
+    pub method: Option<String>,
+    /// The original URL: https://host/path?query, or a path alone (host `localhost`).
+    pub url: Option<std::ffi::OsString>,
+    /// Through which gate; default the first one configured.
+    #[arg(long, value_parser = proxy)]
+    pub gate: Option<Proxy>,
+    /// An access token or a login's JWT.
+    #[arg(long, conflicts_with = "api_key")]
+    pub token: Option<String>,
+    /// An API key, sent directly.
+    #[arg(long)]
+    pub api_key: Option<String>,
+    /// As if a live credential held these scopes.
+    #[arg(long, value_name = "A,B", value_parser = scopes, conflicts_with_all = ["token", "api_key"])]
+    pub scopes: Option<ScopeSet>,
+    /// As if it were of this holder: uid=…, name=…, tenant=…, role=…, key_id=…
+    #[arg(long = "as", value_name = "NAME=VALUE", conflicts_with_all = ["token", "api_key"])]
+    pub attributes: Vec<String>,
+    /// Which kind of credential is presented: none, token, api_key or jwt. Default: token with --scopes or --as, else none.
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["token", "api_key"])]
+    pub credential: Option<String>,
+    /// What becomes of the credential.
+    #[arg(long, value_enum, default_value_t = State::Live)]
+    pub state: State,
+    /// A CORS preflight about this method.
+    #[arg(long, value_name = "METHOD")]
+    pub preflight_for: Option<String>,
+    /// A header of the check itself, `Name: value`, in place of METHOD and URL. Repeat it for each.
+    #[arg(long = "header", value_name = "HEADER", conflicts_with = "method")]
+    pub headers: Vec<std::ffi::OsString>,
+    /// The request line of the check itself, for gates that read it (Envoy): `GET /verify/path`.
+    #[arg(long, value_name = "LINE", conflicts_with = "method")]
+    pub request_line: Option<String>,
+    /// As if the proxy had not sent its secret.
+    #[arg(long)]
+    pub no_proxy_secret: bool,
+    /// JSON instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What becomes of a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    /// It is live.
+    Live,
+    /// It is malformed, forged, unknown or ended.
+    Invalid,
+    /// The store cannot be asked.
+    StoreUnavailable,
+}
+
+impl From<State> for CredentialState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Live => Self::Live,
+            State::Invalid => Self::Invalid,
+            State::StoreUnavailable => Self::StoreUnavailable,
+        }
+    }
+}
+
+fn proxy(name: &str) -> Result<Proxy, String> {
+    Proxy::from_name(name).ok_or_else(|| format!("one of {}", Proxy::ALL.map(Proxy::as_str).join(", ")))
+}
+
+fn scopes(text: &str) -> Result<ScopeSet, String> {
+    ScopeSet::parse(text.split([',', ' ']).filter(|scope| !scope.is_empty())).map_err(|e| e.to_string())
+}

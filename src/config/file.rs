@@ -1,0 +1,199 @@
+//! The main file: which one, what it says, and the environment over it.
+//!
+//! The shipped `config/gatepost.yaml` is part of the program and *is* the defaults: what the user's file
+//! leaves out is read from it, so the two cannot differ. Everything wrong is reported at once, in both files.
+//! INVARIANT: the only place that reads the environment of the process.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::problem::{Complaint, Problem, Warning};
+use super::reader::{Document, Field};
+use super::rules_file::RulesFile;
+use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, later, listeners, rules_file, sections, values, yaml};
+
+/// The configuration that is shipped, and that counts where nobody wrote one.
+pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");
+
+/// Where a configuration is looked for below the working directory.
+const USUAL: &str = "config/gatepost.yaml";
+/// Largest main file.
+const BYTES: u64 = 1 << 20;
+
+/// Everything that was read.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the program relies on.
+    pub config: Config,
+    /// The rules, which passed their own tests.
+    pub rules: RulesFile,
+    /// What the user should know, of both files.
+    pub warnings: Vec<Warning>,
+    /// The main file; `None` = nobody wrote one.
+    pub file: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The environment and working directory of this process.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn of_process() -> Self {
+        // a value that is no UTF-8 is kept with marks in place of what is wrong: it then fits nothing, and that is reported
+        let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+        Self::new(std::env::vars_os().map(|(name, value)| (text(name), text(value))))
+    }
+}
+
+/// Reads the configuration: the file at `path`, else the one that `GATEPOST_CONFIG` names, else
+/// `config/gatepost.yaml` below the working directory, else what is shipped.
+///
+/// # Errors
+/// Everything that is wrong, in the order of the files.
+pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    let named = path.map(PathBuf::from).or_else(|| environment.get("GATEPOST_CONFIG").map(PathBuf::from));
+    let file = match named {
+        Some(path) => Some(path),
+        None => Some(PathBuf::from(USUAL)).filter(|usual| environment.directory().join(usual).exists()),
+    };
+    let name: Arc<str> = file.as_ref().map_or_else(|| "(built-in)".into(), |path| path.display().to_string().into());
+    let text = match &file {
+        Some(path) => read_text(&environment.directory().join(path), BYTES).map_err(|what| {
+            let what_to_do = "name a readable file with --config or GATEPOST_CONFIG".into();
+            vec![Problem { file: name.clone(), line: 1, column: 1, path: "(file)".into(), what, what_to_do }]
+        })?,
+        None => String::new(),
+    };
+    let (written, faults) = yaml::parse(&text);
+    let (shipped, _) = yaml::parse(SHIPPED);
+    let document = Document::new(name, environment);
+    document.variable("GATEPOST_CONFIG");
+    let unreadable = written.is_none() && !faults.is_empty();
+    document.faults(faults);
+    let root = document.root(written.as_ref(), shipped.as_ref());
+    let (config, rules) = if unreadable {
+        (None, None)
+    } else {
+        let source = rules_source(&root.key("rules"), file.as_deref());
+        (read(&root, source.clone()), load_rules(&root.key("rules"), source))
+    };
+    if !unreadable {
+        warn_of_unused(&document);
+    }
+    let (mut problems, mut warnings) = document.collector.finish();
+    let rules = match rules {
+        Some(Ok(rules)) => Some(rules),
+        Some(Err(more)) => {
+            problems.extend(more);
+            None
+        }
+        None => None,
+    };
+    match (config, rules) {
+        (Some(config), Some(rules)) if problems.is_empty() => {
+            warnings.extend(rules.warnings.iter().cloned());
+            Ok(Loaded { config, rules, warnings, file })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Reads the rules; `None` only after a problem of the main file.
+fn load_rules(field: &Field<'_>, source: Option<RulesSource>) -> Option<Result<RulesFile, Vec<Problem>>> {
+    match rules_file::text_of(&source?) {
+        (name, Ok(text)) => Some(rules_file::load(name, &text)),
+        (name, Err(what)) => {
+            field.problem(Complaint::new(format!("`{name}` {what}"), "put the rules there, or name another file"));
+            None
+        }
+    }
+}
+
+/// The text of a file of at most `limit` bytes, or what is wrong with it.
+pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, String> {
+    use std::io::Read;
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let read = file.take(limit + 1).read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    if u64::try_from(read).is_ok_and(|read| read <= limit) { Ok(text) } else { Err(format!("longer than {limit} bytes")) }
+}
+
+/// Reads every section; `None` only after a problem.
+fn read(root: &Field<'_>, rules: Option<RulesSource>) -> Option<Config> {
+    root.mapping(&[
+        "gates",
+        "admin",
+        "metrics",
+        "data",
+        "rules",
+        "database",
+        "tokens",
+        "secret_key",
+        "denials",
+        "accounts",
+        "oidc",
+        "senders",
+        "sessions",
+        "workers",
+        "log",
+    ]);
+    let directory = root.document().environment().directory();
+    let data = root.key("data").read(values::path).map(|data| directory.join(data));
+    let below = data.as_deref();
+    let listeners = listeners::read(root, below);
+    let database = sections::database(&root.key("database"), below);
+    let tokens = sections::tokens(&root.key("tokens"), below);
+    // a key made by each of several replicas for itself would make each refuse the others' tokens
+    let shared = tokens.as_ref().is_some_and(|tokens| !matches!(tokens.store, StoreConfig::Embedded))
+        || database.as_ref().is_some_and(|database| !matches!(database, DatabaseConfig::Sqlite(_)));
+    let secret_key = sections::secret_key(&root.key("secret_key"), below, !shared);
+    let denial_status = sections::denials(&root.key("denials"));
+    let accounts = accounts::accounts(&root.key("accounts"));
+    let oidc = later::oidc(&root.key("oidc"), below);
+    let senders = later::senders(&root.key("senders"), below);
+    let sessions = accounts::sessions(&root.key("sessions"));
+    let workers = sections::workers(&root.key("workers"));
+    let log = sections::log(&root.key("log"));
+    let listeners = listeners?;
+    Some(Config {
+        gates: listeners.gates,
+        admin: listeners.admin,
+        metrics: listeners.metrics,
+        data: data?,
+        rules: rules?,
+        database: database?,
+        tokens: tokens?,
+        secret_key: secret_key?,
+        denial_status: denial_status?,
+        accounts: accounts?,
+        oidc: oidc?,
+        senders: senders?,
+        sessions: sessions?,
+        workers: workers?,
+        log: log?,
+    })
+}
+
+/// Relative to the configuration file; the built-in ones where nobody wrote either.
+fn rules_source(field: &Field<'_>, file: Option<&Path>) -> Option<RulesSource> {
+    if file.is_none() && !field.is_written() {
+        return Some(RulesSource::BuiltIn);
+    }
+    let beside = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    let directory = field.document().environment().directory();
+    field.read(values::path).map(|path| RulesSource::File(directory.join(beside).join(path)))
+}
+
+/// Platforms inject variables of their own, so one that matches nothing is no error; but it may be a slip.
+fn warn_of_unused(document: &Document<'_>) {
+    let used = document.used();
+    for (name, _) in document.environment().starting("GATEPOST_").filter(|(name, _)| !used.contains(*name)) {
+        document.variable_warning(
+            name,
+            "(environment)",
+            Complaint::new("matches no key and is ignored", "nothing to do, unless you meant one"),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

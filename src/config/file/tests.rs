@@ -1,0 +1,341 @@
+use std::fs;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+
+use super::*;
+use crate::config::{Listen, Proxy, RequirePhone, SecretSource, SignUp};
+use crate::decision::scopes::ScopeSet;
+use crate::token::record::TokenFormat;
+
+const KEY: &str = "abababababababababababababababababababababababababababababababab";
+
+/// Loads `yaml` as `gatepost.yaml` in a directory of its own that holds `data/secret` and `rules.yaml` besides.
+fn load_text(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Vec<Problem>> {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join("data")).unwrap();
+    fs::write(directory.path().join("data/secret"), "from-a-file\n").unwrap();
+    fs::write(directory.path().join("data/keys"), KEY).unwrap();
+    fs::write(directory.path().join("data/bad-keys"), format!("{KEY}\nnot a key")).unwrap();
+    fs::write(directory.path().join("gatepost.yaml"), yaml).unwrap();
+    fs::write(directory.path().join("rules.yaml"), "rules: [{ id: a, path: /a, access: anonymous }]").unwrap();
+    let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    load(Some(Path::new("gatepost.yaml")), &Environment::new(variables).in_directory(directory.path()))
+}
+
+fn config(yaml: &str, variables: &[(&str, &str)]) -> Config {
+    load_text(yaml, variables).unwrap_or_else(|problems| panic!("{yaml}: {problems:#?}")).config
+}
+
+fn problems(yaml: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    load_text(yaml, variables).map(|_| panic!("loaded: {yaml} {variables:?}")).unwrap_err().iter().map(Problem::to_string).collect()
+}
+
+fn warnings(yaml: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    load_text(yaml, variables).unwrap().warnings.iter().map(Warning::to_string).collect()
+}
+
+/// Whether `yaml` has one problem, and it reads so (a start is enough).
+fn is_wrong(yaml: &str, expected: &str) -> bool {
+    let found = problems(yaml, &[]);
+    let right = found.len() == 1 && found[0].starts_with(&format!("gatepost.yaml:{expected}"));
+    if !right {
+        println!("{yaml}\n{found:#?}");
+    }
+    right
+}
+
+#[test]
+fn an_empty_file_the_shipped_file_and_no_file_say_the_same() {
+    let everything_but_places = |yaml| {
+        let config = Config { data: PathBuf::new(), rules: RulesSource::BuiltIn, ..config(yaml, &[]) };
+        format!("{config:?}")
+    };
+    assert_eq!(everything_but_places(""), everything_but_places(SHIPPED));
+    let directory = tempfile::tempdir().unwrap();
+    let none = load(None, &Environment::default().in_directory(directory.path())).unwrap();
+    assert_eq!(none.file, None);
+    assert_eq!(none.config.rules, RulesSource::BuiltIn);
+    assert!(load_text(SHIPPED, &[]).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn the_defaults_are_those_of_the_contract() {
+    let config = config("", &[]);
+    let gates: Vec<_> = config.gates.iter().map(|gate| (gate.proxy, gate.listen.to_string())).collect();
+    assert_eq!(gates, [(Proxy::Nginx, "127.0.0.1:9001".into()), (Proxy::Traefik, "127.0.0.1:9002".into())]);
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8000");
+    assert_eq!(config.metrics.to_string(), "127.0.0.1:9464");
+    assert!(config.data.ends_with("data"));
+    assert_eq!(config.database, DatabaseConfig::Sqlite("gatepost.db".into()));
+    assert!(matches!(config.tokens.store, StoreConfig::Embedded));
+    assert_eq!(config.tokens.format, TokenFormat::Opaque);
+    assert_eq!(config.tokens.ttl, Duration::from_secs(3600));
+    assert_eq!(config.tokens.max_lifetime, Duration::from_secs(12 * 3600));
+    assert_eq!(config.tokens.staleness_bound, Duration::from_secs(1));
+    assert!(matches!(&config.secret_key, SecretSource::File(path) if path == Path::new("gatepost.key")));
+    assert_eq!(config.denial_status, None);
+    assert_eq!(config.accounts.sign_up, SignUp::First);
+    assert_eq!(config.accounts.direct_scopes, ScopeSet::everything());
+    assert_eq!(config.accounts.end_users, None);
+    assert_eq!(config.accounts.require_phone, RequirePhone::First);
+    assert_eq!((config.accounts.password_min_length, config.accounts.reveal_unknown_users), (15, false));
+    assert!(config.oidc.is_empty() && config.senders.email.is_none() && config.senders.sms.is_none() && !config.senders.log);
+    assert_eq!((config.sessions.idle, config.sessions.max), (Duration::from_secs(3600), Duration::from_secs(12 * 3600)));
+    assert!(config.workers >= 1);
+    assert_eq!((config.log.level, config.log.json), (tracing::Level::INFO, false));
+}
+
+#[test]
+fn every_key_is_read() {
+    let yaml = format!(
+        r#"
+gates:
+  - {{ proxy: caddy, listen: "unix:/run/gatepost/caddy.sock" }}
+  - {{ proxy: haproxy, listen: 0.0.0.0:9004, secret: {{ env: PROXY_SECRET }} }}
+  - {{ proxy: envoy, listen: "[::1]:9005", secret: {{ file: secret }} }}
+admin: {{ listen: 0.0.0.0:8000, public_url: https://auth.example.com/, trusted_proxies: [10.0.0.0/8, "::1"] }}
+metrics: {{ listen: 0.0.0.0:9464 }}
+data: data
+rules: rules.yaml
+database: sqlite:/var/lib/gatepost.db
+tokens: {{ store: "redis://u:pw@redis.internal:6379/2", format: jwt, ttl: 5m, max_lifetime: 1h, staleness_bound: 250ms }}
+secret_key: {{ file: keys }}
+denials: {{ status: 422 }}
+accounts: {{ sign_up: open, direct_scopes: [orders:read], end_users: {{ scopes: [a] }}, require_phone: never, password_min_length: 8, reveal_unknown_users: true }}
+oidc:
+  google: {{ issuer: https://accounts.google.com, client_id: me, client_secret: {{ env: PROXY_SECRET }}, allowed_domains: [example.com] }}
+senders:
+  email: {{ smtp: "smtp://user@smtp.example.com:587", password: {{ file: secret }}, from: gatepost@example.com }}
+  sms: {{ url: "https://sms.example.com/send?to={{phone}}", method: PUT, headers: {{ Authorization: {{ env: PROXY_SECRET }}, Accept: text/plain }}, body: "{{code}}" }}
+  log: true
+sessions: {{ idle: 10m, max: 1h, domains: [Example.com], return_hosts: [app.example.com] }}
+workers: 3
+log: {{ level: debug, format: json }}
+"#
+    );
+    let variables = [("PROXY_SECRET", "a-secret-of-the-proxy")];
+    let config = config(&yaml, &variables);
+    assert_eq!(config.gates[0].listen, Listen::Unix("/run/gatepost/caddy.sock".into()));
+    assert_eq!(config.gates[1].secret.as_ref().unwrap().expose_secret(), "a-secret-of-the-proxy");
+    assert_eq!(config.gates[2].secret.as_ref().unwrap().expose_secret(), "from-a-file");
+    assert_eq!(config.admin.public_url.as_deref(), Some("https://auth.example.com"));
+    assert_eq!(config.admin.trusted_proxies.iter().map(|network| network.prefix).collect::<Vec<_>>(), [8, 128]);
+    assert!(matches!(&config.rules, RulesSource::File(path) if path.is_absolute() && path.ends_with("rules.yaml")));
+    assert_eq!(config.database, DatabaseConfig::Sqlite("/var/lib/gatepost.db".into()));
+    assert!(matches!(&config.tokens.store, StoreConfig::Redis(url) if url.expose_secret() == "redis://u:pw@redis.internal:6379/2"));
+    assert_eq!(config.tokens.format, TokenFormat::Jwt);
+    assert_eq!(config.tokens.staleness_bound, Duration::from_millis(250));
+    assert_eq!(config.denial_status, Some(422));
+    assert_eq!(config.accounts.sign_up, SignUp::Open);
+    assert_eq!(config.accounts.end_users.as_ref().unwrap().to_string(), "a");
+    assert_eq!(config.accounts.password_min_length, 8);
+    assert_eq!(config.oidc[0].client_secret.expose_secret(), "a-secret-of-the-proxy");
+    assert_eq!(config.senders.email.as_ref().unwrap().password.as_ref().unwrap().expose_secret(), "from-a-file");
+    assert_eq!(config.senders.sms.as_ref().unwrap().headers.len(), 2);
+    assert_eq!(config.sessions.domains, ["example.com"]);
+    assert_eq!(config.workers, 3);
+    assert!(config.log.json);
+    // what has no effect says so, once for each
+    let without_effect: Vec<_> = warnings(&yaml, &variables)
+        .into_iter()
+        .filter_map(|text| text.contains("no effect").then(|| text.split(": ").nth(1).map(String::from))?)
+        .collect();
+    assert_eq!(without_effect, ["accounts.end_users", "oidc", "senders", "sessions.idle", "sessions.domains", "sessions.return_hosts"]);
+    // and no secret stands in what is printed of it
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("a-secret") && !printed.contains("from-a-file") && !printed.contains("pw@"), "{printed}");
+}
+
+#[test]
+fn each_mistake_is_told_where_it_is() {
+    let table = [
+        ("gate: []", "1:1: gate: unknown key; did you mean `gates`?"),
+        ("banana: 1", "1:1: banana: unknown key; known here: gates, admin"),
+        ("- a", "1:1: (file): expected keys with values, found a list; write"),
+        ("gates: []", "1:8: gates: no gate; write at least one"),
+        ("gates: nginx", "1:8: gates: expected a list, found one value; write"),
+        ("gates: [{ proxy: nginx }]", "1:9: gates[0].listen: missing; write it"),
+        ("gates: [{ listen: 127.0.0.1:1 }]", "1:9: gates[0].proxy: missing; write it"),
+        ("gates: [{ proxy: ngnix, listen: 127.0.0.1:1 }]", "1:18: gates[0].proxy: `ngnix` is not known here; did you mean `nginx`?"),
+        ("gates: [{ proxy: nginx, listen: 0.0.0.0:1 }]", "1:9: gates[0].secret: missing; `0.0.0.0:1` can be reached from other machines"),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: hunter2 }]",
+            "1:54: gates[0].secret: a secret that stands in the file itself",
+        ),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: {} }]", "1:54: gates[0].secret: neither env nor file"),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: A, file: b } }]", "1:54: gates[0].secret: both env and file"),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: NOPE } }]",
+            "1:61: gates[0].secret.env: the environment variable `NOPE` is not set",
+        ),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { file: nope } }]", "1:54: gates[0].secret: `"),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: }]",
+            "1:52: gates[0].secret: a secret that stands in the file itself, or nothing",
+        ),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, tls: { cert: a, key: b } }]",
+            "1:51: gates[0].tls: TLS is not served by this version",
+        ),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:8000 }]", "1:1: admin.listen: `127.0.0.1:8000` is taken by gates[0].listen"),
+        ("metrics: { listen: 0.0.0.0:9001 }", "1:20: metrics.listen: `0.0.0.0:9001` is taken by gates[0].listen"),
+        ("admin: { listen: 0.0.0.0:8000 }", "1:18: admin.listen: passwords and keys would cross the network"),
+        ("admin: { listen: 0.0.0.0:8000, tls: { cert: a, key: b } }", "1:37: admin.tls: TLS is not served by this version"),
+        ("admin: { trusted_proxies: [10.0.0.1/8] }", "1:28: admin.trusted_proxies[0]: `10.0.0.1/8` has bits set after its prefix"),
+        ("admin: { public_url: auth.example.com }", "1:22: admin.public_url: `auth.example.com` is no web address"),
+        ("admin:", "1:6: admin: expected keys with values, found no value; write one, or take the key out"),
+        ("data: \"\"", "1:7: data: empty"),
+        ("database: postgres://u:pw@db/gatepost", "1:11: database: this database is not available in this version; write sqlite"),
+        ("database: mysql://u:pw@db/gatepost", "1:11: database: this database is not available in this version"),
+        ("database: oracle", "1:11: database: not a database address"),
+        ("database: 'sqlite:'", "1:11: database: no file after `sqlite:`"),
+        ("database: 'sqlite::memory:'", "1:11: database: no file after `sqlite:`"),
+        ("tokens: { store: memcached }", "1:18: tokens.store: not a token store"),
+        ("tokens: { store: rediss://r }", "1:18: tokens.store: TLS, Sentinel and Cluster are not available"),
+        ("tokens: { store: redis+sentinel://r }", "1:18: tokens.store: TLS, Sentinel and Cluster are not available"),
+        ("tokens: { store: redis+cluster://r }", "1:18: tokens.store: TLS, Sentinel and Cluster are not available"),
+        ("tokens: { store: 'redis://' }", "1:18: tokens.store: not a Redis address"),
+        ("tokens: { format: JWT }", "1:19: tokens.format: `JWT` is not known here; did you mean `jwt`?"),
+        ("tokens: { ttl: 60 }", "1:16: tokens.ttl: `60` is no duration; write a whole number with its unit"),
+        ("tokens: { ttl: 24h }", "1:16: tokens.ttl: ttl 1day is longer than max_lifetime 12h; make"),
+        ("tokens: { max_lifetime: 5m }", "1:25: tokens.max_lifetime: ttl 1h is longer than max_lifetime 5m"),
+        ("tokens: { staleness_bound: 50ms }", "1:28: tokens.staleness_bound: `50ms` is out of bounds; write one from 100ms to 10s"),
+        ("secret_key: { file: bad-keys }", "1:13: secret_key: in `"),
+        ("secret_key: { env: NOPE }", "1:20: secret_key.env: the environment variable `NOPE` is not set"),
+        ("tokens: { store: redis://r }", "1:1: secret_key: `"),
+        ("denials: { status: 503 }", "1:20: denials.status: `503` is not a status that can stand for a refusal"),
+        ("denials: { status: 429 }", "1:20: denials.status: `429` is not a status that can stand for a refusal"),
+        ("denials: { status: 200 }", "1:20: denials.status: `200` is not a status that can stand for a refusal"),
+        ("accounts: { sign_up: open }", "1:11: accounts.direct_scopes: missing; with sign_up: open, write"),
+        ("accounts: { direct_scopes: ['a b'] }", "1:29: accounts.direct_scopes[0]: `a b` is not a scope"),
+        ("accounts: { direct_scopes: a }", "1:28: accounts.direct_scopes: expected a list, found one value"),
+        ("accounts: { end_users: on }", "1:24: accounts.end_users: `on` is not known here; write off"),
+        ("accounts: { end_users: {} }", "1:24: accounts.end_users.scopes: missing"),
+        ("accounts: { require_phone: maybe }", "1:28: accounts.require_phone: `maybe` is not known here"),
+        ("accounts: { password_min_length: 7 }", "1:34: accounts.password_min_length: `7` is no whole number from 8 to 128"),
+        ("accounts: { reveal_unknown_users: yes }", "1:35: accounts.reveal_unknown_users: `yes` is neither true nor false"),
+        ("oidc: { Google: { issuer: https://a, client_id: b, client_secret: { file: secret } } }", "1:17: oidc.Google: a provider's name"),
+        ("oidc: { google: { client_id: b, client_secret: { file: secret } } }", "1:17: oidc.google.issuer: missing"),
+        ("oidc: { google: { issuer: https://a, client_id: b } }", "1:17: oidc.google.client_secret: missing"),
+        ("senders: { email: { smtp: 'smtp://u:p@h', from: a@b } }", "1:27: senders.email.smtp: a password in the address"),
+        ("senders: { email: { smtp: 'smtp://h' } }", "1:19: senders.email.from: missing"),
+        ("senders: { sms: { url: https://a, body: '{code}' } }", "1:17: senders.sms: {phone} is neither in url nor in body"),
+        (
+            "senders: { sms: { url: https://a, body: '{code}{phone}', headers: { 'a b': c } } }",
+            "1:76: senders.sms.headers.a b: not a header name",
+        ),
+        (
+            "senders: { sms: { url: https://a, body: '{code}{phone}', method: DELETE } }",
+            "1:66: senders.sms.method: `DELETE` is not known here",
+        ),
+        ("senders: { log: 1 }", "1:17: senders.log: `1` is neither true nor false"),
+        ("sessions: { max: 0s }", "1:18: sessions.max: `0s` is out of bounds"),
+        ("sessions: { idle: soon }", "1:19: sessions.idle: `soon` is no duration"),
+        ("sessions: { domains: ['*.a'] }", "1:23: sessions.domains[0]: `*.a` is no host name"),
+        ("workers: -1", "1:10: workers: `-1` is no whole number from 0 to 1024"),
+        ("log: { level: warning }", "1:15: log.level: `warning` is not known here; write one of error, warn"),
+        ("log: { format: xml }", "1:16: log.format: `xml` is not known here"),
+    ];
+    assert_eq!(table.iter().filter(|(yaml, expected)| !is_wrong(yaml, expected)).count(), 0);
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let yaml = "gates:\n  - { proxy: nginx, listen: 0.0.0.0:9001 }\n  - { proxy: nginx, lsten: 127.0.0.1:9002 }\ntokens:\n  ttl: 60\n  ttl: 61\n  format: &a jwt\nlog: { level: loud }\n";
+    let found = problems(yaml, &[("GATEPOST_SESSIONS_MAX", "12"), ("GATEPOST_GATES_1_SECRET_ENV", "NOPE")]);
+    insta::assert_snapshot!(found.join("\n"), @r"
+    GATEPOST_GATES_1_SECRET_ENV: gates[1].secret.env: the environment variable `NOPE` is not set; set it, or name another
+    GATEPOST_SESSIONS_MAX: sessions.max: `12` is no duration; write a whole number with its unit, like 100ms, 30s, 60m, 12h or 7d
+    gatepost.yaml:2:5: gates[0].secret: missing; `0.0.0.0:9001` can be reached from other machines, so anybody could ask: write secret: { env: GATEPOST_PROXY_SECRET } and let the proxy send it as X-Proxy-Secret, or listen on 127.0.0.1 or a unix socket
+    gatepost.yaml:3:5: gates[1].listen: missing; write it
+    gatepost.yaml:3:21: gates[1].lsten: unknown key; did you mean `listen`?
+    gatepost.yaml:5:8: tokens.ttl: `60` is no duration; write a whole number with its unit, like 100ms, 30s, 60m, 12h or 7d
+    gatepost.yaml:6:3: tokens: the key `ttl` twice; keep one of them
+    gatepost.yaml:7:11: tokens.format: an anchor; take it out and write the value where it is used, or put a text that begins with `&` in quotes
+    gatepost.yaml:8:15: log.level: `loud` is not known here; write one of error, warn, info, debug, trace
+    ");
+}
+
+#[test]
+fn variables_win_over_the_file_and_reach_what_it_does_not_mention() {
+    let yaml = "gates: [{ proxy: nginx, listen: 127.0.0.1:1 }]\ntokens: { ttl: 10m }\nsecret_key: { file: keys }";
+    let variables = [
+        ("GATEPOST_TOKENS_TTL", "30m"),
+        ("GATEPOST_ADMIN_LISTEN", "127.0.0.1:8123"),
+        ("GATEPOST_ACCOUNTS_PASSWORD_MIN_LENGTH", "20"),
+        ("GATEPOST_GATES_0_LISTEN", "127.0.0.1:2"),
+        ("GATEPOST_GATES_1_PROXY", "envoy"),
+        ("GATEPOST_GATES_1_LISTEN", "0.0.0.0:3"),
+        ("GATEPOST_GATES_1_SECRET_ENV", "GATEPOST_PROXY_SECRET"),
+        ("GATEPOST_PROXY_SECRET", "shh"),
+        ("GATEPOST_ACCOUNTS_DIRECT_SCOPES_0", "orders:read"),
+        ("GATEPOST_ADMIN_TRUSTED_PROXIES_0", "10.0.0.0/8"),
+        ("GATEPOST_ACCOUNTS_END_USERS_SCOPES_0", "a"),
+        ("GATEPOST_SECRET_KEY", KEY),
+        ("GATEPOST_LOG_FORMAT", "json"),
+        ("GATEPOST_LONG", "1"),
+        ("GATEPOST_PORT_9001_TCP", "tcp://10.0.0.1:9001"),
+    ];
+    let config = config(yaml, &variables);
+    assert_eq!(config.tokens.ttl, Duration::from_secs(1800));
+    assert_eq!(config.admin.listen.port(), 8123);
+    assert_eq!(config.accounts.password_min_length, 20);
+    assert_eq!(config.gates[0].listen.to_string(), "127.0.0.1:2");
+    assert_eq!((config.gates[1].proxy, config.gates[1].secret.as_ref().unwrap().expose_secret()), (Proxy::Envoy, "shh"));
+    assert_eq!(config.accounts.direct_scopes.to_string(), "orders:read");
+    assert_eq!(config.admin.trusted_proxies.len(), 1);
+    assert!(config.accounts.end_users.is_some());
+    assert!(matches!(config.secret_key, SecretSource::Text(_)));
+    assert!(config.log.json);
+    let ignored: Vec<_> = warnings(yaml, &variables).into_iter().filter(|text| text.contains("matches no key")).collect();
+    assert_eq!(ignored.len(), 2, "{ignored:#?}");
+}
+
+#[test]
+fn mistakes_in_variables_name_the_variable() {
+    assert_eq!(
+        problems("", &[("GATEPOST_TOKENS_TTL", "60")]),
+        ["GATEPOST_TOKENS_TTL: tokens.ttl: `60` is no duration; write a whole number with its unit, like 100ms, 30s, 60m, 12h or 7d"]
+    );
+    let found = problems("", &[("GATEPOST_SECRET_KEY", "my-secret")]);
+    assert!(found[0].starts_with("GATEPOST_SECRET_KEY: secret_key: in `GATEPOST_SECRET_KEY`: line 1: not 64 hex digits"), "{found:?}");
+    assert!(!found[0].contains("my-secret"));
+    let store = problems("", &[("GATEPOST_TOKENS_STORE", "redis://:hunter2@h:x")]);
+    assert!(store[0].starts_with("GATEPOST_TOKENS_STORE: tokens.store: not a Redis address") && !store[0].contains("hunter2"), "{store:?}");
+}
+
+#[test]
+fn the_file_is_found_where_the_contract_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir(at("config")).unwrap();
+    for (name, workers) in [("config/gatepost.yaml", 1), ("by-variable.yaml", 2), ("by-argument.yaml", 3)] {
+        fs::write(at(name), format!("workers: {workers}")).unwrap();
+        fs::write(at(name).with_file_name("rules.yaml"), "rules: [{ id: a, path: /a, access: anonymous }]").unwrap();
+    }
+    let named = Environment::new([("GATEPOST_CONFIG".into(), "by-variable.yaml".into())]).in_directory(directory.path());
+    let bare = Environment::default().in_directory(directory.path());
+    assert_eq!(load(None, &bare).unwrap().config.workers, 1);
+    assert_eq!(load(None, &named).unwrap().config.workers, 2);
+    assert_eq!(load(Some(Path::new("by-argument.yaml")), &named).unwrap().config.workers, 3);
+    assert!(load(None, &named).unwrap().warnings.is_empty());
+    let missing = load(Some(Path::new("nope.yaml")), &named).unwrap_err();
+    assert!(missing[0].to_string().starts_with("nope.yaml:1:1: (file): cannot be read: No such file"), "{}", missing[0]);
+}
+
+#[test]
+fn risky_settings_warn() {
+    let risky = |yaml: &str, variables: &[(&str, &str)], expected: &str| {
+        let found = warnings(yaml, variables);
+        assert!(found.len() == 1 && found[0].contains(expected), "{yaml}: {found:#?}");
+    };
+    risky(
+        "accounts: { sign_up: open, direct_scopes: ['*'] }",
+        &[],
+        "accounts.direct_scopes: everybody can sign up and then holds every scope",
+    );
+    risky("admin: { trusted_proxies: [0.0.0.0/0] }", &[], "admin.trusted_proxies: every address is trusted");
+    let gate = "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: S } }]";
+    risky(gate, &[("S", "s3cret")], "gates[0].secret: the secret is the placeholder of the examples");
+}

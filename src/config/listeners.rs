@@ -1,0 +1,135 @@
+//! Where the program listens: gates, the admin listener, metrics.
+//!
+//! INVARIANT: nothing that carries secrets listens off this machine without what protects it there:
+//! a gate has its proxy secret, the admin listener a proxy in front whose word counts.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::problem::Complaint;
+use super::reader::{Field, Shape};
+use super::{AdminConfig, GateConfig, Listen, Proxy, secret, values};
+
+/// The placeholder in the proxy configurations that come with the program.
+const PLACEHOLDER: &str = "s3cret";
+
+/// Every listener.
+pub(super) struct Listeners {
+    pub(super) gates: Vec<GateConfig>,
+    pub(super) admin: AdminConfig,
+    pub(super) metrics: SocketAddr,
+}
+
+/// Reads `gates`, `admin` and `metrics`.
+pub(super) fn read(root: &Field<'_>, data: Option<&Path>) -> Option<Listeners> {
+    let mut taken = Taken::default();
+    let field = root.key("gates");
+    let items = field.items();
+    if items.is_empty() && field.shape() == Shape::Sequence {
+        field.problem(Complaint::new("no gate", "write at least one, like { proxy: nginx, listen: 127.0.0.1:9001 }"));
+    }
+    let gates: Vec<Option<GateConfig>> = items.iter().map(|item| gate(item, data, &mut taken)).collect();
+    let admin = admin(&root.key("admin"), &mut taken);
+    let metrics = root.key("metrics");
+    metrics.mapping(&["listen"]);
+    let listen = metrics.key("listen");
+    let metrics = listen.read(values::socket_address);
+    taken.add(&listen, metrics.map(Listen::Tcp).as_ref());
+    Some(Listeners { gates: gates.into_iter().collect::<Option<_>>()?, admin: admin?, metrics: metrics? })
+}
+
+fn gate(field: &Field<'_>, data: Option<&Path>, taken: &mut Taken) -> Option<GateConfig> {
+    field.mapping(&["proxy", "listen", "secret", "tls"]);
+    let proxy = field.key("proxy").need(values::one_of(&Proxy::ALL.map(|proxy| (proxy.as_str(), proxy))));
+    let listen = field.key("listen").need(values::listen);
+    taken.add(&field.key("listen"), listen.as_ref());
+    tls(&field.key("tls"));
+    let at = field.key("secret");
+    let secret = secret::text(&at, data);
+    if let Some(secret) = &secret {
+        check_proxy_secret(&at, secret);
+    }
+    let listen = listen?;
+    if !listen.is_local() && at.shape() == Shape::Absent {
+        at.missing(&format!(
+            "`{listen}` can be reached from other machines, so anybody could ask: write secret: {{ env: GATEPOST_PROXY_SECRET }} and let the proxy send it as X-Proxy-Secret, or listen on 127.0.0.1 or a unix socket"
+        ));
+    }
+    Some(GateConfig { proxy: proxy?, listen, secret })
+}
+
+fn check_proxy_secret(field: &Field<'_>, secret: &SecretString) {
+    let value = secret.expose_secret();
+    // a header value loses blanks at its ends, and what lies outside ASCII differs from proxy to proxy
+    if !value.bytes().all(|b| b.is_ascii_graphic()) {
+        field.problem(Complaint::new("a proxy secret is visible ASCII without spaces", "make one with `openssl rand -hex 32`"));
+    } else if value == PLACEHOLDER {
+        field.warning(Complaint::new("the secret is the placeholder of the examples", "make one with `openssl rand -hex 32`"));
+    }
+}
+
+fn admin(field: &Field<'_>, taken: &mut Taken) -> Option<AdminConfig> {
+    field.mapping(&["listen", "public_url", "tls", "trusted_proxies"]);
+    let at = field.key("listen");
+    let listen = at.read(values::socket_address);
+    taken.add(&at, listen.map(Listen::Tcp).as_ref());
+    let public_url = field.key("public_url").read(values::http_url);
+    tls(&field.key("tls"));
+    let proxies = field.key("trusted_proxies");
+    let trusted_proxies: Vec<_> = proxies.items().iter().map(|item| (item.read(values::network), item.path())).collect();
+    for (network, _) in &trusted_proxies {
+        if network.is_some_and(|network| network.prefix == 0) {
+            proxies.warning(Complaint::new(
+                "every address is trusted: any client can claim to be any other",
+                "write the addresses of the proxies only",
+            ));
+        }
+    }
+    let listen = listen?;
+    if !listen.ip().is_loopback() && trusted_proxies.is_empty() && field.key("tls").shape() == Shape::Absent {
+        at.problem(Complaint::new(
+            format!("passwords and keys would cross the network to `{listen}` in the clear"),
+            "listen on 127.0.0.1, or put a proxy that speaks TLS in front and write its network as admin.trusted_proxies",
+        ));
+    }
+    let trusted_proxies = trusted_proxies.into_iter().map(|(network, _)| network).collect::<Option<_>>()?;
+    Some(AdminConfig { listen, public_url, trusted_proxies })
+}
+
+/// Known, but not served: to ignore it would put secrets on the wire in the clear.
+fn tls(field: &Field<'_>) {
+    if field.shape() == Shape::Absent {
+        return;
+    }
+    field.mapping(&["cert", "key"]);
+    field.key("cert").need(values::path);
+    field.key("key").need(values::path);
+    field.problem(Complaint::new("TLS is not served by this version", "terminate TLS in the proxy and take this out"));
+}
+
+/// Who listens where, so that nothing listens twice.
+#[derive(Default)]
+struct Taken(Vec<(Listen, String)>);
+
+impl Taken {
+    fn add(&mut self, field: &Field<'_>, listen: Option<&Listen>) {
+        let Some(listen) = listen else { return };
+        if let Some((_, other)) = self.0.iter().find(|(other, _)| collide(other, listen)) {
+            field.problem(Complaint::new(format!("`{listen}` is taken by {other}"), "give each listener a port of its own"));
+        }
+        self.0.push((listen.clone(), field.path()));
+    }
+}
+
+/// Whether both cannot be listened on at once. Port 0 lets the system choose.
+fn collide(a: &Listen, b: &Listen) -> bool {
+    match (a, b) {
+        (Listen::Tcp(a), Listen::Tcp(b)) => {
+            a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified())
+        }
+        (Listen::Unix(a), Listen::Unix(b)) => a == b,
+        _ => false,
+    }
+}

@@ -1,0 +1,154 @@
+//! Stores, tokens, keys, log: the sections of the main file that are about neither listeners nor people.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::problem::Complaint;
+use super::reader::Field;
+use super::{DatabaseConfig, LogConfig, SecretSource, StoreConfig, TokensConfig, secret, values};
+use crate::token::keyring::Keyring;
+use crate::token::record::TokenFormat;
+
+/// Most worker threads.
+const WORKERS: u64 = 1024;
+
+pub(super) fn database(field: &Field<'_>, data: Option<&Path>) -> Option<DatabaseConfig> {
+    let complain = |what: &str, what_to_do: &str| {
+        field.problem(Complaint::new(what, what_to_do));
+        None
+    };
+    // not repeated in problems: it may hold a password
+    let address = secret::plain_or_secret(field, data)?;
+    match address.expose_secret().split_once(':') {
+        Some(("sqlite", path)) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.starts_with(':') || path.contains(['?', '#']) || path.chars().any(char::is_control) {
+                return complain("no file after `sqlite:`", "write a path relative to data, like sqlite:gatepost.db, or an absolute one");
+            }
+            Some(DatabaseConfig::Sqlite(PathBuf::from(path)))
+        }
+        Some(("postgres" | "postgresql" | "mysql" | "mariadb", _)) => complain(
+            "this database is not available in this version",
+            "write sqlite:gatepost.db; PostgreSQL and MySQL come with a later one",
+        ),
+        _ => complain("not a database address", "write sqlite:gatepost.db"),
+    }
+}
+
+pub(super) fn tokens(field: &Field<'_>, data: Option<&Path>) -> Option<TokensConfig> {
+    field.mapping(&["store", "format", "ttl", "max_lifetime", "staleness_bound"]);
+    let store = store(&field.key("store"), data);
+    let format = field.key("format").read(values::one_of(&[("opaque", TokenFormat::Opaque), ("jwt", TokenFormat::Jwt)]));
+    let (ttl_at, cap_at) = (field.key("ttl"), field.key("max_lifetime"));
+    let ttl = ttl_at.read(values::lifetime);
+    let max_lifetime = cap_at.read(values::lifetime);
+    let bound = values::duration(Duration::from_millis(100), Duration::from_secs(10));
+    let staleness_bound = field.key("staleness_bound").read(bound);
+    let (ttl, max_lifetime) = (ttl?, max_lifetime?);
+    if max_lifetime < ttl {
+        let (ttl_text, cap_text) = (humantime::format_duration(ttl), humantime::format_duration(max_lifetime));
+        let what = format!("ttl {ttl_text} is longer than max_lifetime {cap_text}");
+        let at = if cap_at.is_written() { cap_at } else { ttl_at };
+        at.problem(Complaint::new(what, "make max_lifetime at least as long as ttl"));
+    }
+    Some(TokensConfig { store: store?, format: format?, ttl, max_lifetime, staleness_bound: staleness_bound? })
+}
+
+fn store(field: &Field<'_>, data: Option<&Path>) -> Option<StoreConfig> {
+    let complain = |what: &str, what_to_do: &str| {
+        field.problem(Complaint::new(what, what_to_do));
+        None
+    };
+    // not repeated in problems: it may hold a password
+    let address = secret::plain_or_secret(field, data)?;
+    let text = address.expose_secret();
+    match text.split_once("://") {
+        None if text == "embedded" => Some(StoreConfig::Embedded),
+        Some(("redis", rest)) if is_redis_address(rest) => Some(StoreConfig::Redis(SecretString::from(text))),
+        Some(("redis", _)) => complain("not a Redis address", "write one like redis://user:password@redis.internal:6379/0"),
+        Some(("rediss" | "redis+sentinel" | "redis+cluster", _)) => complain(
+            "TLS, Sentinel and Cluster are not available in this version",
+            "write redis://… for one Redis or Valkey; the others come with a later one",
+        ),
+        _ => complain("not a token store", "write embedded, or an address like redis://redis.internal:6379"),
+    }
+}
+
+/// `[user[:password]@]host[:port][/database]`
+fn is_redis_address(rest: &str) -> bool {
+    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    values::is_authority(host) && (database.is_empty() || database.parse::<u16>().is_ok()) && !rest.contains(['?', '#', ' '])
+}
+
+/// Reads `secret_key`, or the variable `GATEPOST_SECRET_KEY`, and checks the keys where they can be read.
+/// `made` = a key file that does not exist will be made at the first start.
+pub(super) fn secret_key(field: &Field<'_>, data: Option<&Path>, made: bool) -> Option<SecretSource> {
+    let checked = |text: &str, place: &str| match Keyring::parse(text) {
+        Ok(_) => true,
+        Err(error) => {
+            field.problem(Complaint::new(format!("{place}: {error}"), "one key a line: the first signs, all verify"));
+            false
+        }
+    };
+    let source = if field.is_set_by_variable() {
+        let name = field.variable_name();
+        let value = field.document().variable(&name)?;
+        secret::Source::Variable(name, SecretString::from(value))
+    } else {
+        secret::source(field)?
+    };
+    match source {
+        secret::Source::Variable(name, text) => checked(text.expose_secret(), &format!("in `{name}`")).then_some(SecretSource::Text(text)),
+        secret::Source::File(path) => {
+            let full = data?.join(&path);
+            let shown = full.display();
+            match std::fs::read_to_string(&full) {
+                Ok(text) => checked(&text, &format!("in `{shown}`")).then_some(SecretSource::File(path)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && made => Some(SecretSource::File(path)),
+                Err(error) => {
+                    let hint = "make one, the same for every replica: `openssl rand -hex 32`, mode 0600";
+                    field.problem(Complaint::new(format!("`{shown}` cannot be read: {error}"), hint));
+                    None
+                }
+            }
+        }
+    }
+}
+
+/// `standard`, or the status that replaces 401 and 403.
+pub(super) fn denials(field: &Field<'_>) -> Option<Option<u16>> {
+    field.mapping(&["status"]);
+    field.key("status").read(|text| {
+        if text == "standard" {
+            return Ok(None);
+        }
+        match text.parse() {
+            // 429 and 503 tell proxies and clients to come again, which a refusal must not
+            Ok(status) if (400..=499).contains(&status) && status != 429 => Ok(Some(status)),
+            _ => Err(Complaint::new(
+                format!("`{text}` is not a status that can stand for a refusal"),
+                "write standard, or a number from 400 to 499 other than 429",
+            )),
+        }
+    })
+}
+
+pub(super) fn workers(field: &Field<'_>) -> Option<usize> {
+    let workers = field.read(values::number(0, WORKERS))?;
+    match usize::try_from(workers).ok()? {
+        0 => Some(std::thread::available_parallelism().map_or(1, usize::from)),
+        workers => Some(workers),
+    }
+}
+
+pub(super) fn log(field: &Field<'_>) -> Option<LogConfig> {
+    use tracing::Level;
+    field.mapping(&["level", "format"]);
+    let levels = [("error", Level::ERROR), ("warn", Level::WARN), ("info", Level::INFO), ("debug", Level::DEBUG), ("trace", Level::TRACE)];
+    let level = field.key("level").read(values::one_of(&levels));
+    let json = field.key("format").read(values::one_of(&[("text", false), ("json", true)]));
+    Some(LogConfig { level: level?, json: json? })
+}
