@@ -10,13 +10,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::accounts::Refusal;
 use crate::accounts::keys::{Keys, NewKey, Reach};
 use crate::accounts::names::Name;
 use crate::accounts::standing::{self, Standing};
+use crate::accounts::{Refusal, RequirePhone};
 use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
-use crate::config::{Config, DatabaseConfig, RequirePhone, StoreConfig};
+use crate::config::{Config, DatabaseConfig, StoreConfig};
 use crate::database::{Committed, Database, KeyRow, Page};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;

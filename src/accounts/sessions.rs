@@ -53,7 +53,7 @@ impl Accounts {
         let refresh_token = self.mint.make(SecretKind::RefreshToken, id)?;
         let mut act = self.database.act().await?;
         let now = act.now();
-        let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.settings.session_max) };
+        let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.rules.session_max) };
         act.insert_session(&session).await?;
         act.insert_refresh_token(refresh_token.hashed(), id).await?;
         let committed = act.commit(&origin.by(uid).did(Action::Login, id)).await?;
@@ -62,7 +62,7 @@ impl Accounts {
     }
 
     fn logged_in(&self, session: Id, uid: Id, now: UnixMs, refresh_token: PlainSecret) -> Result<LoggedIn, Refusal> {
-        let claims = LoginJwt::new(session, uid, now, self.settings.ttl, &self.settings.issuer);
+        let claims = LoginJwt::new(session, uid, now, self.rules.ttl, &self.rules.issuer);
         let jwt = self.keyring.load().signing().and_then(|key| key.login_jwt().sign_login(&claims));
         let jwt = jwt.ok_or_else(|| Refusal::Unavailable("no secret key signs".to_owned()))?;
         Ok(LoggedIn { jwt, claims, refresh_token })
