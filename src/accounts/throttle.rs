@@ -32,7 +32,7 @@ impl ClientNetwork {
     /// The network of this address.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            IpAddr::V4(address) => u128::from(address.to_ipv6_mapped().to_bits()),
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits() & !u128::from(u64::MAX),
         })
     }

@@ -7,6 +7,7 @@ mod login;
 mod password;
 mod register;
 mod sessions;
+mod store_away;
 mod tokens;
 
 use std::net::IpAddr;
