@@ -21,13 +21,10 @@ use memory::Memory;
 use super::minting;
 use super::record::{Fill, TokenRecord};
 use super::sliding::Grid;
-use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, TOKENS_PER_KEY, Unavailable};
+use super::store::{Ask, BATCH, MintOrder, MintRefusal, Minted, Propagated, Settings, TOKENS_PER_KEY, Unavailable};
 use crate::clock::UnixMs;
 use crate::database::{Database, DatabaseError, LiveToken, Lock, Pending, PendingKind};
 use crate::id::Id;
-
-/// Outbox rows applied at once.
-const BATCH: u32 = 256;
 
 /// The store with the tasks that look after it; they end with it.
 pub struct Embedded {

@@ -2,7 +2,8 @@
 //!
 //! Pure: the records come from the database, where the authority is, not from the store.
 
-use super::record::{Content, Fill, KeyRecord, PolicyRecord, Record, TokenRecord};
+use super::holder::effective;
+use super::record::{Content, Fill, KeyRecord, Record, TokenRecord};
 use super::store::{MintOrder, MintRefusal, Settings};
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
@@ -16,11 +17,12 @@ use crate::id::Id;
 pub(super) fn admit(records: &[Record], order: &MintOrder, now: UnixMs) -> Result<ScopeSet, MintRefusal> {
     let fill = fill_of(records);
     let Some((_, key)) = fill.key.as_ref().filter(|(id, _)| *id == order.key) else { return Err(MintRefusal::NoSuchKey) };
-    if key.ended || key.ends.is_some_and(|end| end <= now) || !secret_is_live(key, order.secret.as_ref(), now) || !chain_stands(&fill) {
+    if key.ended || key.ends.is_some_and(|end| end <= now) || !secret_is_live(key, order.secret.as_ref(), now) {
         return Err(MintRefusal::NoSuchKey);
     }
+    let grant = effective(&fill.chain, &fill.policies).ok_or(MintRefusal::NoSuchKey)?.narrowed(&key.scopes, &ScopeSet::default());
     let Some(wanted) = &order.scopes else { return Ok(key.scopes.clone()) };
-    match ScopeSet::of(not_held(&fill, key, wanted)) {
+    match ScopeSet::of(grant.missing(wanted)) {
         missing if missing.is_empty() => Ok(wanted.clone()),
         missing => Err(MintRefusal::ScopeNotHeld(missing)),
     }
@@ -60,22 +62,4 @@ fn fill_of(records: &[Record]) -> Fill {
 /// Whether `secret` is the standing one or in its rotation grace. Hashes, so comparing them tells nothing of a secret.
 fn secret_is_live(key: &KeyRecord, secret: Option<&[u8; 32]>, now: UnixMs) -> bool {
     secret.is_none_or(|secret| key.secrets.iter().any(|(hash, until)| hash == secret && until.is_none_or(|until| until > now)))
-}
-
-fn chain_stands(fill: &Fill) -> bool {
-    let whole = fill.chain.last().is_some_and(|(_, top)| top.up.is_none());
-    whole && fill.chain.iter().all(|(_, subject)| !subject.blocked)
-}
-
-fn not_held(fill: &Fill, key: &KeyRecord, wanted: &ScopeSet) -> Vec<crate::decision::scopes::Scope> {
-    let policy = |id: &Id| fill.policies.iter().find(|(other, _)| other == id).map(|(_, policy)| policy);
-    let live = |policy: &&PolicyRecord| !policy.ended;
-    let mut missing = key.scopes.missing(wanted);
-    for (_, subject) in &fill.chain {
-        let policies = || subject.policies.iter().filter_map(policy).filter(live);
-        let allow = policies().fold(subject.scopes.clone(), |allow, policy| allow.union(&policy.allow));
-        missing.extend(allow.missing(wanted));
-        missing.extend(wanted.iter().filter(|scope| policies().any(|policy| policy.deny.covers(scope))).cloned());
-    }
-    missing
 }

@@ -17,6 +17,12 @@ use crate::id::Id;
 pub const CHAIN_DEPTH: usize = 8;
 /// Most live tokens a key.
 pub const TOKENS_PER_KEY: usize = 64;
+/// How long outbox rows are kept once done.
+pub(super) const OUTBOX_KEPT: Duration = Duration::from_secs(3600);
+/// How often a store asks the outbox for rows that another process left there: a `gatepost keys revoke` beside the server acts within this.
+pub(super) const RELAY_EVERY: Duration = Duration::from_millis(250);
+/// Outbox rows applied at once.
+pub(super) const BATCH: u32 = 64;
 
 /// The store cannot be asked right now: never "not found".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +71,13 @@ pub struct Settings {
     pub max_lifetime: Duration,
     /// L of COHERENCE §1; the embedded store has no use for it.
     pub staleness_bound: Duration,
+}
+
+impl Settings {
+    /// How long token rows stay in the database after their end: for people who look, and at least as long as RECOVER asks for them.
+    pub(super) fn tokens_kept(&self) -> Duration {
+        Duration::from_secs(7 * 24 * 3600).max(2 * self.max_lifetime)
+    }
 }
 
 /// A live token: minted, or found live and slid.

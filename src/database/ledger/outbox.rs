@@ -83,6 +83,19 @@ impl Database {
         Ok(())
     }
 
+    /// Writes a new epoch in place of `old`; false where another one stands there: somebody else recovers.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn swap_epoch(&self, old: Option<&str>, new: &str) -> Result<bool, DatabaseError> {
+        let done = sqlx::query("UPDATE installation SET epoch = ? WHERE COALESCE(epoch, '') = ?")
+            .bind(new)
+            .bind(old.unwrap_or_default())
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// Raises the time high-water mark; never lowers it.
     ///
     /// # Errors

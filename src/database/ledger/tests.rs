@@ -206,7 +206,9 @@ async fn outbox_rows_are_done_only_in_their_epoch() {
     assert_eq!(pending.len(), 2);
     assert!(database.done(&[], Some("e1")).await.unwrap());
     assert!(!database.done(&[1], Some("e1")).await.unwrap(), "no epoch yet");
-    database.set_epoch("e1").await.unwrap();
+    database.set_epoch("e0").await.unwrap();
+    assert!(!database.swap_epoch(None, "e1").await.unwrap(), "somebody else was there first");
+    assert!(database.swap_epoch(Some("e0"), "e1").await.unwrap());
     assert_eq!(database.epoch().await.unwrap().as_deref(), Some("e1"));
     assert!(database.done(&[1, 2], Some("e1")).await.unwrap());
     assert!(database.done(&[1], Some("e1")).await.unwrap(), "done already is done");

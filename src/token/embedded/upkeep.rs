@@ -8,28 +8,22 @@ use super::State;
 use crate::clock::UnixMs;
 use crate::database::{DatabaseError, PendingKind};
 use crate::token::sliding::FLUSH_EVERY;
+use crate::token::store::{OUTBOX_KEPT, RELAY_EVERY};
 
-/// How often the outbox is asked: a `gatepost keys revoke` beside the server acts within this.
-const TICK: Duration = Duration::from_millis(250);
 /// How often what has run out is dropped from memory.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How much is dropped from memory under one lock.
 const PORTION: usize = 256;
 /// How often old rows are deleted from the database.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
-/// How long token rows are kept beyond their end.
-pub(super) const TOKENS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-/// How long outbox rows are kept once done.
-pub(super) const OUTBOX_KEPT: Duration = Duration::from_secs(3600);
-
 /// Runs until the store is dropped.
 pub(super) async fn run(state: Weak<State>) {
-    let mut ticks = tokio::time::interval(TICK);
+    let mut ticks = tokio::time::interval(RELAY_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for n in 1u64.. {
         ticks.tick().await;
         let Some(state) = state.upgrade() else { return };
-        let due = |every: Duration| n.is_multiple_of((every.as_millis() / TICK.as_millis()) as u64);
+        let due = |every: Duration| n.is_multiple_of((every.as_millis() / RELAY_EVERY.as_millis()) as u64);
         if let Err(error) = state.tick(due(FLUSH_EVERY), due(SWEEP_EVERY), due(FORGET_EVERY)).await {
             tracing::warn!(%error, "upkeep of the token store");
         }
@@ -52,7 +46,7 @@ impl State {
             self.sweep(now).await;
         }
         if forget {
-            self.database.forget_tokens(now.before(TOKENS_KEPT)).await?;
+            self.database.forget_tokens(now.before(self.settings.tokens_kept())).await?;
             self.database.forget_done(now.before(OUTBOX_KEPT)).await?;
         }
         Ok(())

@@ -1,0 +1,113 @@
+//! FILL: what one credential hangs on, in one script, decoded. Every check runs it.
+
+use super::link::{CHECK, Failure, Reply};
+use super::{Call, Core, Script, text};
+use crate::clock::UnixMs;
+use crate::database::PendingKind;
+use crate::id::Id;
+use crate::token::record::Fill;
+use crate::token::store::{Ask, CHAIN_DEPTH, Unavailable};
+
+impl Core {
+    /// The fill. Where a rightly tagged key or an authentic session is not (wholly) there, its records are brought from the
+    /// database, then it is asked again. A token whose records are not there is refused: those are brought only by a mint.
+    pub(super) async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
+        let found = self.fill(ask).await?;
+        let (kind, id) = match ask {
+            Ask::Token { .. } => return Ok(found),
+            Ask::Key(id) => (PendingKind::Key, id),
+            Ask::Session(id) => (PendingKind::Session, id),
+        };
+        if found.as_ref().is_some_and(is_whole) {
+            return Ok(found);
+        }
+        if self.bring(kind, id).await? { self.fill(ask).await } else { Ok(None) }
+    }
+
+    async fn fill(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
+        match self.fill_once(ask).await {
+            // a stall of some milliseconds (a fork) is not worth a refusal
+            Err(Some(Failure::Stalled)) => self.fill_once(ask).await.map_err(|_| Unavailable),
+            other => other.map_err(|_| Unavailable),
+        }
+    }
+
+    async fn fill_once(&self, ask: Ask) -> Result<Option<Fill>, Option<Failure>> {
+        let held = self.hold().map_err(|_| None)?;
+        let call = Call::new(Script::Fill).arg(&held.epoch);
+        let call = match ask {
+            Ask::Token { id, key } => call.arg("t").id(id).id(key),
+            Ask::Key(id) => call.arg("k").id(id).arg(""),
+            Ask::Session(id) => call.arg("l").id(id).arg(""),
+        };
+        let reply = match held.wire.run(call.number(CHAIN_DEPTH as u64), CHECK).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                self.failed(&held, &failure);
+                return Err(Some(failure));
+            }
+        };
+        match reply.status() {
+            "ok" => self.decode(ask, &reply).map(Some).ok_or_else(|| {
+                tracing::error!(?ask, "a record in Redis cannot be read");
+                None
+            }),
+            "none" => Ok(None),
+            _ => {
+                self.let_go(&held, "its epoch is not whole or not the one held");
+                Err(None)
+            }
+        }
+    }
+
+    fn decode(&self, ask: Ask, reply: &Reply) -> Option<Fill> {
+        let mut fill = Fill { token: None, key: None, session: None, chain: Vec::new(), policies: Vec::new() };
+        let own = reply.at(3).text();
+        match ask {
+            Ask::Token { id, key } => {
+                let token = text::token(id, reply.at(1).text()?)?;
+                // no expiry (somebody persisted it): the cap still holds
+                let idle_end = u64::try_from(reply.at(2).number()?).map_or(token.cap, |end| self.our_time(UnixMs(end)));
+                fill.token = Some((token, idle_end));
+                if let Some(own) = own {
+                    fill.key = Some((key, text::key(own)?));
+                }
+            }
+            Ask::Key(id) => fill.key = Some((id, text::key(own?)?)),
+            Ask::Session(id) => fill.session = Some((id, text::session(own?)?)),
+        }
+        fill.chain = pairs(reply.at(4), text::subject)?;
+        fill.policies = pairs(reply.at(5), text::policy)?;
+        Some(fill)
+    }
+
+    /// When each token ends if not used again.
+    pub(super) async fn idle_ends(&self, tokens: &[Id]) -> Result<Vec<Option<UnixMs>>, Unavailable> {
+        let held = self.hold()?;
+        let call = tokens.iter().fold(Call::new(Script::Ends).arg(&held.epoch), |call, id| call.id(*id));
+        let reply = held.wire.run(call, CHECK).await.map_err(|failure| self.failed(&held, &failure))?;
+        if reply.status() != "ok" {
+            self.let_go(&held, "its epoch is not whole or not the one held");
+            return Err(Unavailable);
+        }
+        let end = |n: usize| reply.at(n).number().and_then(|end| u64::try_from(end).ok()).map(|end| self.our_time(UnixMs(end)));
+        Ok((1..=tokens.len()).map(end).collect())
+    }
+}
+
+/// Whether every record is there that the others name.
+fn is_whole(fill: &Fill) -> bool {
+    let named = fill.chain.iter().flat_map(|(_, subject)| &subject.policies);
+    let topped = fill.chain.last().is_some_and(|(_, top)| top.up.is_none());
+    topped && named.into_iter().all(|policy| fill.policies.iter().any(|(id, _)| id == policy))
+}
+
+fn pairs<T>(list: &Reply, read: impl Fn(&str) -> Option<T>) -> Option<Vec<(Id, T)>> {
+    list.list()
+        .chunks(2)
+        .map(|pair| match pair {
+            [id, content] => Some((id.text()?.parse().ok()?, read(content.text()?)?)),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,6 @@
+-- Founds the epoch ARGV[5] of the installation ARGV[6], only if process and lock are what they were when RECOVER began.
+if not authorised() then return { 'epoch' } end
+redis.call('DEL', P .. 'epoch')
+redis.call('HSET', P .. 'epoch', 'nonce', ARGV[5], 'run_id', ARGV[3], 'replid', ARGV[4], 'installation', ARGV[6])
+redis.call('DEL', P .. 'recovery')
+return { 'ok' }

@@ -1,0 +1,198 @@
+//! HEARTBEAT: connects, finds out whether Redis is whole and ours, adopts its epoch or begins RECOVER.
+//!
+//! It is also the probe of the breaker: once commands fail, [`Core::failed`] lets go of what was held and
+//! checks are refused at once; only an answered heartbeat takes hold again.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::link::{CHECK, Failure, Wire};
+use super::recover::Recovered;
+use super::{Call, Core, Held, Script, StartError};
+use crate::clock::{UnixMs, millis};
+
+/// Between attempts to reach a Redis that does not answer.
+const AGAIN: Duration = Duration::from_millis(100);
+/// Between attempts where Redis answers and must not be used: until somebody mends it.
+const HOPELESS: Duration = Duration::from_secs(1);
+/// After a heartbeat without answer.
+const MISSED: Duration = Duration::from_millis(20);
+/// So many without answer and the connection is made anew: it may be half open.
+const MISSES: u32 = 4;
+/// So many ends in a row that the database's epoch did not let be done, and a new epoch is founded.
+const STRAYS: u32 = 3;
+
+/// What the heart remembers from beat to beat.
+#[derive(Default)]
+struct Heart {
+    wire: Option<Wire>,
+    misses: u32,
+    complaint: String,
+}
+
+/// Beats until the store is dropped.
+pub(super) async fn run(core: Weak<Core>) {
+    let mut heart = Heart::default();
+    while let Some(strong) = core.upgrade() {
+        let pause = strong.beat(&mut heart).await;
+        let kick = Arc::clone(&strong.kick);
+        drop(strong);
+        tokio::select! { () = tokio::time::sleep(pause) => {}, () = kick.notified() => {} }
+    }
+}
+
+/// Whether this Redis may be used at all.
+pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<(), StartError> {
+    let info = match wire.info().await {
+        Ok(info) => info,
+        Err(failure) => return refusal(&failure).map_or(Ok(()), Err),
+    };
+    let field = |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
+    let version = field("redis_version");
+    if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < 7) {
+        return Err(StartError::TooOld(version.to_owned()));
+    }
+    if field("maxmemory_policy") != "noeviction" {
+        return Err(StartError::Evicts(field("maxmemory_policy").to_owned()));
+    }
+    match core.send_beat(wire).await {
+        Ok(beat) if beat.is_foreign(core) => Err(StartError::Foreign),
+        Ok(_) => Ok(()),
+        Err(failure) => refusal(&failure).map_or(Ok(()), Err),
+    }
+}
+
+/// The error for an answer that waiting will not change; `None` where it may.
+pub(super) fn refusal(failure: &Failure) -> Option<StartError> {
+    match failure {
+        Failure::Refused { code, text } if ["NOAUTH", "WRONGPASS", "NOPERM", "ERR"].contains(&code.as_str()) => {
+            Some(StartError::Refused(format!("{code} {text}")))
+        }
+        _ => None,
+    }
+}
+
+/// What `gp_beat` answered.
+struct Beat {
+    whole: bool,
+    epoch: String,
+    installation: String,
+    recovering: bool,
+}
+
+impl Beat {
+    fn is_foreign(&self, core: &Core) -> bool {
+        !self.installation.is_empty() && self.installation != core.database.installation().id.to_string()
+    }
+}
+
+impl Core {
+    /// One beat; how long until the next.
+    async fn beat(&self, heart: &mut Heart) -> Duration {
+        let wire = match &heart.wire {
+            Some(wire) => wire.clone(),
+            None => match self.connect(heart).await {
+                Ok(wire) => wire,
+                Err(pause) => return pause,
+            },
+        };
+        match self.send_beat(&wire).await {
+            Ok(beat) => {
+                heart.misses = 0;
+                self.heed(&wire, &beat, heart).await
+            }
+            Err(Failure::Stalled) if heart.misses + 1 < MISSES => {
+                heart.misses += 1;
+                if heart.misses > 1 {
+                    self.lose("it does not answer in time");
+                }
+                MISSED
+            }
+            Err(failure) => {
+                self.lose(&failure.to_string());
+                if !matches!(failure, Failure::Refused { .. }) {
+                    *heart = Heart { complaint: std::mem::take(&mut heart.complaint), ..Heart::default() };
+                }
+                AGAIN
+            }
+        }
+    }
+
+    async fn connect(&self, heart: &mut Heart) -> Result<Wire, Duration> {
+        let wire = self.link.connect().await.map_err(|failure| {
+            self.lose(&failure.to_string());
+            AGAIN
+        })?;
+        match examine(self, &wire).await {
+            Ok(()) => {
+                heart.wire = Some(wire.clone());
+                Ok(wire)
+            }
+            Err(error) => Err(self.complain(heart, &error.to_string())),
+        }
+    }
+
+    async fn send_beat(&self, wire: &Wire) -> Result<Beat, Failure> {
+        let call = Call::new(Script::Beat).id(self.member).number(millis(self.settings.staleness_bound)).number(0);
+        let sent = self.now();
+        let reply = wire.run_beyond(call, CHECK).await?;
+        let received = self.now();
+        let number = |n: usize| reply.at(n).number().and_then(|number| u64::try_from(number).ok()).ok_or(Failure::Unread);
+        let text = |n: usize| reply.at(n).text().map(ToOwned::to_owned).ok_or(Failure::Unread);
+        let beat = Beat { whole: number(0)? == 1, epoch: text(1)?, installation: text(2)?, recovering: !text(7)?.is_empty() };
+        self.note_time(UnixMs(number(4)? * 1000 + number(5)? / 1000), UnixMs(sent.0.midpoint(received.0)));
+        Ok(beat)
+    }
+
+    /// Whole and ours: adopt. Not whole: recover.
+    async fn heed(&self, wire: &Wire, beat: &Beat, heart: &mut Heart) -> Duration {
+        if beat.is_foreign(self) {
+            return self.complain(heart, &StartError::Foreign.to_string());
+        }
+        let stray = self.strays.load(Ordering::Relaxed) >= STRAYS;
+        if beat.whole && !(stray && !beat.recovering) {
+            self.adopt(wire, &beat.epoch, heart);
+            return self.settings.staleness_bound / 4;
+        }
+        self.lose("it restarted or lost its data, and is made whole again");
+        self.strays.store(0, Ordering::Relaxed);
+        match self.recover(wire, if beat.whole { &beat.epoch } else { "" }).await {
+            Ok(Recovered::Founded) => Duration::ZERO,
+            Ok(Recovered::ByOthers) => MISSED,
+            Ok(Recovered::Foreign) => self.complain(heart, &StartError::Foreign.to_string()),
+            Err(error) => {
+                tracing::warn!(%error, "Redis is not whole yet");
+                AGAIN
+            }
+        }
+    }
+
+    fn adopt(&self, wire: &Wire, epoch: &str, heart: &mut Heart) {
+        heart.complaint.clear();
+        let held = self.held.load();
+        if held.as_ref().is_none_or(|held| held.epoch != epoch) {
+            self.held.store(Some(Arc::new(Held { wire: wire.clone(), epoch: epoch.to_owned() })));
+            self.say(true, "whole and ours");
+        }
+        self.adopted.notify_waiters();
+    }
+
+    /// Holds nothing.
+    fn lose(&self, why: &str) {
+        if self.held.swap(None).is_some() || self.said_up.load(Ordering::Relaxed) {
+            self.say(false, why);
+        }
+    }
+
+    /// Holds nothing, and says why, once: this does not mend itself.
+    fn complain(&self, heart: &mut Heart, why: &str) -> Duration {
+        self.lose(why);
+        heart.wire = None;
+        if heart.complaint != why {
+            tracing::error!("{why}");
+            heart.complaint = why.to_owned();
+        }
+        HOPELESS
+    }
+}

@@ -1,0 +1,310 @@
+//! The link to Redis: one raw multiplexed connection, its deadlines and its errors. The only file that names the driver.
+//!
+//! Why raw: `ConnectionManager` moves pushes to a side queue and retries behind our back; what later waits for
+//! order on this connection (COHERENCE §5.2.4) could not rely on either.
+//!
+//! INVARIANT: every command has a deadline and a permit, so nothing waits in a queue without bound.
+//! INVARIANT: every error says that the store could not be asked, or refused; none says "not found".
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value,
+};
+use tokio::sync::{Notify, Semaphore};
+
+use super::scripts::Script;
+use crate::id::Id;
+
+/// For a connection, handshake included.
+const CONNECT: Duration = Duration::from_millis(100);
+/// For a command that a check waits for.
+pub(super) const CHECK: Duration = Duration::from_millis(50);
+/// For a command that an admin act, RECOVER or the flusher waits for.
+pub(super) const ADMIN: Duration = Duration::from_millis(500);
+/// Most commands in flight; one more is refused at once.
+const IN_FLIGHT: usize = 512;
+/// So many stalls in a row and nobody asks any more until a heartbeat was answered.
+const STALLS: u32 = 5;
+
+/// Where Redis is.
+pub(super) struct Link {
+    client: Client,
+    kick: Arc<Notify>,
+}
+
+/// A connection; clones share it.
+#[derive(Clone)]
+pub(super) struct Wire {
+    connection: MultiplexedConnection,
+    state: Arc<WireState>,
+}
+
+struct WireState {
+    permits: Semaphore,
+    stalls: AtomicU32,
+}
+
+/// Why a command has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Failure {
+    /// [`IN_FLIGHT`] commands wait already.
+    #[error("too many commands wait for Redis")]
+    Full,
+    /// The deadline passed.
+    #[error("Redis did not answer in time")]
+    Stalled,
+    /// The connection is gone or was not made.
+    #[error("no connection to Redis: {0}")]
+    Broken(String),
+    /// Redis answered with an error.
+    #[error("Redis refused: {code} {text}")]
+    Refused {
+        /// The first word, like `LOADING`.
+        code: String,
+        /// The rest.
+        text: String,
+    },
+    /// An answer that no script gives.
+    #[error("Redis gave an answer that cannot be read")]
+    Unread,
+}
+
+impl Failure {
+    fn cause(&self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Stalled => "stalled",
+            Self::Broken(_) => "broken",
+            Self::Refused { .. } => "refused",
+            Self::Unread => "unread",
+        }
+    }
+
+    /// Whether Redis as a whole cannot be asked, not just one key of it.
+    pub(super) fn is_general(&self) -> bool {
+        match self {
+            Self::Broken(_) => true,
+            Self::Refused { code, .. } => {
+                ["LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "NOPERM", "NOREPLICAS", "MISCONF"]
+                    .contains(&code.as_str())
+            }
+            Self::Full | Self::Stalled | Self::Unread => false,
+        }
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            _ if error.is_timeout() => Self::Stalled,
+            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => Self::Refused {
+                code: error.code().unwrap_or("ERR").to_owned(),
+                text: error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned),
+            },
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Self::Unread,
+            _ => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl Link {
+    /// To the Redis at `url`; `kick` is notified when a connection ends.
+    pub(super) fn new(url: &str, kick: Arc<Notify>) -> Result<Self, String> {
+        // the driver's own message would repeat the address, password and all
+        let wrong = |error: RedisError| error.detail().map_or_else(|| error.category().to_owned(), |_| "not a redis:// address".to_owned());
+        let info = url.into_connection_info().map_err(wrong)?;
+        let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(Duration::from_secs(1));
+        let client = Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp)).map_err(wrong)?;
+        Ok(Self { client, kick })
+    }
+
+    /// A connection, within [`CONNECT`].
+    pub(super) async fn connect(&self) -> Result<Wire, Failure> {
+        let kick = Arc::clone(&self.kick);
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None).set_push_sender(
+            move |push: ::redis::PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    kick.notify_one();
+                }
+                Ok::<(), ::redis::aio::SendError>(())
+            },
+        );
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connection = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Failure::Stalled)??;
+        Ok(Wire { connection, state: Arc::new(WireState { permits: Semaphore::new(IN_FLIGHT), stalls: AtomicU32::new(0) }) })
+    }
+}
+
+impl Wire {
+    /// Runs a script.
+    pub(super) async fn run(&self, call: Call, deadline: Duration) -> Result<Reply, Failure> {
+        let _permit = self.state.permits.try_acquire().map_err(|_| counted(call.script.name(), Failure::Full))?;
+        self.run_beyond(call, deadline).await
+    }
+
+    /// Runs a script whatever waits already: for the heartbeat, which is one.
+    pub(super) async fn run_beyond(&self, call: Call, deadline: Duration) -> Result<Reply, Failure> {
+        let operation = call.script.name();
+        self.timed(operation, deadline, async {
+            match self.send(&call.command).await {
+                Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => self.send(&call.in_full()).await,
+                answer => answer,
+            }
+        })
+        .await
+    }
+
+    /// The sections of INFO that `fields` are in, as text.
+    pub(super) async fn info(&self) -> Result<String, Failure> {
+        let mut command = ::redis::cmd("INFO");
+        command.arg("server").arg("memory");
+        let reply = self.timed("info", CONNECT, self.send(&command)).await?;
+        reply.text().map(ToOwned::to_owned).ok_or(Failure::Unread)
+    }
+
+    /// Moves idle ends on, in one go: `PEXPIREAT … GT`, which never revives and never goes back.
+    pub(super) async fn slide(&self, ends: &[(Id, u64)]) -> Result<(), Failure> {
+        let mut pipeline = ::redis::pipe();
+        for (id, end) in ends {
+            pipeline.cmd("PEXPIREAT").arg(format!("{}t:{id}", super::PREFIX)).arg(*end).arg("GT");
+        }
+        let answers = async { self.connection.clone().send_packed_commands(&pipeline, 0, ends.len()).await.map(Value::Array) };
+        self.timed("slide", ADMIN, answers).await.map(drop)
+    }
+
+    /// Whether so many commands stalled in a row that nobody should ask.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.state.stalls.load(Ordering::Relaxed) >= STALLS
+    }
+
+    async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+        self.connection.clone().send_packed_command(command).await
+    }
+
+    async fn timed(
+        &self,
+        operation: &'static str,
+        deadline: Duration,
+        answer: impl Future<Output = Result<Value, RedisError>>,
+    ) -> Result<Reply, Failure> {
+        let begun = Instant::now();
+        let answer = tokio::time::timeout(deadline, answer).await.map_or(Err(Failure::Stalled), |answer| answer.map_err(Failure::from));
+        match &answer {
+            Err(Failure::Stalled) => drop(self.state.stalls.fetch_add(1, Ordering::Relaxed)),
+            _ => self.state.stalls.store(0, Ordering::Relaxed),
+        }
+        metrics::histogram!("gatepost_store_request_duration_seconds", "operation" => operation).record(begun.elapsed());
+        answer.map(Reply::from).map_err(|failure| counted(operation, failure))
+    }
+}
+
+fn counted(operation: &'static str, failure: Failure) -> Failure {
+    metrics::counter!("gatepost_store_errors_total", "operation" => operation, "cause" => failure.cause()).increment(1);
+    failure
+}
+
+/// A script with its arguments.
+pub(super) struct Call {
+    script: Script,
+    command: Cmd,
+}
+
+impl Call {
+    /// `script`, without arguments yet.
+    pub(super) fn new(script: Script) -> Self {
+        let mut command = Cmd::with_capacity(24, 2048);
+        command.arg("EVALSHA").arg(script.sha()).arg(1).arg(super::EPOCH);
+        Self { script, command }
+    }
+
+    /// One more argument.
+    pub(super) fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.command.arg(argument.as_ref());
+        self
+    }
+
+    /// One more, a number.
+    pub(super) fn number(mut self, argument: u64) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// One more, an id.
+    pub(super) fn id(self, argument: Id) -> Self {
+        self.arg(argument.to_string())
+    }
+
+    /// The same with the script's text, which Redis then knows (again).
+    fn in_full(&self) -> Cmd {
+        let mut command = Cmd::new();
+        command.arg("EVAL").arg(self.script.text());
+        for argument in self.command.args_iter().skip(2) {
+            if let ::redis::Arg::Simple(argument) = argument {
+                command.arg(argument);
+            }
+        }
+        command
+    }
+}
+
+/// What a script answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// Nothing.
+    Nil,
+    /// A number.
+    Number(i64),
+    /// A text.
+    Text(String),
+    /// Several.
+    List(Vec<Reply>),
+}
+
+impl Reply {
+    /// The text, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The number, written as one or as text.
+    pub(super) fn number(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+            Self::Nil | Self::List(_) => None,
+        }
+    }
+
+    /// What is in the list; nothing where it is none.
+    pub(super) fn list(&self) -> &[Reply] {
+        if let Self::List(list) = self { list } else { &[] }
+    }
+
+    /// Element `n` of the list; nil beyond its end.
+    pub(super) fn at(&self, n: usize) -> &Reply {
+        self.list().get(n).unwrap_or(&Self::Nil)
+    }
+
+    /// The first element as text: every script but the heartbeat says there what it did.
+    pub(super) fn status(&self) -> &str {
+        self.at(0).text().unwrap_or_default()
+    }
+}
+
+impl From<Value> for Reply {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Int(number) => Self::Number(number),
+            Value::BulkString(bytes) => String::from_utf8(bytes).map_or(Self::Nil, Self::Text),
+            Value::SimpleString(text) | Value::VerbatimString { text, .. } => Self::Text(text),
+            Value::Okay => Self::Text("OK".to_owned()),
+            Value::Array(list) | Value::Set(list) => Self::List(list.into_iter().map(Self::from).collect()),
+            _ => Self::Nil,
+        }
+    }
+}

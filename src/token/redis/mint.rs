@@ -1,0 +1,145 @@
+//! MINT: a token, or the records alone that a key or a session hangs on.
+//!
+//! INVARIANT: the epoch is the one held *before* the database is read. If it still stands when the script
+//! runs, every end applied since is in this Redis under a higher version, and the script aborts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::link::ADMIN;
+use super::{Call, Core, Held, Script, text};
+use crate::clock::UnixMs;
+use crate::database::{LiveToken, PendingKind};
+use crate::id::Id;
+use crate::token::minting;
+use crate::token::record::{Record, TokenRecord};
+use crate::token::store::{MintOrder, MintRefusal, Minted, TOKENS_PER_KEY, Unavailable};
+
+/// So often is tried again where something changed in between.
+const TRIES: usize = 5;
+/// So many credentials are brought at once.
+const BRINGING: usize = 16;
+/// How long a mint waits for the next epoch.
+const NEXT_EPOCH: Duration = Duration::from_millis(300);
+
+/// What is being brought: whoever comes second waits for the first. What came out: whether it is there.
+pub(super) struct Bringing {
+    under_way: Mutex<HashMap<Id, watch::Receiver<Option<Result<bool, Unavailable>>>>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Default for Bringing {
+    fn default() -> Self {
+        Self { under_way: Mutex::default(), permits: Arc::new(Semaphore::new(BRINGING)) }
+    }
+}
+
+/// `gp_mint` without its token.
+fn call(held: &Held, kept_ms: u64, records: &[Record]) -> Call {
+    let call = Call::new(Script::Mint).arg("epoch").arg(&held.epoch).arg("").arg("").arg("").number(kept_ms);
+    records.iter().fold(call.number(records.len() as u64), text::push)
+}
+
+impl Core {
+    pub(super) async fn mint(&self, order: MintOrder) -> Result<Minted, MintRefusal> {
+        for _ in 0..TRIES {
+            let held = self.hold().map_err(|_| MintRefusal::Unavailable)?;
+            let now = self.now();
+            let records = self.database.records_of(PendingKind::Key, order.key).await.map_err(|_| MintRefusal::Unavailable)?;
+            let scopes = minting::admit(&records, &order, now)?;
+            let token = minting::record(&order, scopes, now, &self.settings)?;
+            let call = self.ask_token(call(&held, self.kept_ms(), &records), &order, &token, now);
+            let reply = held.wire.run(call, ADMIN).await.map_err(|failure| {
+                self.failed(&held, &failure);
+                MintRefusal::Unavailable
+            })?;
+            match reply.status() {
+                "new" | "live" => {
+                    let id = reply.at(1).text().and_then(|id| id.parse().ok());
+                    let token = id.zip(reply.at(2).text()).and_then(|(id, content)| text::token(id, content));
+                    let idle_end = reply.at(3).number().and_then(|end| u64::try_from(end).ok());
+                    let (Some(token), Some(idle_end)) = (token, idle_end) else { return Err(MintRefusal::Unavailable) };
+                    let live = LiveToken { token, idle_end: self.our_time(UnixMs(idle_end)) };
+                    if self.database.save_token(&live).await.map_err(|_| MintRefusal::Unavailable)? {
+                        return Ok(Minted { token: live.token, idle_end: live.idle_end });
+                    }
+                    // ended in the database, its outbox row not applied yet
+                    self.end_token(&held, live.token.id).await.map_err(|_| MintRefusal::Unavailable)?;
+                }
+                "many" => return Err(MintRefusal::TooManyTokens),
+                "newer" => {}
+                _ => {
+                    self.let_go(&held, "its epoch is not whole or not the one held");
+                    self.until_adopted(NEXT_EPOCH).await;
+                }
+            }
+        }
+        Err(MintRefusal::Unavailable)
+    }
+
+    /// The arguments of the token (`mint.lua`).
+    fn ask_token(&self, call: Call, order: &MintOrder, token: &TokenRecord, now: UnixMs) -> Call {
+        let call = call
+            .id(token.id)
+            .id(token.key)
+            .arg(text::of_token(token))
+            .number(token.cap.0)
+            .number(self.grid.idle_end(self.redis_time(now), token.cap).0)
+            .number(now.0)
+            .number(now.after(self.settings.ttl).0)
+            .arg(format!("{} {}", token.format.as_str(), token.scopes))
+            .number(TOKENS_PER_KEY as u64);
+        order.signers.iter().fold(call, Call::arg)
+    }
+
+    /// MINT without token, for a check whose records Redis does not have. Whether the credential exists.
+    /// One at a time for each credential, few at once over all: a flood of them must not reach the database.
+    pub(super) async fn bring(&self, kind: PendingKind, id: Id) -> Result<bool, Unavailable> {
+        let mut outcome = {
+            let mut under_way = self.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            match under_way.get(&id) {
+                Some(outcome) => outcome.clone(),
+                None => {
+                    let permit = Arc::clone(&self.bringing.permits).try_acquire_owned().map_err(|_| Unavailable)?;
+                    let (tell, outcome) = watch::channel(None);
+                    let core = self.this.upgrade().ok_or(Unavailable)?;
+                    // a task of its own: it goes on for those who wait when the one who began it has to answer
+                    tokio::spawn(async move {
+                        let result = core.bring_now(kind, id).await;
+                        core.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                        drop(tell.send(Some(result)));
+                        drop(permit);
+                    });
+                    under_way.insert(id, outcome.clone());
+                    outcome
+                }
+            }
+        };
+        let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| Unavailable)?;
+        outcome.unwrap_or(Err(Unavailable))
+    }
+
+    async fn bring_now(&self, kind: PendingKind, id: Id) -> Result<bool, Unavailable> {
+        for _ in 0..TRIES {
+            let held = self.hold()?;
+            let records = self.database.records_of(kind, id).await.map_err(|_| Unavailable)?;
+            if records.is_empty() {
+                return Ok(false);
+            }
+            let reply =
+                held.wire.run(call(&held, self.kept_ms(), &records), ADMIN).await.map_err(|failure| self.failed(&held, &failure))?;
+            match reply.status() {
+                "ok" => return Ok(true),
+                "newer" => {}
+                _ => {
+                    self.let_go(&held, "its epoch is not whole or not the one held");
+                    return Err(Unavailable);
+                }
+            }
+        }
+        Err(Unavailable)
+    }
+}

@@ -1,0 +1,115 @@
+//! RECOVER: a Redis that restarted, was flushed or promoted is made whole again from the database.
+//!
+//! Order is everything: the lock; the new epoch into the database; only then are the ends and changes read
+//! there, replayed under the lock and logged under the new epoch; then the epoch is founded, only if
+//! process and lock are what they were. An end committed before the reading is replayed; one committed
+//! later finds the new epoch in the database when it wants to be marked done, and is applied again.
+
+use std::time::Duration;
+
+use super::link::{ADMIN, Failure, Wire};
+use super::relay::{Told, end};
+use super::{Call, Core, Script};
+use crate::database::DatabaseError;
+use crate::id::Id;
+
+/// How long the lock lasts unless kept.
+const LOCK_MS: u64 = 3_000;
+/// How often it is kept.
+const KEEP: Duration = Duration::from_millis(700);
+/// How many ends and changes one script replays.
+const PORTION: usize = 200;
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recovered {
+    /// The epoch is founded.
+    Founded,
+    /// Somebody else does it, or has done it.
+    ByOthers,
+    /// The keys belong to another installation.
+    Foreign,
+}
+
+/// Why it did not come to that.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Interrupted {
+    #[error(transparent)]
+    Redis(#[from] Failure),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("the system gave no randomness")]
+    Randomness,
+}
+
+/// The lock, with what it is bound to.
+struct Lock {
+    nonce: String,
+    run_id: String,
+    replid: String,
+    epoch: String,
+}
+
+impl Lock {
+    /// A script that runs under the lock.
+    fn call(&self, script: Script) -> Call {
+        Call::new(script).arg("recovery").arg(&self.nonce).arg(&self.run_id).arg(&self.replid).arg(&self.epoch)
+    }
+}
+
+impl Core {
+    /// Makes Redis whole. `instead_of`: the epoch to be replaced though it is whole, because the database knows another; else empty.
+    pub(super) async fn recover(&self, wire: &Wire, instead_of: &str) -> Result<Recovered, Interrupted> {
+        // read before the lock is taken: if another recovery comes in between, the swap below notices
+        let old = self.database.epoch().await?;
+        let nonce = || Id::random().map(|id| id.to_string()).map_err(|_| Interrupted::Randomness);
+        let (nonce, epoch) = (nonce()?, nonce()?);
+        let call = Call::new(Script::Lock).arg(&nonce).number(LOCK_MS).id(self.database.installation().id).arg(instead_of);
+        let reply = wire.run_beyond(call, ADMIN).await?;
+        let lock = match (reply.status(), reply.at(1).text(), reply.at(2).text()) {
+            ("ok", Some(run_id), Some(replid)) => Lock { nonce, run_id: run_id.to_owned(), replid: replid.to_owned(), epoch },
+            ("foreign", ..) => return Ok(Recovered::Foreign),
+            _ => return Ok(Recovered::ByOthers),
+        };
+        let recovered = tokio::select! {
+            recovered = self.recover_under(wire, &lock, old.as_deref()) => recovered,
+            lost = keep(wire, &lock) => lost,
+        };
+        if !matches!(recovered, Ok(Recovered::Founded)) {
+            drop(wire.run_beyond(lock.call(Script::Hold).number(0), ADMIN).await);
+        }
+        recovered
+    }
+
+    async fn recover_under(&self, wire: &Wire, lock: &Lock, old: Option<&str>) -> Result<Recovered, Interrupted> {
+        if !self.database.swap_epoch(old, &lock.epoch).await? {
+            return Ok(Recovered::ByOthers);
+        }
+        let since = self.replay_since();
+        let records = self.database.records_changed(since).await?;
+        let policies = self.policies_of(&records).await?;
+        let tokens = self.database.tokens_ended(since).await?;
+        let told: Vec<Told> = policies.into_iter().chain(records).map(Told::Record).chain(tokens.into_iter().map(Told::Token)).collect();
+        for portion in told.chunks(PORTION) {
+            if wire.run_beyond(end(lock.call(Script::End), self.kept_ms(), portion, &[]), ADMIN).await?.status() != "ok" {
+                return Ok(Recovered::ByOthers);
+            }
+        }
+        let founded = wire.run_beyond(lock.call(Script::Found).id(self.database.installation().id), ADMIN).await?;
+        if founded.status() != "ok" {
+            return Ok(Recovered::ByOthers);
+        }
+        tracing::info!(replayed = told.len(), "Redis is whole again: ends and changes replayed, new epoch founded");
+        Ok(Recovered::Founded)
+    }
+}
+
+/// Keeps the lock; returns when it is lost.
+async fn keep(wire: &Wire, lock: &Lock) -> Result<Recovered, Interrupted> {
+    loop {
+        tokio::time::sleep(KEEP).await;
+        if wire.run_beyond(lock.call(Script::Hold).number(LOCK_MS), ADMIN).await?.status() != "ok" {
+            return Ok(Recovered::ByOthers);
+        }
+    }
+}

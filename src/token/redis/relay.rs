@@ -1,0 +1,192 @@
+//! END: what the database has committed is applied by `gp_end`, and only then marked done. The relay does it
+//! again for rows that are not, whoever wrote them.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use super::link::{ADMIN, Reply};
+use super::{Call, Core, Held, Script, text};
+use crate::database::{DatabaseError, Pending, PendingKind};
+use crate::id::Id;
+use crate::token::record::{Content, Record};
+use crate::token::sliding::FLUSH_EVERY;
+use crate::token::store::{BATCH, OUTBOX_KEPT, Propagated, RELAY_EVERY, Unavailable};
+
+/// Length of the log.
+const LOG: u64 = 100_000;
+/// How long an end waits for the next epoch where the one it ran in is over.
+const NEXT_EPOCH: Duration = Duration::from_millis(300);
+/// So often an end is sent again in the next epoch before it is left to the relay.
+const TRIES: usize = 3;
+/// How often the time mark is written: a clock set back between two runs revives nothing older.
+const MARK_EVERY: Duration = Duration::from_secs(10);
+/// How often old rows are deleted from the database.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// What `gp_end` is told of.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    /// A token ended.
+    Token(Id),
+    /// A record as it stands.
+    Record(Record),
+}
+
+/// Adds what `gp_end` is told of, and what only comes along, to a call that says who sends it.
+pub(super) fn end(call: Call, kept_ms: u64, told: &[Told], along: &[Record]) -> Call {
+    let call = call.number(kept_ms).number(LOG).number(told.len() as u64);
+    let call = told.iter().fold(call, |call, told| match told {
+        Told::Token(id) => ["0", "", "0", "", ""].iter().fold(call.arg("t").id(*id), Call::arg),
+        Told::Record(record) => text::push(call, record),
+    });
+    along.iter().fold(call, text::push)
+}
+
+/// Why rows are not done.
+enum Undone {
+    /// Try again in the epoch that is, or comes.
+    OtherEpoch,
+    /// The relay tries later.
+    Away,
+}
+
+impl From<DatabaseError> for Undone {
+    fn from(error: DatabaseError) -> Self {
+        tracing::warn!(%error, "an end or change waits in the outbox");
+        Self::Away
+    }
+}
+
+impl From<Unavailable> for Undone {
+    fn from(Unavailable: Unavailable) -> Self {
+        Self::Away
+    }
+}
+
+impl Core {
+    pub(super) async fn apply(&self, until: i64) -> Propagated {
+        let _turn = self.applying.lock().await;
+        let mut tries = 0;
+        loop {
+            match self.apply_some().await {
+                Ok(None) => return Propagated::Yes,
+                Ok(Some(last)) if last >= until => return Propagated::Yes,
+                Ok(Some(_)) => {}
+                Err(Undone::OtherEpoch) if tries < TRIES => {
+                    tries += 1;
+                    self.until_adopted(NEXT_EPOCH).await;
+                }
+                Err(_) => return Propagated::Later,
+            }
+        }
+    }
+
+    /// Applies the oldest rows and says which was the last; `None` where there is none.
+    async fn apply_some(&self) -> Result<Option<i64>, Undone> {
+        let rows = self.database.pending(BATCH).await?;
+        let Some(last) = rows.last().map(|row| row.n) else { return Ok(None) };
+        // the epoch first, then what the records say: as in MINT
+        let held = self.hold()?;
+        let (told, along) = self.read(&rows).await?;
+        if self.send(&held, &told, &along).await?.status() != "ok" {
+            self.let_go(&held, "its epoch is not whole or not the one held");
+            return Err(Undone::OtherEpoch);
+        }
+        let numbers: Vec<_> = rows.iter().map(|row| row.n).collect();
+        if self.database.done(&numbers, Some(&held.epoch)).await? {
+            self.strays.store(0, std::sync::atomic::Ordering::Relaxed);
+            return Ok(Some(last));
+        }
+        // another epoch stands in the database: its founder may have read before this end was committed
+        self.strays.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Err(Undone::OtherEpoch)
+    }
+
+    /// What the rows tell of, each once, and the records those hang on.
+    async fn read(&self, rows: &[Pending]) -> Result<(Vec<Told>, Vec<Record>), DatabaseError> {
+        let (mut told, mut along): (Vec<Told>, Vec<Record>) = (Vec::new(), Vec::new());
+        let mut seen = Vec::new();
+        for Pending { kind, id, .. } in rows {
+            if seen.contains(&(*kind, *id)) {
+                continue;
+            }
+            seen.push((*kind, *id));
+            if *kind == PendingKind::Token {
+                told.push(Told::Token(*id));
+                continue;
+            }
+            let mut records = self.database.records_of(*kind, *id).await?.into_iter();
+            told.extend(records.next().map(Told::Record));
+            for record in records {
+                if !along.iter().any(|other| (other.kind(), other.id) == (record.kind(), record.id)) {
+                    along.push(record);
+                }
+            }
+        }
+        Ok((told, along))
+    }
+
+    async fn send(&self, held: &std::sync::Arc<Held>, told: &[Told], along: &[Record]) -> Result<Reply, Unavailable> {
+        let call = Call::new(Script::End).arg("epoch").arg(&held.epoch).arg("").arg("").arg("");
+        held.wire.run(end(call, self.kept_ms(), told, along), ADMIN).await.map_err(|failure| {
+            tracing::warn!(%failure, "an end or change waits in the outbox");
+            self.failed(held, &failure)
+        })
+    }
+
+    /// Ends a token in Redis that the database has ended; its outbox row stays for the relay.
+    pub(super) async fn end_token(&self, held: &std::sync::Arc<Held>, id: Id) -> Result<(), Unavailable> {
+        self.send(held, &[Told::Token(id)], &[]).await.map(drop)
+    }
+
+    /// The policies that changed subjects name and that are not among the changes: a snapshot may be older than they.
+    pub(super) async fn policies_of(&self, records: &[Record]) -> Result<Vec<Record>, DatabaseError> {
+        let mut named: Vec<Id> = Vec::new();
+        for record in records {
+            if let Content::Subject(subject) = &record.content {
+                named.extend(&subject.policies);
+            }
+        }
+        named.sort_unstable();
+        named.dedup();
+        let mut policies = Vec::new();
+        for id in named {
+            policies.extend(self.database.record(PendingKind::Policy, id).await?);
+        }
+        Ok(policies)
+    }
+}
+
+/// Relays, flushes and tidies until the store is dropped.
+pub(super) async fn run(core: Weak<Core>) {
+    let mut ticks = tokio::time::interval(RELAY_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for n in 1u64.. {
+        ticks.tick().await;
+        let Some(core) = core.upgrade() else { return };
+        let due = |every: Duration| n.is_multiple_of((every.as_millis() / RELAY_EVERY.as_millis()) as u64);
+        if due(FLUSH_EVERY) {
+            core.flush().await;
+        }
+        if let Err(error) = core.tick(due(MARK_EVERY), due(FORGET_EVERY)).await {
+            tracing::warn!(%error, "upkeep of the token store");
+        }
+    }
+}
+
+impl Core {
+    async fn tick(&self, mark: bool, forget: bool) -> Result<(), DatabaseError> {
+        if self.held.load().is_some() && !self.database.pending(1).await?.is_empty() {
+            self.apply(i64::MAX).await;
+        }
+        let now = self.now();
+        if mark {
+            self.database.raise_high_water(now).await?;
+        }
+        if forget {
+            self.database.forget_tokens(now.before(self.settings.tokens_kept())).await?;
+            self.database.forget_done(now.before(OUTBOX_KEPT)).await?;
+        }
+        Ok(())
+    }
+}

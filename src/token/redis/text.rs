@@ -1,0 +1,167 @@
+//! Records as text: what is written into Redis, and how it is read back. JSON, for whoever looks with `redis-cli`.
+
+use serde::{Deserialize, Serialize};
+
+use super::link::Call;
+use crate::clock::UnixMs;
+use crate::decision::scopes::ScopeSet;
+use crate::id::{Id, from_hex, hex};
+use crate::token::record::{Content, KeyRecord, PolicyRecord, Record, Role, SessionRecord, SubjectRecord, TokenFormat, TokenRecord};
+
+#[derive(Serialize, Deserialize)]
+struct Key {
+    subject: Id,
+    scopes: String,
+    secrets: Vec<(String, Option<UnixMs>)>,
+    ends: Option<UnixMs>,
+    ended: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Session {
+    subject: Id,
+    ends: UnixMs,
+    ended: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Subject {
+    name: String,
+    role: String,
+    up: Option<Id>,
+    tenant: Id,
+    scopes: String,
+    policies: Vec<Id>,
+    blocked: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Policy {
+    allow: String,
+    deny: String,
+    ended: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Token {
+    key: Id,
+    scopes: String,
+    issued: UnixMs,
+    cap: UnixMs,
+    format: String,
+    signed_by: String,
+    issuer: String,
+}
+
+/// The seven arguments of a record (`common.lua`).
+pub(super) fn push(call: Call, record: &Record) -> Call {
+    let ids = |ids: &[Id]| ids.iter().map(Id::to_string).collect::<Vec<_>>().join(" ");
+    let (kind, content, ended, up, policies) = match &record.content {
+        Content::Key(key) => {
+            let secrets = key.secrets.iter().map(|(hash, until)| (hex(hash), *until)).collect();
+            let text = Key { subject: key.subject, scopes: key.scopes.to_string(), secrets, ends: key.ends, ended: key.ended };
+            ("k", json(&text), key.ended, Some(key.subject), String::new())
+        }
+        Content::Session(session) => {
+            let text = Session { subject: session.subject, ends: session.ends, ended: session.ended };
+            ("l", json(&text), session.ended, Some(session.subject), String::new())
+        }
+        Content::Subject(subject) => {
+            let text = Subject {
+                name: subject.name.clone(),
+                role: subject.role.as_str().to_owned(),
+                up: subject.up,
+                tenant: subject.tenant,
+                scopes: subject.scopes.to_string(),
+                policies: subject.policies.clone(),
+                blocked: subject.blocked,
+            };
+            ("s", json(&text), subject.blocked, subject.up, ids(&subject.policies))
+        }
+        Content::Policy(policy) => {
+            let text = Policy { allow: policy.allow.to_string(), deny: policy.deny.to_string(), ended: policy.ended };
+            ("p", json(&text), policy.ended, None, String::new())
+        }
+    };
+    call.arg(kind)
+        .id(record.id)
+        .number(record.version)
+        .arg(content)
+        .arg(if ended { "1" } else { "0" })
+        .arg(up.map(|up| up.to_string()).unwrap_or_default())
+        .arg(policies)
+}
+
+/// The content of a token's record.
+pub(super) fn of_token(token: &TokenRecord) -> String {
+    json(&Token {
+        key: token.key,
+        scopes: token.scopes.to_string(),
+        issued: token.issued,
+        cap: token.cap,
+        format: token.format.as_str().to_owned(),
+        signed_by: token.signed_by.clone(),
+        issuer: token.issuer.clone(),
+    })
+}
+
+fn json(value: &impl Serialize) -> String {
+    // cannot fail: plain structs of texts and numbers
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    serde_json::from_str(text).ok()
+}
+
+fn scopes(text: &str) -> Option<ScopeSet> {
+    text.parse().ok()
+}
+
+/// A token as [`of_token`] wrote it. `None` = nobody of this house wrote that.
+pub(super) fn token(id: Id, text: &str) -> Option<TokenRecord> {
+    let token: Token = read(text)?;
+    Some(TokenRecord {
+        id,
+        key: token.key,
+        scopes: scopes(&token.scopes)?,
+        issued: token.issued,
+        cap: token.cap,
+        format: TokenFormat::from_name(&token.format)?,
+        signed_by: token.signed_by,
+        issuer: token.issuer,
+    })
+}
+
+/// A key as [`push`] wrote it.
+pub(super) fn key(text: &str) -> Option<KeyRecord> {
+    let key: Key = read(text)?;
+    let secrets = key.secrets.into_iter().map(|(hash, until)| Some((from_hex(&hash)?, until))).collect::<Option<_>>()?;
+    Some(KeyRecord { subject: key.subject, scopes: scopes(&key.scopes)?, secrets, ends: key.ends, ended: key.ended })
+}
+
+/// A session as [`push`] wrote it.
+pub(super) fn session(text: &str) -> Option<SessionRecord> {
+    let session: Session = read(text)?;
+    Some(SessionRecord { subject: session.subject, ends: session.ends, ended: session.ended })
+}
+
+/// A subject as [`push`] wrote it.
+pub(super) fn subject(text: &str) -> Option<SubjectRecord> {
+    let subject: Subject = read(text)?;
+    Some(SubjectRecord {
+        name: subject.name,
+        role: Role::from_name(&subject.role)?,
+        up: subject.up,
+        tenant: subject.tenant,
+        scopes: scopes(&subject.scopes)?,
+        policies: subject.policies,
+        blocked: subject.blocked,
+    })
+}
+
+/// A policy as [`push`] wrote it.
+pub(super) fn policy(text: &str) -> Option<PolicyRecord> {
+    let policy: Policy = read(text)?;
+    Some(PolicyRecord { allow: scopes(&policy.allow)?, deny: scopes(&policy.deny)?, ended: policy.ended })
+}
