@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value,
+};
 use tokio::sync::{Notify, Semaphore};
 
 use super::scripts::Script;
@@ -99,7 +101,9 @@ impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             _ if error.is_timeout() => Self::Stalled,
-            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => Self::Refused {
+            ErrorKind::AuthenticationFailed => Self::Refused { code: "WRONGPASS".to_owned(), text: error.to_string() },
+            ErrorKind::RESP3NotSupported => Self::Refused { code: "NOPROTO".to_owned(), text: error.to_string() },
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused {
                 code: error.code().unwrap_or("ERR").to_owned(),
                 text: error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned),
             },
@@ -124,15 +128,14 @@ impl Link {
     /// A connection, within [`CONNECT`].
     pub(super) async fn connect(&self) -> Result<Wire, Failure> {
         let kick = Arc::clone(&self.kick);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None)
-            .set_push_sender(move |push: ::redis::PushInfo| {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None).set_push_sender(
+            move |push: ::redis::PushInfo| {
                 if push.kind == PushKind::Disconnection {
                     kick.notify_one();
                 }
                 Ok::<(), ::redis::aio::SendError>(())
-            });
+            },
+        );
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let connection = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Failure::Stalled)??;
         Ok(Wire { connection, state: Arc::new(WireState { permits: Semaphore::new(IN_FLIGHT), stalls: AtomicU32::new(0) }) })
@@ -172,7 +175,8 @@ impl Wire {
         for (id, end) in ends {
             pipeline.cmd("PEXPIREAT").arg(format!("{}t:{id}", super::PREFIX)).arg(*end).arg("GT");
         }
-        let answers = async { self.connection.clone().send_packed_commands(&pipeline, 0, ends.len()).await.map(Value::Array) };
+        let answers =
+            async { self.connection.clone().send_packed_commands(&pipeline, 0, ends.len()).await.map(Value::Array)?.extract_error() };
         self.timed("slide", ADMIN, answers).await.map(drop)
     }
 
@@ -181,8 +185,14 @@ impl Wire {
         self.state.stalls.load(Ordering::Relaxed) >= STALLS
     }
 
+    /// Whether both are one connection.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        self.connection.clone().send_packed_command(command).await
+        // a refusal comes as a value here
+        self.connection.clone().send_packed_command(command).await?.extract_error()
     }
 
     async fn timed(
