@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod app;
 pub mod args;
 pub mod audit;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod database;
 pub mod decision;
