@@ -156,10 +156,11 @@ pub struct Accounts {
     hashing: Hashing,
     throttle: Arc<Throttle>,
     setup_code: Option<SetupCode>,
+    upkeep: tokio::task::JoinHandle<()>,
 }
 
 impl Accounts {
-    /// Starts the hashing threads and, while nobody has founded, makes a set-up code.
+    /// Starts the hashing threads and the upkeep of sessions and, while nobody has founded, makes a set-up code.
     ///
     /// # Errors
     /// Where the database cannot be read, or the system gives no thread or randomness.
@@ -171,6 +172,7 @@ impl Accounts {
             false => Some(SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?),
         };
         Ok(Self {
+            upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
             database,
@@ -206,5 +208,8 @@ impl Accounts {
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl Drop for Accounts {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}

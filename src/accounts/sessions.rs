@@ -197,10 +197,20 @@ fn read_login(keyring: &Keyring, jwt: &str, now: UnixMs) -> Result<LoginJwt, Ref
     })
 }
 
-/// Forgets what no store can still ask about: sessions that ended or ran out longer ago than `kept`.
-///
-/// # Errors
-/// Where the database cannot be written.
-pub async fn forget_old(database: &Database, kept: Duration) -> Result<u64, DatabaseError> {
-    database.forget_sessions(database.clock().now().before(kept)).await
+/// How often old sessions are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How much longer than it could live a session is kept: a token store that recovers asks for what ended lately.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Forgets sessions that ended long ago, again and again.
+pub(super) async fn forget_old(database: Database, session_max: Duration) {
+    let mut due = tokio::time::interval(FORGET_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let before = database.clock().now().before(KEPT.saturating_add(session_max));
+        if let Err(error) = database.forget_sessions(before).await {
+            tracing::warn!(%error, "old sessions stay for now");
+        }
+    }
 }

@@ -95,6 +95,7 @@ impl Accounts {
         act.insert_principal(&NewPrincipal {
             uid,
             tenant,
+            parent: None,
             role: if founder { Role::SuperAdmin } else { Role::Admin },
             user: name.of_kind(NameKind::User),
             email: name.of_kind(NameKind::Email),

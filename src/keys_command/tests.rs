@@ -36,6 +36,7 @@ impl Machine {
         let ann = NewPrincipal {
             uid: owner,
             tenant,
+            parent: None,
             role: Role::Admin,
             user: Some("ann"),
             email: None,

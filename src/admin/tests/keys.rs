@@ -195,3 +195,46 @@ async fn a_token_text_is_made_again_from_its_record() {
     assert!(token.starts_with(access::PREFIX));
     assert_eq!(house.exchange(&ann.api_key).await.text("/data/auth_token"), token);
 }
+
+#[tokio::test]
+async fn those_above_reach_the_keys_of_those_below() {
+    let house = House::open().await;
+    let (ann, bob) = (house.person("ann").await, house.person("bob").await);
+    let (top, child, grandchild) = (ann.uid.parse().unwrap(), crate::id::Id::random().unwrap(), crate::id::Id::random().unwrap());
+    let tenant = crate::accounts::standing::of_principal(&house.database, top).await.unwrap().unwrap().subject.tenant;
+    let scopes = "orders:*".parse().unwrap();
+    let mut act = house.database.act().await.unwrap();
+    for (uid, parent, role) in
+        [(child, top, crate::token::record::Role::Client), (grandchild, child, crate::token::record::Role::SubClient)]
+    {
+        let new = crate::database::NewPrincipal {
+            uid,
+            tenant,
+            parent: Some(parent),
+            role,
+            user: None,
+            email: None,
+            phone: None,
+            password: None,
+            scopes: &scopes,
+        };
+        act.insert_principal(&new).await.unwrap();
+    }
+    let act = act.commit(&crate::audit::By::system().did(crate::audit::Action::SignUp, child)).await.unwrap();
+    house.admin.accounts().propagate(act).await;
+    let owner = crate::accounts::standing::of_principal(&house.database, grandchild).await.unwrap().unwrap();
+    let keys = house.admin.accounts().keys();
+    let (key, secret, act) = keys.create(&crate::audit::By::system(), &owner, Default::default()).await.unwrap();
+    house.admin.accounts().propagate(act).await;
+    let token = house.exchange(secret.reveal()).await.text("/data/auth_token");
+
+    let list = house.ask(Ask::get(&format!("/v1/keys?principal={grandchild}")).bearer(&ann.jwt)).await;
+    assert_eq!(list.is(200).body["keys"][0]["id"], json!(key.id));
+    house.ask(Ask::get(&format!("/v1/tokens?principal={grandchild}")).bearer(&ann.jwt)).await.is(200);
+    let put = Ask::new("PUT", &format!("/v1/keys/{}/scopes", key.id)).json(json!({ "scopes": ["users:read"] }));
+    assert_eq!(house.ask(put.bearer(&ann.jwt)).await.is(403).text("/message"), "scope not held: `users:read`", "the owner's scopes count");
+    house.ask(Ask::get(&format!("/v1/keys?principal={grandchild}")).bearer(&bob.jwt)).await.is_refused(404, "not found");
+    house.ask(Ask::new("DELETE", &format!("/v1/keys/{}", key.id)).bearer(&bob.jwt)).await.is_refused(404, "not found");
+    house.ask(Ask::new("DELETE", &format!("/v1/keys/{}", key.id)).bearer(&ann.jwt)).await.is(200);
+    assert!(!may(&house, &token, "orders:read").await);
+}

@@ -126,3 +126,21 @@ async fn an_ended_principal_is_nobody() {
     house.exchange(&ann.api_key).await.is(401);
     house.sign_up("ann").await.is_refused(403, "invitation required");
 }
+
+#[tokio::test]
+async fn a_hash_of_other_parameters_is_replaced_at_login() {
+    use argon2::password_hash::PasswordHasher;
+    let house = House::new().await;
+    let uid = house.sign_up("ann").await.text("/uid").parse().unwrap();
+    let hash = async || house.database.login_row(crate::database::NameKind::User, "ann").await.unwrap().unwrap().password.unwrap();
+    let weak = argon2::Argon2::from(argon2::Params::new(64, 1, 1, None).unwrap());
+    let stale = weak.hash_password_with_salt(PASSWORD.as_bytes(), &[7; 16]).unwrap().to_string();
+    let mut act = house.database.act().await.unwrap();
+    assert!(act.replace_password(uid, &hash().await, &stale).await.unwrap());
+    let _ = act.commit(&crate::audit::By::system().did(crate::audit::Action::PasswordChange, uid)).await.unwrap();
+    house.ask(Ask::get("/v1/login").basic("ann", "wrong")).await.is(401);
+    assert_eq!(hash().await, stale);
+    house.log_in("ann").await.is(200);
+    assert!(hash().await.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+    house.log_in("ann").await.is(200);
+}
