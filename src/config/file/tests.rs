@@ -1,6 +1,7 @@
 use std::fs;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -301,6 +302,113 @@ fn mistakes_in_variables_name_the_variable() {
     assert!(!found[0].contains("my-secret"));
     let store = problems("", &[("GATEPOST_TOKENS_STORE", "redis://:hunter2@h:x")]);
     assert!(store[0].starts_with("GATEPOST_TOKENS_STORE: tokens.store: not a Redis address") && !store[0].contains("hunter2"), "{store:?}");
+}
+
+#[test]
+fn addresses_that_hold_passwords_can_come_from_elsewhere() {
+    let yaml = "tokens: { store: { env: REDIS } }\nsecret_key: { file: keys }";
+    assert!(matches!(config(yaml, &[("REDIS", "redis://:pw@r:6379")]).tokens.store, StoreConfig::Redis(_)));
+    let variables = [("GATEPOST_TOKENS_STORE_ENV", "REDIS"), ("REDIS", "redis://r"), ("GATEPOST_SECRET_KEY_FILE", "keys")];
+    assert!(matches!(config("", &variables).tokens.store, StoreConfig::Redis(_)));
+    assert!(load_text("", &variables).unwrap().warnings.is_empty());
+    let both = problems("", &[("GATEPOST_SECRET_KEY_FILE", "keys"), ("GATEPOST_SECRET_KEY", KEY)]);
+    assert!(both[0].starts_with("GATEPOST_SECRET_KEY_FILE: secret_key.file: the key stands in GATEPOST_SECRET_KEY as well"), "{both:?}");
+}
+
+#[test]
+fn mistakes_in_the_rules_are_told_with_those_of_the_main_file() {
+    let found = problems("workers: x\nrules: nope.yaml", &[]);
+    assert!(found.len() == 2 && found[1].starts_with("gatepost.yaml:2:8: rules: `"), "{found:?}");
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("gatepost.yaml"), "workers: x").unwrap();
+    fs::write(directory.path().join("rules.yaml"), "rules: x").unwrap();
+    let environment = Environment::default().in_directory(directory.path());
+    let found = load(Some(Path::new("gatepost.yaml")), &environment).unwrap_err();
+    assert_eq!(found.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["workers", "rules"]);
+}
+
+/// What stands in a main file, in any disorder.
+fn anything() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "gates",
+        "proxy",
+        "listen",
+        "secret",
+        "env",
+        "file",
+        "tls",
+        "cert",
+        "key",
+        "admin",
+        "trusted_proxies",
+        "public_url",
+        "metrics",
+        "data",
+        "rules",
+        "database",
+        "tokens",
+        "store",
+        "ttl",
+        "max_lifetime",
+        "secret_key",
+        "denials",
+        "status",
+        "accounts",
+        "sign_up",
+        "direct_scopes",
+        "end_users",
+        "scopes",
+        "oidc",
+        "google",
+        "issuer",
+        "senders",
+        "email",
+        "sms",
+        "headers",
+        "url",
+        "body",
+        "sessions",
+        "idle",
+        "domains",
+        "workers",
+        "log",
+        "level",
+        "nginx",
+        "127.0.0.1:1",
+        "0.0.0.0:1",
+        "unix:/a",
+        "open",
+        "off",
+        "1h",
+        "1",
+        "",
+        "~",
+        "é",
+        "redis://a",
+        "sqlite:a",
+        "https://a",
+    ]);
+    let leaf = word.clone().prop_map(|word| format!("{word:?}"));
+    leaf.prop_recursive(4, 60, 8, move |inner| {
+        let pairs = prop::collection::vec((word.clone(), inner.clone()), 0..8).prop_map(|pairs| {
+            format!("{{{}}}", pairs.iter().map(|(key, value)| format!("{key:?}: {value}")).collect::<Vec<_>>().join(", "))
+        });
+        prop_oneof![prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(", "))), pairs]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_tree_loads_or_tells_why(text in anything(), section in prop::sample::select(vec!["gates", "admin", "tokens", "accounts", "oidc", "senders", "secret_key", "log"])) {
+        let section = format!("{section}: {text}");
+        for text in [&text, &section] {
+            if let Err(problems) = load_text(text, &[("GATEPOST_GATES_0_SECRET_FILE", "secret")]) {
+                prop_assert!(!problems.is_empty(), "{text}");
+            }
+        }
+    }
 }
 
 #[test]
