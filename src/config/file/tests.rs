@@ -160,7 +160,7 @@ fn each_mistake_is_told_where_it_is() {
         ("gates: [{ proxy: nginx, listen: 0.0.0.0:1 }]", "1:9: gates[0].secret: missing; `0.0.0.0:1` can be reached from other machines"),
         (
             "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: hunter2 }]",
-            "1:54: gates[0].secret: a secret that stands in the file itself",
+            "1:54: gates[0].secret: a secret cannot stand in the file itself",
         ),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: {} }]", "1:54: gates[0].secret: neither env nor file"),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: A, file: b } }]", "1:54: gates[0].secret: both env and file"),
@@ -169,10 +169,7 @@ fn each_mistake_is_told_where_it_is() {
             "1:61: gates[0].secret.env: the environment variable `NOPE` is not set",
         ),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { file: nope } }]", "1:54: gates[0].secret: `"),
-        (
-            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: }]",
-            "1:52: gates[0].secret: a secret that stands in the file itself, or nothing",
-        ),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: }]", "1:52: gates[0].secret: a secret cannot stand in the file itself"),
         (
             "gates: [{ proxy: nginx, listen: 127.0.0.1:1, tls: { cert: a, key: b } }]",
             "1:51: gates[0].tls: TLS is not served by this version",
@@ -272,6 +269,7 @@ fn variables_win_over_the_file_and_reach_what_it_does_not_mention() {
         ("GATEPOST_ADMIN_TRUSTED_PROXIES_0", "10.0.0.0/8"),
         ("GATEPOST_ACCOUNTS_END_USERS_SCOPES_0", "a"),
         ("GATEPOST_SECRET_KEY", KEY),
+        ("GATEPOST_GATES_0_SECRET", "whispered"),
         ("GATEPOST_LOG_FORMAT", "json"),
         ("GATEPOST_LONG", "1"),
         ("GATEPOST_PORT_9001_TCP", "tcp://10.0.0.1:9001"),
@@ -282,6 +280,7 @@ fn variables_win_over_the_file_and_reach_what_it_does_not_mention() {
     assert_eq!(config.accounts.password_min_length, 20);
     assert_eq!(config.gates[0].listen.to_string(), "127.0.0.1:2");
     assert_eq!((config.gates[1].proxy, config.gates[1].secret.as_ref().unwrap().expose_secret()), (Proxy::Envoy, "shh"));
+    assert_eq!(config.gates[0].secret.as_ref().unwrap().expose_secret(), "whispered");
     assert_eq!(config.accounts.direct_scopes.to_string(), "orders:read");
     assert_eq!(config.admin.trusted_proxies.len(), 1);
     assert!(config.accounts.end_users.is_some());
@@ -312,7 +311,7 @@ fn addresses_that_hold_passwords_can_come_from_elsewhere() {
     assert!(matches!(config("", &variables).tokens.store, StoreConfig::Redis(_)));
     assert!(load_text("", &variables).unwrap().warnings.is_empty());
     let both = problems("", &[("GATEPOST_SECRET_KEY_FILE", "keys"), ("GATEPOST_SECRET_KEY", KEY)]);
-    assert!(both[0].starts_with("GATEPOST_SECRET_KEY_FILE: secret_key.file: the key stands in GATEPOST_SECRET_KEY as well"), "{both:?}");
+    assert!(both[0].starts_with("GATEPOST_SECRET_KEY_FILE: secret_key.file: GATEPOST_SECRET_KEY is set as well"), "{both:?}");
 }
 
 #[test]
