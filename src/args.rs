@@ -44,8 +44,8 @@ pub enum Command {
     TestRules,
     /// Show how the rules decide a request, and why.
     Explain(Box<ExplainArguments>),
-    // Make, list, rotate and revoke API keys.
-    // Keys(crate::keys_command::KeysCommand),
+    /// Make, list, rotate and revoke API keys.
+    Keys(crate::keys_command::KeysCommand),
 }
 
 /// What to explain.

@@ -1,6 +1,6 @@
 //! The commands beside `serve`: each a few lines over the room that does the work.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,14 +18,15 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::Serve => ExitCode::FAILURE,
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
         Command::TestRules => finish(config::check::test_rules(path, environment)),
-        Command::Explain(arguments) => with(path, environment, |loaded| explain_request(arguments, loaded)),
+        Command::Explain(arguments) => with(path, environment, |loaded| explain_request(*arguments, loaded)),
         Command::Keys(command) => with(path, environment, |loaded| async move { crate::keys_command::run(command, &loaded.config).await }),
     }
 }
 
 /// Starts the log.
 pub fn log(config: &LogConfig) {
-    let builder = tracing_subscriber::fmt().with_max_level(config.level).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(config.level).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     if config.json {
         builder.json().flatten_event(true).with_current_span(false).init();
     } else {
@@ -56,7 +57,8 @@ fn with<F: Future<Output = ExitCode>>(path: Option<&Path>, environment: &Environ
 
 async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCode {
     let config = &loaded.config;
-    let Some(gate) = config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy)).or(config.gates.first()) else {
+    let Some(gate) = config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy)).or(config.gates.first())
+    else {
         return fail("no gate is configured");
     };
     let through = Through {

@@ -90,6 +90,11 @@ impl Dialect {
         self.proxy
     }
 
+    /// Whether the request line carries the original URI, which then must reach [`Dialect::read`] unabridged.
+    pub fn reads_request_line(&self) -> bool {
+        self.names().uri.is_none()
+    }
+
     fn names(&self) -> &'static Names {
         match self.proxy {
             Proxy::Nginx => &nginx::NAMES,
@@ -214,7 +219,7 @@ impl Told<'_> {
     /// The request line that says the same, where it carries the description (Envoy).
     pub fn as_request_line(&self, proxy: Proxy) -> Option<String> {
         let text = |carrier: Carrier<'_>| carrier.once().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
-        Dialect::new(proxy, None, None).names().uri.is_none().then(|| format!("{} /verify{}", text(self.method), text(self.uri)))
+        Dialect::new(proxy, None, None).reads_request_line().then(|| format!("{} /verify{}", text(self.method), text(self.uri)))
     }
 }
 

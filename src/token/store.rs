@@ -192,3 +192,6 @@ impl TokenStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
