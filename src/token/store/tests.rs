@@ -89,4 +89,6 @@ every_redis! {
     an_epoch_that_the_database_lost_is_replaced
     ids_are_in_key_names_and_secrets_are_not
     a_promoted_replica_is_not_whole
+    found_foreign_later_it_stays_unavailable
+    who_stops_leaves_the_list_of_members
 }

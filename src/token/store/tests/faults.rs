@@ -270,6 +270,27 @@ pub(super) async fn a_promoted_replica_is_not_whole(house: House) {
     assert!(fill(&store, ask(&kept)).await.is_some());
 }
 
+pub(super) async fn found_foreign_later_it_stays_unavailable(house: House) {
+    let data = tempfile::tempdir().unwrap();
+    let other = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
+    house.server().signal(Signal::STOP);
+    let store = start_redis(&house.server().url(), &other, house.settings).await.unwrap();
+    house.server().signal(Signal::CONT);
+    tokio::time::sleep(SECOND / 2).await;
+    assert!(!store.is_ready());
+    assert_eq!(store.look_up(Ask::Key(KEY)).await, Err(Unavailable));
+    house.token().await;
+}
+
+pub(super) async fn who_stops_leaves_the_list_of_members(house: House) {
+    let replica = house.replica().await;
+    let members = async || house.server().command(&["HLEN", "{gp}:members"]).await;
+    assert_eq!(members().await, ::redis::Value::Int(2));
+    replica.flush().await;
+    drop(replica);
+    assert_eq!(members().await, ::redis::Value::Int(1));
+}
+
 #[tokio::test]
 async fn an_end_of_another_process_mid_recovery_is_not_lost() {
     // the founder has written its epoch into the database: an end that ran in the old one may not be marked done
