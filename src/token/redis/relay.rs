@@ -19,8 +19,11 @@ const LOG: u64 = 100_000;
 const NEXT_EPOCH: Duration = Duration::from_millis(300);
 /// So often an end is sent again in the next epoch before it is left to the relay.
 const TRIES: usize = 3;
-/// How often the time mark is written: a clock set back between two runs revives nothing older.
-const MARK_EVERY: Duration = Duration::from_secs(10);
+/// How often the time mark is written. Tokens run out by Redis's clock; the mark is for what this process judges by its
+/// own (caps, ends of keys, graces): a clock set back between two runs does not revive them.
+const MARK_EVERY: Duration = Duration::from_secs(2);
+/// How far ahead it is put, so that it does not lag.
+const MARK_AHEAD: Duration = Duration::from_secs(3);
 /// How often is looked for members that died.
 const DEAD_EVERY: Duration = Duration::from_secs(60);
 /// How often old rows are deleted from the database.
@@ -188,7 +191,7 @@ impl Core {
         }
         let now = self.now();
         if mark {
-            self.database.raise_high_water(now).await?;
+            self.database.raise_high_water(now.after(MARK_AHEAD)).await?;
         }
         if forget {
             self.database.forget_tokens(now.before(self.settings.tokens_kept())).await?;
