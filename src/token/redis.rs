@@ -19,6 +19,7 @@
 mod fill;
 mod heartbeat;
 mod link;
+mod members;
 mod mint;
 mod recover;
 mod relay;
@@ -145,13 +146,13 @@ impl Redis {
             settings,
         });
         metrics::gauge!("gatepost_store_up").set(0.0);
-        match core.link.connect().await {
-            Ok(wire) => heartbeat::examine(&core, &wire).await?,
-            Err(failure) => heartbeat::refusal(&failure).map_or(Ok(()), Err)?,
-        }
+        let answers = match core.link.connect().await {
+            Ok(wire) => heartbeat::examine(&core, &wire).await.map(|()| true)?,
+            Err(failure) => heartbeat::refusal(&failure).map_or(Ok(false), Err)?,
+        };
         let adopted = core.adopted.notified();
         let tasks = [tokio::spawn(heartbeat::run(Arc::downgrade(&core))), tokio::spawn(relay::run(Arc::downgrade(&core)))];
-        if tokio::time::timeout(FIRST, adopted).await.is_err() {
+        if !answers || tokio::time::timeout(FIRST, adopted).await.is_err() {
             tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work");
         }
         Ok(Arc::new(Self { core: Arc::clone(&core), tasks }))
@@ -203,9 +204,10 @@ impl Redis {
         self.core.held.load().is_some()
     }
 
-    /// See [`super::store::TokenStore::flush`].
+    /// See [`super::store::TokenStore::flush`]. Leaves the list of members, too.
     pub async fn flush(&self) {
         self.core.flush().await;
+        self.core.leave().await;
     }
 }
 

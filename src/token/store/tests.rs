@@ -89,4 +89,12 @@ every_redis! {
     an_epoch_that_the_database_lost_is_replaced
     ids_are_in_key_names_and_secrets_are_not
     a_promoted_replica_is_not_whole
+    found_foreign_later_it_stays_unavailable
+    who_stops_leaves_the_list_of_members
+    busy_it_is_unavailable_and_back_within_a_second
+    a_half_open_connection_is_replaced_within_a_second
+    more_than_it_takes_are_refused_at_once
+    a_mint_that_read_before_an_end_aborts
+    an_epoch_founded_under_another_process_serves_nothing
+    whatever_happens_nothing_ended_comes_back
 }

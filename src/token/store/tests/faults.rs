@@ -270,6 +270,204 @@ pub(super) async fn a_promoted_replica_is_not_whole(house: House) {
     assert!(fill(&store, ask(&kept)).await.is_some());
 }
 
+pub(super) async fn found_foreign_later_it_stays_unavailable(house: House) {
+    let data = tempfile::tempdir().unwrap();
+    let other = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
+    house.server().signal(Signal::STOP);
+    let store = start_redis(&house.server().url(), &other, house.settings).await.unwrap();
+    house.server().signal(Signal::CONT);
+    tokio::time::sleep(SECOND / 2).await;
+    assert!(!store.is_ready());
+    assert_eq!(store.look_up(Ask::Key(KEY)).await, Err(Unavailable));
+    house.token().await;
+}
+
+pub(super) async fn who_stops_leaves_the_list_of_members(house: House) {
+    let replica = house.replica().await;
+    let members = async || house.server().command(&["HLEN", "{gp}:members"]).await;
+    assert_eq!(members().await, ::redis::Value::Int(2));
+    replica.flush().await;
+    drop(replica);
+    assert_eq!(members().await, ::redis::Value::Int(1));
+}
+
+pub(super) async fn busy_it_is_unavailable_and_back_within_a_second(house: House) {
+    let minted = house.token().await;
+    house.server().command(&["CONFIG", "SET", "busy-reply-threshold", "20"]).await;
+    let url = house.server().url();
+    // a script that never ends, whose client does not wait for it
+    let busy = tokio::spawn(async move {
+        let mut connection = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let mut endless = ::redis::cmd("EVAL");
+        endless.arg("while true do end").arg(0);
+        drop(endless.query_async::<()>(&mut connection).await);
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..10 {
+        let begun = Instant::now();
+        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable));
+        assert!(begun.elapsed() < Duration::from_millis(250));
+    }
+    house.server().command(&["SCRIPT", "KILL"]).await;
+    let back = until_answered(house.store(), ask(&minted)).await;
+    assert!(back < SECOND, "{back:?}");
+    busy.await.unwrap();
+}
+
+pub(super) async fn a_half_open_connection_is_replaced_within_a_second(house: House) {
+    // a way to Redis on which what was open goes silent, without an end, while anew it is open
+    let way = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, redis) = (way.local_addr().unwrap().port(), house.server().port);
+    let (silence, silent) = tokio::sync::watch::channel(());
+    let relay = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((mut near, _)) = way.accept().await {
+            let mut silent = silent.clone();
+            silent.mark_unchanged();
+            kept.push(tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(("127.0.0.1", redis)).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = silent.changed() => tokio::time::sleep(Duration::from_secs(60)).await,
+                }
+            }));
+        }
+    });
+    let store = start_redis(&format!("redis://127.0.0.1:{port}/"), &house.database, house.settings).await.unwrap();
+    let minted = house.token().await;
+    assert!(fill(&store, ask(&minted)).await.is_some());
+    silence.send(()).unwrap();
+    let begun = Instant::now();
+    assert_eq!(store.look_up(ask(&minted)).await, Err(Unavailable));
+    assert!(begun.elapsed() < Duration::from_millis(250));
+    let back = until_answered(&store, ask(&minted)).await;
+    assert!(back < SECOND, "{back:?}");
+    relay.abort();
+}
+
+pub(super) async fn more_than_it_takes_are_refused_at_once(house: House) {
+    let minted = house.token().await;
+    house.server().signal(Signal::STOP);
+    let checks: Vec<_> = (0..3000)
+        .map(|_| {
+            let (store, asked) = (house.store().clone(), ask(&minted));
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                (store.look_up(asked).await, begun.elapsed())
+            })
+        })
+        .collect();
+    for check in checks {
+        let (answer, took) = check.await.unwrap();
+        assert_eq!(answer, Err(Unavailable));
+        assert!(took < Duration::from_millis(250), "{took:?}");
+    }
+    house.server().signal(Signal::CONT);
+    assert!(until_answered(house.store(), ask(&minted)).await < SECOND);
+}
+
+pub(super) async fn a_mint_that_read_before_an_end_aborts(house: House) {
+    house.token().await;
+    let key = format!("{{gp}}:k:{KEY}");
+    // an end that the mint's reading of the database did not see yet
+    house.server().command(&["HSET", &key, "v", "99", "e", "1"]).await;
+    let begun = Instant::now();
+    assert_eq!(house.store().mint(house.order_of("orders:read")).await.unwrap_err(), MintRefusal::Unavailable);
+    assert!(begun.elapsed() < SECOND);
+    assert_eq!(house.server().text(&["HGET", &key, "v"]).await, "99", "and overwrites nothing");
+    let tokens: Vec<String> = ::redis::FromRedisValue::from_redis_value(house.server().command(&["KEYS", "{gp}:t:*"]).await).unwrap();
+    assert_eq!(tokens.len(), 1);
+}
+
+pub(super) async fn an_epoch_founded_under_another_process_serves_nothing(house: House) {
+    let minted = house.token().await;
+    for field in ["replid", "run_id"] {
+        // the epoch as a copy would show it; the recovery lock keeps anybody from founding the next
+        let taken = ["SET", "{gp}:recovery", "somebody", "PX", "60000"];
+        house.server().command(&taken).await;
+        let before = house.server().text(&["HGET", "{gp}:epoch", field]).await;
+        house.server().command(&["HSET", "{gp}:epoch", field, "x"]).await;
+        // the fill knows by itself, unless only run_id differs, which it need not ask: no restart leaves the other as it was
+        if field != "run_id" {
+            assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable), "{field}");
+        }
+        assert_eq!(house.store().mint(house.order()).await.unwrap_err(), MintRefusal::Unavailable, "{field}");
+        house.commit("UPDATE installation SET one = 1", "key", KEY).await;
+        assert_eq!(house.store().apply(house.database.last_row_in_test().await).await, Propagated::Later, "{field}");
+        house.server().command(&["HSET", "{gp}:epoch", field, &before]).await;
+        house.server().command(&["DEL", "{gp}:recovery"]).await;
+        assert!(house.check(ask(&minted)).await.is_some());
+    }
+}
+
+/// Anything in any order, by two replicas: whatever was ended and applied is never found live again.
+pub(super) async fn whatever_happens_nothing_ended_comes_back(mut house: House) {
+    let stores = [house.store().clone(), house.replica().await];
+    let seed = u64::from_le_bytes(crate::id::random_bytes().unwrap());
+    println!("seed {seed}");
+    let mut random = seed | 1;
+    let mut roll = |sides: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % sides
+    };
+    let (mut live, mut ended, mut n) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..120 {
+        let store = &stores[usize::try_from(roll(2)).unwrap()];
+        match roll(12) {
+            0..=4 => {
+                n += 1;
+                let scope = ["orders:read", "orders:write", "users:read", "orders:read users:read"][n % 4];
+                // mostly patiently, sometimes right into a recovery
+                let (patience, begun) = (if n % 4 == 0 { Duration::ZERO } else { 5 * SECOND }, Instant::now());
+                let minted = loop {
+                    match store.mint(house.order_of(scope)).await {
+                        Ok(minted) => break Some(minted),
+                        Err(refused) => assert_eq!(refused, MintRefusal::Unavailable),
+                    }
+                    if begun.elapsed() >= patience {
+                        break None;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                };
+                if let Some(minted) = minted {
+                    assert!(!ended.contains(&minted.token.id), "an ended token was handed out");
+                    live.push(minted);
+                }
+            }
+            5..=7 if !live.is_empty() => {
+                let minted = live.swap_remove(usize::try_from(roll(live.len() as u64)).unwrap());
+                let id = minted.token.id;
+                live.retain(|other| other.token.id != id);
+                house.commit(&format!("UPDATE tokens SET ended_at = NOW WHERE id = '{id}'"), "token", id).await;
+                let row = house.database.last_row_in_test().await;
+                let begun = Instant::now();
+                while store.apply(row).await == Propagated::Later {
+                    assert!(begun.elapsed() < 10 * SECOND, "never applied");
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                ended.push(id);
+            }
+            8 => drop(house.server().command(&["SAVE"]).await),
+            9 => {
+                house.server_mut().kill();
+                house.server_mut().run().await;
+            }
+            10 => drop(house.server().command(&["FLUSHALL"]).await),
+            _ => drop(house.server().try_command(&["CLIENT", "KILL", "TYPE", "normal"]).await),
+        }
+        for id in &ended {
+            for store in &stores {
+                let found = store.look_up(Ask::Token { id: *id, key: KEY }).await;
+                assert!(!matches!(found, Ok(Some(_))), "{id} is back");
+            }
+        }
+    }
+    assert!(ended.len() > 3, "something was ended");
+    assert_eq!(house.token().await.token.key, KEY);
+}
+
 #[tokio::test]
 async fn an_end_of_another_process_mid_recovery_is_not_lost() {
     // the founder has written its epoch into the database: an end that ran in the old one may not be marked done
