@@ -22,7 +22,6 @@ use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
 use crate::config::{Config, DatabaseConfig, StoreConfig};
 use crate::database::{Committed, Database, KeyRow, Page};
-use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::secret::{PlainSecret, SecretMint};
 
