@@ -1,7 +1,7 @@
 //! The program: from configuration to listeners that serve until a signal.
 
 mod greeting;
-pub mod reload;
+mod reload;
 mod secret_key;
 
 use std::os::unix::fs::DirBuilderExt;
@@ -9,22 +9,25 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Notify;
 
+use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::rules_file::RulesFile;
-use crate::config::{Config, DatabaseConfig, RulesSource, StoreConfig};
+use crate::config::watch::Watch;
+use crate::config::{Config, DatabaseConfig, StoreConfig};
 use crate::database::Database;
 use crate::dialect::Dialect;
 use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
 use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper};
 use crate::token::embedded::Embedded;
-use crate::token::keyring::Keyring;
+use crate::token::keep_alive::KeepAlive;
 use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
 
-pub use secret_key::file as secret_key_file;
+pub use secret_key::read_or_make as read_secret_keys;
 
 /// Why the program cannot start. Exit status 1.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +65,6 @@ impl StartError {
 
 /// Everything bound and ready to serve.
 pub struct App {
-    config: Config,
     gates: Vec<(Listener, Arc<Gate>, Limits)>,
     admin: Listener,
     admin_router: axum::Router,
@@ -71,9 +73,9 @@ pub struct App {
     drain: Drain,
     stopper: Stopper,
     tokens: TokenStore,
-    in_force: Arc<ArcSwap<InForce>>,
-    keyring: Arc<ArcSwap<Keyring>>,
-    rules: reload::Current,
+    watch: Watch,
+    hangup: Arc<Notify>,
+    reloaded: reload::Reloaded,
     greeting: String,
 }
 
@@ -103,11 +105,8 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
 /// Where either cannot be, or another process serves from them.
 async fn open_stores(config: &Config) -> Result<Stores, StartError> {
     let database = open_database(config).await?;
-    let settings = Settings {
-        ttl: config.tokens.ttl,
-        max_lifetime: config.tokens.max_lifetime,
-        staleness_bound: config.tokens.staleness_bound,
-    };
+    let settings =
+        Settings { ttl: config.tokens.ttl, max_lifetime: config.tokens.max_lifetime, staleness_bound: config.tokens.staleness_bound };
     let tokens = match &config.tokens.store {
         StoreConfig::Embedded => TokenStore::Embedded(Embedded::start(database.clone(), settings).await?),
         StoreConfig::Redis(url) => {
@@ -126,17 +125,20 @@ impl App {
         let Stores { database, tokens } = open_stores(&config).await?;
         let keyring = Arc::new(ArcSwap::from_pointee(secret_key::read_or_make(&config)?));
         let (drain, stopper) = Drain::new();
-        let current = reload::Current::of(&config, &rules);
+        let hangup = Arc::new(Notify::new());
+        let key_file = secret_key::file(&config).map(|path| (path, keyring.load_full()));
+        let watch = Watch::new(&config.rules, &rules, key_file.as_ref().map(|(path, keyring)| (path.clone(), &**keyring)), hangup.clone());
         let mut greeting = greeting::listeners(&config);
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
-        let admin = Self::admin(&config, &database, &tokens, &keyring).await?;
+        let keep_alive = KeepAlive::start(tokens.clone(), database.clone(), config.tokens.ttl);
+        let admin = Admin::start(&config, database.clone(), tokens.clone(), keyring.clone()).await?;
         if let Some(key) = admin.quickstart_key(&config).await? {
             greeting.push_str(&greeting::first_minutes(&config, &in_force.load().rules, &key));
         }
-        if let Some(code) = admin.setup_code().await? {
-            greeting.push_str(&greeting::setup_code(&code));
+        if let Some(code) = admin.setup_code() {
+            greeting.push_str(&greeting::setup_code(code));
         }
 
         let shared = Arc::new(Shared {
@@ -145,6 +147,7 @@ impl App {
             keyring: keyring.clone(),
             mint: SecretMint::new(&database.installation().key_tag),
             clock: database.clock().clone(),
+            keep_alive,
             ttl_s: config.tokens.ttl.as_secs(),
         });
         let mut gates = Vec::new();
@@ -156,17 +159,16 @@ impl App {
         Ok(Self {
             gates,
             admin: server::bind(&Listen::Tcp(config.admin.listen)).await?,
-            admin_router: admin.router(),
+            admin_router: admin::router(admin),
             metrics: server::bind(&Listen::Tcp(config.metrics)).await?,
             probes: Arc::new(Probes::new(metrics, drain.clone(), tokens.clone())),
             drain,
             stopper,
             tokens,
-            in_force,
-            keyring,
-            rules: current,
+            watch,
+            hangup,
+            reloaded: reload::Reloaded { in_force, keyring },
             greeting,
-            config,
         })
     }
 
@@ -190,19 +192,18 @@ impl App {
             serving.spawn(server::serve(listener, limits, self.drain.clone(), Arc::new(handler)));
         }
         let router = self.admin_router;
-        let admin = move |request, peer| crate::admin::answer(router.clone(), request, peer);
+        let admin = move |request, peer| admin::answer(router.clone(), request, peer);
         serving.spawn(server::serve(self.admin, Limits::Admin, self.drain.clone(), Arc::new(admin)));
         let probes = self.probes;
         let probe = move |request: hyper::Request<hyper::body::Incoming>, _| {
             let probes = probes.clone();
             async move { probes.answer(request).await }
         };
-        let hangup = Arc::new(tokio::sync::Notify::new());
-        let reloading = tokio::spawn(reload::run(self.rules, self.in_force, self.keyring, secret_key_file(&self.config), hangup.clone()));
+        let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
         let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, self.drain.clone(), Arc::new(probe)));
         let at_once = loop {
             match signals.next().await {
-                Signal::Hangup => hangup.notify_one(),
+                Signal::Hangup => self.hangup.notify_one(),
                 Signal::Terminate => break false,
                 Signal::Interrupt => break true,
             }
@@ -237,7 +238,11 @@ impl Signals {
     fn new() -> Result<Self, StartError> {
         use tokio::signal::unix::{SignalKind, signal};
         let hear = |kind| signal(kind).map_err(|error| StartError::Process(format!("signals cannot be heard: {error}")));
-        Ok(Self { hangup: hear(SignalKind::hangup())?, terminate: hear(SignalKind::terminate())?, interrupt: hear(SignalKind::interrupt())? })
+        Ok(Self {
+            hangup: hear(SignalKind::hangup())?,
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) -> Signal {
@@ -253,4 +258,3 @@ impl Signals {
         while matches!(self.next().await, Signal::Hangup) {}
     }
 }
-

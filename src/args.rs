@@ -43,9 +43,9 @@ pub enum Command {
     /// Run the tests of the rules file.
     TestRules,
     /// Show how the rules decide a request, and why.
-    Explain(ExplainArguments),
-    // Make, list, rotate and revoke API keys.
-    // Keys(crate::keys_command::KeysCommand),
+    Explain(Box<ExplainArguments>),
+    /// Make, list, rotate and revoke API keys.
+    Keys(crate::keys_command::KeysCommand),
 }
 
 /// What to explain.

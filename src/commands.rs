@@ -18,7 +18,7 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::Serve => ExitCode::FAILURE,
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
         Command::TestRules => finish(config::check::test_rules(path, environment)),
-        Command::Explain(arguments) => with(path, environment, |loaded| explain_request(arguments, loaded)),
+        Command::Explain(arguments) => with(path, environment, |loaded| explain_request(*arguments, loaded)),
         Command::Keys(command) => with(path, environment, |loaded| async move { crate::keys_command::run(command, &loaded.config).await }),
     }
 }
@@ -56,7 +56,8 @@ fn with<F: Future<Output = ExitCode>>(path: Option<&Path>, environment: &Environ
 
 async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCode {
     let config = &loaded.config;
-    let Some(gate) = config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy)).or(config.gates.first()) else {
+    let Some(gate) = config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy)).or(config.gates.first())
+    else {
         return fail("no gate is configured");
     };
     let through = Through {

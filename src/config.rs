@@ -4,6 +4,7 @@
 //! everything wrong with it is reported at once, each [`problem::Problem`] with its place.
 
 mod accounts;
+pub mod check;
 mod environment;
 pub mod file;
 mod later;
@@ -17,6 +18,7 @@ mod secret;
 mod sections;
 mod suggest;
 mod values;
+pub mod watch;
 mod yaml;
 
 use std::net::SocketAddr;

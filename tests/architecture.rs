@@ -1,4 +1,5 @@
 //! Who may import whom: the invariants of ARCHITECTURE.md, read off the sources.
+#![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::path::{Path, PathBuf};
 

@@ -5,12 +5,10 @@ use std::fmt::Write;
 use crate::config::{Config, GateConfig, Listen, Proxy};
 use crate::decision::rules::RuleSet;
 
-/// The scope of the built-in principal.
-pub const QUICKSTART_SCOPE: &str = "quickstart:read";
 const ALLOWED: &str = "quickstart-hello";
 
 /// Where everything listens.
-pub fn listeners(config: &Config) -> String {
+pub(super) fn listeners(config: &Config) -> String {
     let mut text = format!("gatepost {}\n", env!("CARGO_PKG_VERSION"));
     for gate in &config.gates {
         let _ = writeln!(text, "  gate     {:<8} {}", gate.proxy.as_str(), gate.listen);
@@ -21,7 +19,7 @@ pub fn listeners(config: &Config) -> String {
 }
 
 /// The key of the first hour and three commands: 401, 403, 200.
-pub fn first_minutes(config: &Config, rules: &RuleSet, api_key: &str) -> String {
+pub(super) fn first_minutes(config: &Config, rules: &RuleSet, api_key: &str) -> String {
     let mut text = format!("\nNobody has signed up. This key works for an hour, or until somebody does:\n\n  API key: {api_key}\n");
     let gate = config.gates.iter().find(|gate| gate.proxy != Proxy::Envoy && gate.secret.is_none());
     let Some(gate) = gate.filter(|_| rules.rules().iter().any(|rule| rule.id == ALLOWED)) else { return text };
@@ -51,6 +49,6 @@ fn ask(gate: &GateConfig, path: &str, key: Option<&str>) -> String {
 }
 
 /// The code for founding from elsewhere.
-pub fn setup_code(code: &str) -> String {
+pub(super) fn setup_code(code: &str) -> String {
     format!("\nSet-up code (to sign up first from another machine): {code}\n")
 }

@@ -50,6 +50,21 @@ impl Environment {
 /// # Errors
 /// Everything that is wrong, in the order of the files.
 pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    load_with(path, environment, rules_file::load)
+}
+
+/// As [`load`], but does not run the tests of the rules.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_without_tests(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    load_with(path, environment, rules_file::read)
+}
+
+/// How rules of this name and text are read.
+type ReadRules = fn(Arc<str>, &str) -> Result<RulesFile, Vec<Problem>>;
+
+fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRules) -> Result<Loaded, Vec<Problem>> {
     let named = path.map(PathBuf::from).or_else(|| environment.get("GATEPOST_CONFIG").map(PathBuf::from));
     let file = match named {
         Some(path) => Some(path),
@@ -74,7 +89,7 @@ pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
         (None, None)
     } else {
         let source = rules_source(&root.key("rules"), file.as_deref());
-        (read(&root, source.clone()), load_rules(&root.key("rules"), source))
+        (read(&root, source.clone()), load_rules(&root.key("rules"), source, read_rules))
     };
     if !unreadable {
         warn_of_unused(&document);
@@ -98,9 +113,9 @@ pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 }
 
 /// Reads the rules; `None` only after a problem of the main file.
-fn load_rules(field: &Field<'_>, source: Option<RulesSource>) -> Option<Result<RulesFile, Vec<Problem>>> {
+fn load_rules(field: &Field<'_>, source: Option<RulesSource>, read_rules: ReadRules) -> Option<Result<RulesFile, Vec<Problem>>> {
     match rules_file::text_of(&source?) {
-        (name, Ok(text)) => Some(rules_file::load(name, &text)),
+        (name, Ok(text)) => Some(read_rules(name, &text)),
         (name, Err(what)) => {
             field.problem(Complaint::new(format!("`{name}` {what}"), "put the rules there, or name another file"));
             None

@@ -20,7 +20,7 @@ use crate::token::secret::sha256;
 pub const SHIPPED: &str = include_str!("../../config/rules.yaml");
 
 /// Largest rules file.
-const BYTES: u64 = 64 << 20;
+pub(super) const BYTES: u64 = 64 << 20;
 
 /// A rules file that loads.
 #[derive(Debug)]

@@ -30,7 +30,9 @@ pub async fn shown(
     let mint = SecretMint::new(&database.installation().key_tag);
     let Authentic { kind, ask, secret } = match recognise(presented, keyring, &mint, now) {
         Ok(authentic) => authentic,
-        Err(evidence) => return Ok(Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() }),
+        Err(evidence) => {
+            return Ok(Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() });
+        }
     };
     let (about, id) = match ask {
         Ask::Token { key, .. } | Ask::Key(key) => (PendingKind::Key, key),

@@ -90,11 +90,10 @@ fn says_all(reason: Reason, uri: &[u8]) -> bool {
 }
 
 fn as_headers(command: &mut String, proxy: Proxy, told: &Told<'_>) {
-    let (line, headers) = told.as_headers(proxy);
-    if let Some(line) = line {
+    if let Some(line) = told.as_request_line(proxy) {
         let _ = write!(command, " --request-line {}", quoted(line.as_bytes()));
     }
-    for (name, value) in headers {
+    for (name, value) in told.as_headers(proxy) {
         let _ = write!(command, " --header {}", quoted(&[name.as_bytes(), b": ", &value].concat()));
     }
 }

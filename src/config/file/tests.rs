@@ -88,34 +88,32 @@ fn the_defaults_are_those_of_the_contract() {
 
 #[test]
 fn every_key_is_read() {
-    let yaml = format!(
-        r#"
+    let yaml = r#"
 gates:
-  - {{ proxy: caddy, listen: "unix:/run/gatepost/caddy.sock" }}
-  - {{ proxy: haproxy, listen: 0.0.0.0:9004, secret: {{ env: PROXY_SECRET }} }}
-  - {{ proxy: envoy, listen: "[::1]:9005", secret: {{ file: secret }} }}
-admin: {{ listen: 0.0.0.0:8000, public_url: https://auth.example.com/, trusted_proxies: [10.0.0.0/8, "::1"] }}
-metrics: {{ listen: 0.0.0.0:9464 }}
+  - { proxy: caddy, listen: "unix:/run/gatepost/caddy.sock" }
+  - { proxy: haproxy, listen: 0.0.0.0:9004, secret: { env: PROXY_SECRET } }
+  - { proxy: envoy, listen: "[::1]:9005", secret: { file: secret } }
+admin: { listen: 0.0.0.0:8000, public_url: https://auth.example.com/, trusted_proxies: [10.0.0.0/8, "::1"] }
+metrics: { listen: 0.0.0.0:9464 }
 data: data
 rules: rules.yaml
 database: sqlite:/var/lib/gatepost.db
-tokens: {{ store: "redis://u:pw@redis.internal:6379/2", format: jwt, ttl: 5m, max_lifetime: 1h, staleness_bound: 250ms }}
-secret_key: {{ file: keys }}
-denials: {{ status: 422 }}
-accounts: {{ sign_up: open, direct_scopes: [orders:read], end_users: {{ scopes: [a] }}, require_phone: never, password_min_length: 8, reveal_unknown_users: true }}
+tokens: { store: "redis://u:pw@redis.internal:6379/2", format: jwt, ttl: 5m, max_lifetime: 1h, staleness_bound: 250ms }
+secret_key: { file: keys }
+denials: { status: 422 }
+accounts: { sign_up: open, direct_scopes: [orders:read], end_users: { scopes: [a] }, require_phone: never, password_min_length: 8, reveal_unknown_users: true }
 oidc:
-  google: {{ issuer: https://accounts.google.com, client_id: me, client_secret: {{ env: PROXY_SECRET }}, allowed_domains: [example.com] }}
+  google: { issuer: https://accounts.google.com, client_id: me, client_secret: { env: PROXY_SECRET }, allowed_domains: [example.com] }
 senders:
-  email: {{ smtp: "smtp://user@smtp.example.com:587", password: {{ file: secret }}, from: gatepost@example.com }}
-  sms: {{ url: "https://sms.example.com/send?to={{phone}}", method: PUT, headers: {{ Authorization: {{ env: PROXY_SECRET }}, Accept: text/plain }}, body: "{{code}}" }}
+  email: { smtp: "smtp://user@smtp.example.com:587", password: { file: secret }, from: gatepost@example.com }
+  sms: { url: "https://sms.example.com/send?to={phone}", method: PUT, headers: { Authorization: { env: PROXY_SECRET }, Accept: text/plain }, body: "{code}" }
   log: true
-sessions: {{ idle: 10m, max: 1h, domains: [Example.com], return_hosts: [app.example.com] }}
+sessions: { idle: 10m, max: 1h, domains: [Example.com], return_hosts: [app.example.com] }
 workers: 3
-log: {{ level: debug, format: json }}
-"#
-    );
+log: { level: debug, format: json }
+"#;
     let variables = [("PROXY_SECRET", "a-secret-of-the-proxy")];
-    let config = config(&yaml, &variables);
+    let config = config(yaml, &variables);
     assert_eq!(config.gates[0].listen, Listen::Unix("/run/gatepost/caddy.sock".into()));
     assert_eq!(config.gates[1].secret.as_ref().unwrap().expose_secret(), "a-secret-of-the-proxy");
     assert_eq!(config.gates[2].secret.as_ref().unwrap().expose_secret(), "from-a-file");
@@ -137,7 +135,7 @@ log: {{ level: debug, format: json }}
     assert_eq!(config.workers, 3);
     assert!(config.log.json);
     // what has no effect says so, once for each
-    let without_effect: Vec<_> = warnings(&yaml, &variables)
+    let without_effect: Vec<_> = warnings(yaml, &variables)
         .into_iter()
         .filter_map(|text| text.contains("no effect").then(|| text.split(": ").nth(1).map(String::from))?)
         .collect();

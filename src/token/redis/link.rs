@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value,
+};
 use tokio::sync::{Notify, Semaphore};
 
 use super::scripts::Script;
@@ -124,15 +126,14 @@ impl Link {
     /// A connection, within [`CONNECT`].
     pub(super) async fn connect(&self) -> Result<Wire, Failure> {
         let kick = Arc::clone(&self.kick);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(None)
-            .set_push_sender(move |push: ::redis::PushInfo| {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None).set_push_sender(
+            move |push: ::redis::PushInfo| {
                 if push.kind == PushKind::Disconnection {
                     kick.notify_one();
                 }
                 Ok::<(), ::redis::aio::SendError>(())
-            });
+            },
+        );
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let connection = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Failure::Stalled)??;
         Ok(Wire { connection, state: Arc::new(WireState { permits: Semaphore::new(IN_FLIGHT), stalls: AtomicU32::new(0) }) })
