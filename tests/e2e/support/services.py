@@ -1,5 +1,6 @@
 """Programs that run beside the tests: each with a folder, a log and an end."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -31,6 +32,8 @@ def until(what, seconds, condition, every=0.02):
 class Service:
     """A child process whose output goes to a file."""
 
+    end = signal.SIGTERM
+
     def __init__(self, name, command, folder, environment=None):
         self.name, self.command, self.folder, self.environment = name, command, folder, environment
         self.log = folder / f"{name}.log"
@@ -61,7 +64,7 @@ class Service:
 
     def stop(self, seconds=30):
         if self.process and self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(self.end)
             try:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:
