@@ -12,6 +12,7 @@ pub mod login;
 pub mod names;
 pub mod password;
 pub mod quickstart;
+mod rules;
 pub mod sessions;
 mod setup_code;
 pub mod sign_up;
@@ -26,15 +27,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::audit::By;
-use crate::config::AccountsConfig;
 use crate::database::{Committed, Database, DatabaseError};
 use crate::decision::scopes::Scope;
 use crate::id::Id;
 use crate::token::keyring::Keyring;
-use crate::token::record::TokenFormat;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Propagated, TokenStore, Unavailable};
 use hashing::Hashing;
+pub use rules::{RequirePhone, Rules, SignUp};
 use setup_code::SetupCode;
 use throttle::Throttle;
 pub use throttle::{ClientNetwork, TooMany};
@@ -146,44 +146,25 @@ impl Origin {
     }
 }
 
-/// What the accounts rely on.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Sign-up and passwords.
-    pub accounts: AccountsConfig,
-    /// How long a login's JWT and an unused token live.
-    pub ttl: Duration,
-    /// How long a session lives.
-    pub session_max: Duration,
-    /// How tokens are written.
-    pub format: TokenFormat,
-    /// The `iss` of JWTs.
-    pub issuer: String,
-}
-
 /// The accounts of one installation.
 pub struct Accounts {
     database: Database,
     store: TokenStore,
     keyring: Arc<ArcSwap<Keyring>>,
     mint: SecretMint,
-    settings: Settings,
+    rules: Rules,
     hashing: Hashing,
     throttle: Arc<Throttle>,
     setup_code: Option<SetupCode>,
+    upkeep: tokio::task::JoinHandle<()>,
 }
 
 impl Accounts {
-    /// Starts the hashing threads and, while nobody has founded, makes a set-up code.
+    /// Starts the hashing threads and the upkeep of sessions and, while nobody has founded, makes a set-up code.
     ///
     /// # Errors
     /// Where the database cannot be read, or the system gives no thread or randomness.
-    pub async fn start(
-        settings: Settings,
-        database: Database,
-        store: TokenStore,
-        keyring: Arc<ArcSwap<Keyring>>,
-    ) -> Result<Self, DatabaseError> {
+    pub async fn start(rules: Rules, database: Database, store: TokenStore, keyring: Arc<ArcSwap<Keyring>>) -> Result<Self, DatabaseError> {
         let unavailable = |cause: String| DatabaseError::Unavailable(cause);
         let hashing = Hashing::start().map_err(|e| unavailable(format!("the system gave no thread: {e}")))?;
         let setup_code = match database.is_founded().await? {
@@ -191,12 +172,13 @@ impl Accounts {
             false => Some(SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?),
         };
         Ok(Self {
+            upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
             database,
             store,
             keyring,
-            settings,
+            rules,
             hashing,
             setup_code,
         })
@@ -226,5 +208,8 @@ impl Accounts {
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl Drop for Accounts {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}

@@ -11,6 +11,7 @@ mod get_token;
 mod keys;
 mod lists;
 mod login;
+mod network;
 mod origin;
 mod password;
 mod register;
@@ -30,18 +31,28 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower_service::Service;
 
-use crate::accounts::{Accounts, Settings};
-use crate::config::{Config, Network, StoreConfig};
+use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
 use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
+
+pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
 ///
 /// A request without one counts as coming from elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
+
+/// What the admin listener relies on.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The rules of the accounts.
+    pub rules: Rules,
+    /// Networks whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<Network>,
+}
 
 /// What the routes share.
 pub struct Admin {
@@ -55,20 +66,13 @@ impl Admin {
     /// # Errors
     /// As [`Accounts::start`].
     pub async fn start(
-        config: &Config,
+        settings: Settings,
         database: Database,
         store: TokenStore,
         keyring: Arc<ArcSwap<Keyring>>,
     ) -> Result<Arc<Self>, DatabaseError> {
-        let settings = Settings {
-            accounts: config.accounts.clone(),
-            ttl: config.tokens.ttl,
-            session_max: config.sessions.max,
-            format: config.tokens.format,
-            issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
-        };
-        let accounts = Accounts::start(settings, database, store, keyring).await?;
-        Ok(Arc::new(Self { accounts, trusted_proxies: config.admin.trusted_proxies.clone() }))
+        let accounts = Accounts::start(settings.rules, database, store, keyring).await?;
+        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies }))
     }
 
     /// The set-up code to print, where nobody had founded when this process started.
@@ -76,16 +80,12 @@ impl Admin {
         self.accounts.setup_code()
     }
 
-    /// The key of the first minutes, replacing the one before: only while nobody has founded, everything is embedded
-    /// and the admin listener is on loopback.
+    /// The key of the first minutes, replacing the one before; `None` once someone has founded. To be asked for only
+    /// where everything is embedded and the admin listener is on loopback.
     ///
     /// # Errors
     /// Where the database cannot be written.
-    pub async fn quickstart_key(&self, config: &Config) -> Result<Option<String>, DatabaseError> {
-        let at_home = matches!(config.tokens.store, StoreConfig::Embedded) && config.admin.listen.ip().is_loopback();
-        if !at_home {
-            return Ok(None);
-        }
+    pub async fn quickstart_key(&self) -> Result<Option<String>, DatabaseError> {
         self.accounts.quickstart_key().await
     }
 
@@ -131,3 +131,6 @@ pub fn router(state: Arc<Admin>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish))
         .with_state(state)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Notify;
 
+use crate::accounts::Rules;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::rules_file::RulesFile;
@@ -116,6 +117,22 @@ async fn open_stores(config: &Config) -> Result<Stores, StartError> {
     Ok(Stores { database, tokens })
 }
 
+/// What the admin listener is given of the configuration.
+fn admin_settings(config: &Config) -> admin::Settings {
+    let rules = Rules {
+        sign_up: config.accounts.sign_up,
+        direct_scopes: config.accounts.direct_scopes.clone(),
+        require_phone: config.accounts.require_phone,
+        password_min_length: config.accounts.password_min_length,
+        reveal_unknown_users: config.accounts.reveal_unknown_users,
+        ttl: config.tokens.ttl,
+        session_max: config.sessions.max,
+        format: config.tokens.format,
+        issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
+    };
+    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone() }
+}
+
 impl App {
     /// Opens the stores, binds every listener and prepares what serves on them.
     ///
@@ -133,8 +150,9 @@ impl App {
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let keep_alive = KeepAlive::start(tokens.clone(), database.clone(), config.tokens.ttl);
-        let admin = Admin::start(&config, database.clone(), tokens.clone(), keyring.clone()).await?;
-        if let Some(key) = admin.quickstart_key(&config).await? {
+        let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone()).await?;
+        let at_home = matches!(config.tokens.store, StoreConfig::Embedded) && config.admin.listen.ip().is_loopback();
+        if at_home && let Some(key) = admin.quickstart_key().await? {
             greeting.push_str(&greeting::first_minutes(&config, &in_force.load().rules, &key));
         }
         if let Some(code) = admin.setup_code() {

@@ -1,6 +1,6 @@
 //! The commands beside `serve`: each a few lines over the room that does the work.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,7 +25,8 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
 
 /// Starts the log.
 pub fn log(config: &LogConfig) {
-    let builder = tracing_subscriber::fmt().with_max_level(config.level).with_writer(std::io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_max_level(config.level).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     if config.json {
         builder.json().flatten_event(true).with_current_span(false).init();
     } else {

@@ -29,6 +29,8 @@ use secrecy::SecretString;
 
 use crate::decision::scopes::ScopeSet;
 
+pub use crate::accounts::{RequirePhone, SignUp};
+pub use crate::admin::Network;
 pub use crate::dialect::Proxy;
 pub use crate::server::Listen;
 pub use environment::Environment;
@@ -100,15 +102,6 @@ pub struct AdminConfig {
     pub trusted_proxies: Vec<Network>,
 }
 
-/// A network: address and prefix length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Its address.
-    pub address: std::net::IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
-}
-
 /// Where people, keys and ends are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseConfig {
@@ -147,28 +140,6 @@ pub enum SecretSource {
     File(PathBuf),
     /// This text, from the environment.
     Text(SecretString),
-}
-
-/// Who may sign up directly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignUp {
-    /// The first founds the installation, everyone after needs an invitation.
-    First,
-    /// Everyone.
-    Open,
-    /// Nobody: an invitation, always.
-    Invitation,
-}
-
-/// Whether a phone number is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequirePhone {
-    /// Founders are asked.
-    First,
-    /// No key before it.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// Sign-up and passwords.

@@ -110,6 +110,11 @@ impl Database {
         }
     }
 
+    /// Closes its connections: from here on every clone answers [`DatabaseError::Unavailable`].
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
     /// What was made once for this installation.
     pub fn installation(&self) -> &Installation {
         &self.installation

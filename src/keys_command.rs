@@ -10,13 +10,13 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use crate::accounts::Refusal;
 use crate::accounts::keys::{Keys, NewKey, Reach};
 use crate::accounts::names::Name;
 use crate::accounts::standing::{self, Standing};
+use crate::accounts::{Refusal, RequirePhone};
 use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
-use crate::config::{Config, DatabaseConfig, RequirePhone, StoreConfig};
+use crate::config::{Config, DatabaseConfig, StoreConfig};
 use crate::database::{Committed, Database, KeyRow, Page};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
@@ -101,17 +101,26 @@ fn scopes(text: &str) -> Result<ScopeSet, String> {
 
 /// Runs the command.
 pub async fn run(command: KeysCommand, config: &Config) -> ExitCode {
-    let done = match open(config).await {
-        Ok(database) => Command::new(&database, config).run(command.act).await,
-        Err(problem) => Err(problem),
-    };
-    match done {
+    match answer(command, config, &mut std::io::stdout(), &mut std::io::stderr()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             let _ = writeln!(std::io::stderr(), "gatepost: {problem}");
             ExitCode::FAILURE
         }
     }
+}
+
+async fn answer(command: KeysCommand, config: &Config, out: Out<'_>, notes: Out<'_>) -> Result<(), String> {
+    let database = open(config).await?;
+    let command_line = CommandLine {
+        mint: SecretMint::new(&database.installation().key_tag),
+        require_phone: config.accounts.require_phone,
+        embedded: matches!(config.tokens.store, StoreConfig::Embedded),
+        database: &database,
+        out,
+        notes,
+    };
+    command_line.run(command.act).await
 }
 
 /// The database, if there is one: a key in one made just now would belong to nobody.
@@ -127,28 +136,26 @@ async fn open(config: &Config) -> Result<Database, String> {
     Database::open_sqlite(&path, Clock::system()).await.map_err(|e| e.to_string())
 }
 
-struct Command<'a> {
+/// Where text goes.
+type Out<'a> = &'a mut (dyn Write + Send);
+
+struct CommandLine<'a> {
     database: &'a Database,
     mint: SecretMint,
     require_phone: RequirePhone,
     embedded: bool,
+    /// What was asked for.
+    out: Out<'a>,
+    /// What became of it.
+    notes: Out<'a>,
 }
 
-impl<'a> Command<'a> {
-    fn new(database: &'a Database, config: &Config) -> Self {
-        Self {
-            database,
-            mint: SecretMint::new(&database.installation().key_tag),
-            require_phone: config.accounts.require_phone,
-            embedded: matches!(config.tokens.store, StoreConfig::Embedded),
-        }
-    }
-
+impl CommandLine<'_> {
     fn keys(&self) -> Keys<'_> {
         Keys { database: self.database, mint: &self.mint, require_phone: self.require_phone }
     }
 
-    async fn run(&self, act: KeysAct) -> Result<(), String> {
+    async fn run(mut self, act: KeysAct) -> Result<(), String> {
         match act {
             KeysAct::Create(create) => self.create(create).await,
             KeysAct::List(list) => self.list(list).await,
@@ -160,13 +167,13 @@ impl<'a> Command<'a> {
             }
             KeysAct::Revoke(revoke) => {
                 let act = self.keys().end(&By::cli(), Reach::Everyone, revoke.id).await.map_err(|refusal| said(&refusal))?;
-                print(&format!("revoked {}\n", revoke.id))?;
+                self.print(&format!("revoked {}\n", revoke.id))?;
                 self.wait(act).await
             }
         }
     }
 
-    async fn create(&self, create: Create) -> Result<(), String> {
+    async fn create(&mut self, create: Create) -> Result<(), String> {
         let owner = self.principal(&create.principal).await?;
         let new = NewKey { name: create.name, scopes: create.scopes, expires_in: create.expires_in };
         let (key, secret, act) = self.keys().create(&By::cli(), &owner, new).await.map_err(|refusal| said(&refusal))?;
@@ -174,7 +181,7 @@ impl<'a> Command<'a> {
         self.wait(act).await
     }
 
-    async fn list(&self, list: List) -> Result<(), String> {
+    async fn list(&mut self, list: List) -> Result<(), String> {
         let of = match &list.principal {
             Some(name) => Some(self.uid(name).await?),
             None => None,
@@ -195,7 +202,7 @@ impl<'a> Command<'a> {
         }
         if list.json {
             let keys: Vec<Value> = keys.iter().map(|(key, owner)| json_of(key, Some(owner))).collect();
-            return print(&format!("{:#}\n", json!({ "keys": keys })));
+            return self.print(&format!("{:#}\n", json!({ "keys": keys })));
         }
         let mut text = format!("{:<32}  {:<20}  {:<20}  {:<20}  {:<20}  SCOPES\n", "ID", "OWNER", "NAME", "CREATED", "EXPIRES");
         for (key, owner) in &keys {
@@ -210,7 +217,7 @@ impl<'a> Command<'a> {
                 key.scopes
             ));
         }
-        print(&text)
+        self.print(&text)
     }
 
     async fn uid(&self, name: &str) -> Result<Id, String> {
@@ -229,12 +236,12 @@ impl<'a> Command<'a> {
         standing.ok_or_else(|| format!("principal `{name}` is unknown, ended or blocked"))
     }
 
-    fn show(&self, key: &KeyRow, secret: &PlainSecret, as_json: bool) -> Result<(), String> {
+    fn show(&mut self, key: &KeyRow, secret: &PlainSecret, as_json: bool) -> Result<(), String> {
         if as_json {
-            return print(&format!("{:#}\n", json!({ "key": json_of(key, None), "api_key": secret.reveal() })));
+            return self.print(&format!("{:#}\n", json!({ "key": json_of(key, None), "api_key": secret.reveal() })));
         }
         let expires = key.expires_at.map_or_else(|| "never".to_owned(), date);
-        print(&format!(
+        self.print(&format!(
             "id       {}\nname     {}\nscopes   {}\nexpires  {expires}\nAPI key  {}\n\nThe API key is shown this once.\n",
             key.id,
             key.name,
@@ -243,15 +250,21 @@ impl<'a> Command<'a> {
         ))
     }
 
+    fn print(&mut self, text: &str) -> Result<(), String> {
+        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(|e| e.to_string())
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), String> {
+        // what is done is done, whether or not anyone hears of it
+        let _ = writeln!(self.notes, "{text}");
+        Ok(())
+    }
+
     /// Waits until a running server has applied the act, or says when it will be.
-    async fn wait(&self, act: Committed) -> Result<(), String> {
+    async fn wait(&mut self, act: Committed) -> Result<(), String> {
         let Some(until) = act.until else { return Ok(()) };
-        let say = |text: &str| {
-            let _ = writeln!(std::io::stderr(), "{text}");
-            Ok(())
-        };
         if self.embedded && !self.database.is_served() {
-            return say("no server is running; applied at its next start");
+            return self.note("no server is running; applied at its next start");
         }
         let mut asked = tokio::time::interval(ASK_EVERY);
         let applied = async {
@@ -263,8 +276,8 @@ impl<'a> Command<'a> {
             }
         };
         match tokio::time::timeout(PATIENCE, applied).await {
-            Ok(done) => done.and_then(|()| say("applied")),
-            Err(_) => say("saved, not applied yet: it will be as soon as a server reaches its token store"),
+            Ok(done) => done.and_then(|()| self.note("applied")),
+            Err(_) => self.note("saved, not applied yet: it will be as soon as a server reaches its token store"),
         }
     }
 }
@@ -301,6 +314,5 @@ fn said(refusal: &Refusal) -> String {
     }
 }
 
-fn print(text: &str) -> Result<(), String> {
-    std::io::stdout().write_all(text.as_bytes()).map_err(|e| e.to_string())
-}
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use super::Refusal;
 use super::standing::{self, Standing};
+use super::{Refusal, RequirePhone};
 use crate::audit::{Action, By};
-use crate::config::RequirePhone;
 use crate::database::{Act, Committed, Database, KeyRow};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;

@@ -48,7 +48,7 @@ impl Accounts {
         kill_sessions: bool,
         origin: Origin,
     ) -> Result<Committed, Refusal> {
-        let new = new.strong(self.settings.accounts.password_min_length)?;
+        let new = new.strong(self.rules.password_min_length)?;
         let Proved { uid, hash } = self.prove(name, old, origin).await?;
         let new = self.hashing.run(origin.network(), move || password::hash(&new)).await??;
         let mut act = self.database.act().await?;
@@ -84,7 +84,7 @@ impl Accounts {
         let (uid, mut hash) = match (row, compared) {
             (Some(row), Compared::Right | Compared::RightButStale) => (row.uid, row.password.unwrap_or_default()),
             (Some(_), Compared::Wrong) => return Err(Refusal::IncorrectCredentials),
-            (None, _) if self.settings.accounts.reveal_unknown_users => return Err(Refusal::UnknownUser),
+            (None, _) if self.rules.reveal_unknown_users => return Err(Refusal::UnknownUser),
             (None, _) => return Err(Refusal::IncorrectCredentials),
         };
         if standing::of_principal(&self.database, uid).await?.is_none() {

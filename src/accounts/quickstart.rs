@@ -57,7 +57,17 @@ async fn make(database: &Database, mint: &SecretMint) -> Result<Option<(PlainSec
 async fn principal(act: &mut Act, scopes: &ScopeSet) -> Result<Id, Refusal> {
     let (uid, tenant) = (Id::random()?, Id::random()?);
     act.insert_tenant(tenant, NAME).await?;
-    let new = NewPrincipal { uid, tenant, role: Role::Quickstart, user: Some(NAME), email: None, phone: None, password: None, scopes };
+    let new = NewPrincipal {
+        uid,
+        tenant,
+        parent: None,
+        role: Role::Quickstart,
+        user: Some(NAME),
+        email: None,
+        phone: None,
+        password: None,
+        scopes,
+    };
     act.insert_principal(&new).await?;
     Ok(uid)
 }

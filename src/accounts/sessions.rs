@@ -53,7 +53,7 @@ impl Accounts {
         let refresh_token = self.mint.make(SecretKind::RefreshToken, id)?;
         let mut act = self.database.act().await?;
         let now = act.now();
-        let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.settings.session_max) };
+        let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.rules.session_max) };
         act.insert_session(&session).await?;
         act.insert_refresh_token(refresh_token.hashed(), id).await?;
         let committed = act.commit(&origin.by(uid).did(Action::Login, id)).await?;
@@ -62,7 +62,7 @@ impl Accounts {
     }
 
     fn logged_in(&self, session: Id, uid: Id, now: UnixMs, refresh_token: PlainSecret) -> Result<LoggedIn, Refusal> {
-        let claims = LoginJwt::new(session, uid, now, self.settings.ttl, &self.settings.issuer);
+        let claims = LoginJwt::new(session, uid, now, self.rules.ttl, &self.rules.issuer);
         let jwt = self.keyring.load().signing().and_then(|key| key.login_jwt().sign_login(&claims));
         let jwt = jwt.ok_or_else(|| Refusal::Unavailable("no secret key signs".to_owned()))?;
         Ok(LoggedIn { jwt, claims, refresh_token })
@@ -197,10 +197,20 @@ fn read_login(keyring: &Keyring, jwt: &str, now: UnixMs) -> Result<LoginJwt, Ref
     })
 }
 
-/// Forgets what no store can still ask about: sessions that ended or ran out longer ago than `kept`.
-///
-/// # Errors
-/// Where the database cannot be written.
-pub async fn forget_old(database: &Database, kept: Duration) -> Result<u64, DatabaseError> {
-    database.forget_sessions(database.clock().now().before(kept)).await
+/// How often old sessions are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How much longer than it could live a session is kept: a token store that recovers asks for what ended lately.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Forgets sessions that ended long ago, again and again.
+pub(super) async fn forget_old(database: Database, session_max: Duration) {
+    let mut due = tokio::time::interval(FORGET_EVERY);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        due.tick().await;
+        let before = database.clock().now().before(KEPT.saturating_add(session_max));
+        if let Err(error) = database.forget_sessions(before).await {
+            tracing::warn!(%error, "old sessions stay for now");
+        }
+    }
 }

@@ -5,10 +5,9 @@
 use super::keys::{self, NewKey};
 use super::names::{Name, field};
 use super::password::{self, Password};
-use super::{Accounts, Origin, Refusal};
+use super::{Accounts, Origin, Refusal, RequirePhone, SignUp};
 use crate::audit::Action;
 use crate::clock::UnixMs;
-use crate::config::{RequirePhone, SignUp};
 use crate::database::{Act, DatabaseError, NameKind, NewPrincipal};
 use crate::id::Id;
 use crate::token::record::Role;
@@ -51,7 +50,7 @@ impl Accounts {
     /// # Errors
     /// Any [`Refusal`] that a name, a password, the rules of sign-up or the throttle give.
     pub async fn sign_up(&self, application: Application, origin: Origin) -> Result<SignedUp, Refusal> {
-        let rules = &self.settings.accounts;
+        let rules = &self.rules;
         let name = application.name.checked()?;
         let phone = application.phone.map(Name::checked).transpose()?;
         // invitations are checked before anything that costs: any code is refused where none has been made
@@ -82,7 +81,7 @@ impl Accounts {
     }
 
     async fn admit(&self, name: &Name, phone: Option<&Name>, hash: &str, origin: Origin) -> Result<SignedUp, Refusal> {
-        let rules = &self.settings.accounts;
+        let rules = &self.rules;
         let (uid, tenant) = (Id::random()?, Id::random()?);
         let mut act = self.database.act().await?;
         let founder = act.found(uid).await?;
@@ -96,6 +95,7 @@ impl Accounts {
         act.insert_principal(&NewPrincipal {
             uid,
             tenant,
+            parent: None,
             role: if founder { Role::SuperAdmin } else { Role::Admin },
             user: name.of_kind(NameKind::User),
             email: name.of_kind(NameKind::Email),

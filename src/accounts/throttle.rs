@@ -1,6 +1,7 @@
 //! Throttling of guesses: per account and per client network, on every route that takes a password.
 //!
-//! Five failures are free, then each costs a wait that doubles from one second to fifteen minutes.
+//! Five failures of an account are free, then each costs a wait that doubles from one second to fifteen
+//! minutes. A network has more, and is forgiven one a minute: many people may share an address.
 //! INVARIANT: an account is counted by its id, whatever spelling was used (CVE-2025-24806), and an
 //! unknown name exactly like a known one. Every map is bounded.
 
@@ -15,8 +16,10 @@ use crate::id::Id;
 
 /// Failures that cost an account nothing.
 const FREE_PER_ACCOUNT: u32 = 5;
-/// Failures that cost a network nothing: many people may share an address.
+/// Failures that cost a network nothing.
 const FREE_PER_NETWORK: u32 = 50;
+/// How long it takes until a network is forgiven one of its failures.
+const FORGIVEN_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 /// A tally is forgotten this long after its last failure.
@@ -32,7 +35,7 @@ impl ClientNetwork {
     /// The network of this address.
     pub fn of(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            IpAddr::V4(address) => u128::from(address.to_ipv6_mapped().to_bits()),
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits() & !u128::from(u64::MAX),
         })
     }
@@ -54,18 +57,41 @@ pub struct TooMany(pub Duration);
 #[derive(Clone, Copy, Debug)]
 struct Tally {
     failures: u32,
+    /// From here on time forgives.
+    since: UnixMs,
+    /// The last failure.
     last: UnixMs,
+    /// No try before this.
     until: UnixMs,
 }
 
 struct Tallies<K> {
     free: u32,
+    forgiven_every: Option<Duration>,
     of: Mutex<HashMap<K, Tally>>,
 }
 
+impl Tally {
+    /// What is left of it at `now`.
+    fn at(mut self, now: UnixMs, forgiven_every: Option<Duration>) -> Self {
+        if self.last.after(FORGOTTEN) <= now {
+            self.failures = 0;
+        }
+        if let Some(every) = forgiven_every {
+            let forgiven = u32::try_from(now.since(self.since).as_millis() / every.as_millis()).unwrap_or(u32::MAX);
+            self.failures = self.failures.saturating_sub(forgiven);
+            self.since = self.since.after(every.saturating_mul(forgiven));
+        }
+        if self.failures == 0 {
+            self.since = now;
+        }
+        self
+    }
+}
+
 impl<K: Hash + Eq + Copy> Tallies<K> {
-    fn new(free: u32) -> Self {
-        Self { free, of: Mutex::default() }
+    fn new(free: u32, forgiven_every: Option<Duration>) -> Self {
+        Self { free, forgiven_every, of: Mutex::default() }
     }
 
     fn ask(&self, key: K, now: UnixMs) -> Result<(), TooMany> {
@@ -79,17 +105,15 @@ impl<K: Hash + Eq + Copy> Tallies<K> {
     fn failed(&self, key: K, now: UnixMs) {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         if of.len() >= TALLIES && !of.contains_key(&key) {
-            of.retain(|_, tally| tally.last.after(FORGOTTEN) > now);
+            of.retain(|_, tally| tally.at(now, self.forgiven_every).failures > 0);
             if of.len() >= TALLIES
                 && let Some(oldest) = of.iter().min_by_key(|(_, tally)| tally.last).map(|(key, _)| *key)
             {
                 of.remove(&oldest);
             }
         }
-        let tally = of.entry(key).or_insert(Tally { failures: 0, last: now, until: now });
-        if tally.last.after(FORGOTTEN) <= now {
-            tally.failures = 0;
-        }
+        let tally = of.entry(key).or_insert(Tally { failures: 0, since: now, last: now, until: now });
+        *tally = tally.at(now, self.forgiven_every);
         tally.failures = tally.failures.saturating_add(1);
         tally.last = now;
         tally.until = now.after(wait(tally.failures, self.free));
@@ -122,9 +146,9 @@ impl Throttle {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            accounts: Tallies::new(FREE_PER_ACCOUNT),
-            unknown: Tallies::new(FREE_PER_ACCOUNT),
-            networks: Tallies::new(FREE_PER_NETWORK),
+            accounts: Tallies::new(FREE_PER_ACCOUNT, None),
+            unknown: Tallies::new(FREE_PER_ACCOUNT, None),
+            networks: Tallies::new(FREE_PER_NETWORK, Some(FORGIVEN_EVERY)),
         }
     }
 
@@ -217,6 +241,25 @@ mod tests {
     }
 
     #[test]
+    fn a_network_is_forgiven_as_time_passes() {
+        let clock = Clock::manual(UnixMs(1_000_000));
+        let throttle = Throttle::new(clock.clone());
+        for n in 0..1000u64 {
+            assert_eq!(throttle.ask_network(network("192.0.2.1")), Ok(()), "failure {n}");
+            throttle.network_failed(network("192.0.2.1"));
+            // one a minute, never quite a minute apart
+            clock.advance(Duration::from_secs(if n % 2 == 0 { 59 } else { 61 }));
+        }
+        let account = Tried::Account(Id::from_bytes([1; 16]));
+        for _ in 0..7 {
+            throttle.failed(account, network("192.0.2.2"));
+        }
+        clock.advance(Duration::from_secs(3600));
+        throttle.failed(account, network("192.0.2.2"));
+        assert_eq!(throttle.ask(account, network("192.0.2.3")), Err(TooMany(Duration::from_secs(8))), "an account is not");
+    }
+
+    #[test]
     fn networks() {
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
         assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
@@ -224,7 +267,7 @@ mod tests {
 
     #[test]
     fn maps_are_bounded() {
-        let tallies = Tallies::new(5);
+        let tallies = Tallies::new(5, None);
         for n in 0..u32::try_from(TALLIES).unwrap() + 3 {
             tallies.failed(n, UnixMs(u64::from(n)));
         }

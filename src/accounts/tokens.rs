@@ -36,7 +36,7 @@ pub struct LiveToken {
 impl Accounts {
     /// The rules of keys, over these accounts.
     pub fn keys(&self) -> Keys<'_> {
-        Keys { database: &self.database, mint: &self.mint, require_phone: self.settings.accounts.require_phone }
+        Keys { database: &self.database, mint: &self.mint, require_phone: self.rules.require_phone }
     }
 
     /// Keys within reach of the caller, oldest first.
@@ -61,11 +61,11 @@ impl Accounts {
             key: key.id(),
             scopes,
             secret: Some(key.hashed()),
-            format: self.settings.format,
+            format: self.rules.format,
             signers: keyring.names(),
-            issuer: match self.settings.format {
+            issuer: match self.rules.format {
                 TokenFormat::Opaque => String::new(),
-                TokenFormat::Jwt => self.settings.issuer.clone(),
+                TokenFormat::Jwt => self.rules.issuer.clone(),
             },
         };
         let Minted { token, idle_end } = self.store.mint(order).await.map_err(refusal)?;
@@ -75,7 +75,7 @@ impl Accounts {
             TokenFormat::Jwt => self.database.owner_of_key(key.id()).await?.ok_or(Refusal::UnknownKey)?,
         };
         let text = access::write(&keyring, &token, subject).ok_or_else(|| Refusal::Unavailable("its secret key is gone".to_owned()))?;
-        let expires_in = idle_end.min(token.cap).since(asked).as_secs().min(self.settings.ttl.as_secs());
+        let expires_in = idle_end.min(token.cap).since(asked).as_secs().min(self.rules.ttl.as_secs());
         Ok(Exchanged { text, expires_in, scopes: token.scopes })
     }
 

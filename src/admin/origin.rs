@@ -5,14 +5,13 @@ use std::net::IpAddr;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 
+use super::Network;
 use crate::accounts::Origin;
-use crate::config::Network;
 
 const X_FORWARDED: &str = "x-forwarded-";
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// Headers that proxies add besides `X-Forwarded-*`.
-const FORWARDING: [&str; 7] =
-    ["forwarded", "x-real-ip", "via", "x-client-ip", "x-original-forwarded-for", "true-client-ip", "cf-connecting-ip"];
+const FORWARDING: [&str; 6] = ["forwarded", "x-real-ip", "via", "x-client-ip", "true-client-ip", "cf-connecting-ip"];
 
 /// The origin of a request that came over a connection from `peer`.
 pub(super) fn origin(peer: IpAddr, headers: &HeaderMap, uri: &Uri, trusted: &[Network]) -> Origin {
@@ -22,7 +21,7 @@ pub(super) fn origin(peer: IpAddr, headers: &HeaderMap, uri: &Uri, trusted: &[Ne
 
 /// Read from the right, `X-Forwarded-For` is believed as far as trusted proxies wrote it.
 fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
-    let is_trusted = |address: IpAddr| trusted.iter().any(|network| contains(network, address));
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let lines: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.to_str().unwrap_or_default()).collect();
     let mut client = peer;
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
@@ -34,16 +33,6 @@ fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
         client = address.to_canonical();
     }
     client
-}
-
-fn contains(network: &Network, address: IpAddr) -> bool {
-    let (of, address, width) = match (network.address, address) {
-        (IpAddr::V4(of), IpAddr::V4(address)) => (u128::from(of.to_bits()), u128::from(address.to_bits()), 32),
-        (IpAddr::V6(of), IpAddr::V6(address)) => (of.to_bits(), address.to_bits(), 128),
-        _ => return false,
-    };
-    let ignored = width - u32::from(network.prefix).min(width);
-    (of ^ address).checked_shr(ignored).unwrap_or(0) == 0
 }
 
 /// Whether the request plainly comes from a program or page of this machine. A forwarding header may hide a stranger

@@ -33,7 +33,7 @@ pub fn read_or_make(config: &Config) -> Result<Keyring, StartError> {
 }
 
 /// The file that holds the keys, where a file does.
-pub fn file(config: &Config) -> Option<PathBuf> {
+pub(super) fn file(config: &Config) -> Option<PathBuf> {
     match &config.secret_key {
         SecretSource::File(path) => Some(config.data.join(path)),
         SecretSource::Text(_) => None,

@@ -118,3 +118,6 @@ impl Act {
 pub(super) fn spelled<T: FromStr>(table: &str, text: &str) -> Result<T, DatabaseError> {
     text.parse().map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))
 }
+
+#[cfg(test)]
+mod tests;

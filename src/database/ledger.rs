@@ -167,3 +167,20 @@ fn above(content: &Content) -> Option<Id> {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+impl Database {
+    /// Runs statements in one transaction, for tests below other folders, which may not name sqlx.
+    pub(crate) async fn run_in_test(&self, statements: &[String]) {
+        let mut write = self.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        for statement in statements {
+            sqlx::query(sqlx::AssertSqlSafe(statement.as_str())).execute(&mut *write).await.unwrap();
+        }
+        write.commit().await.unwrap();
+    }
+
+    /// The number of the outbox row written last.
+    pub(crate) async fn last_row_in_test(&self) -> i64 {
+        sqlx::query_as::<_, (i64,)>("SELECT COALESCE(MAX(n), 0) FROM outbox").fetch_one(&self.pool).await.unwrap().0
+    }
+}

@@ -17,6 +17,8 @@ pub struct NewPrincipal<'a> {
     pub uid: Id,
     /// The tenant it belongs to.
     pub tenant: Id,
+    /// The principal above; `None` = at the top of its tenant.
+    pub parent: Option<Id>,
     /// Where it stands.
     pub role: Role,
     /// User name, folded.
@@ -199,18 +201,19 @@ impl Act {
         self.tell(PendingKind::Subject, id).await
     }
 
-    /// Makes a principal at the top of its tenant.
+    /// Makes a principal.
     ///
     /// # Errors
     /// [`DatabaseError::Taken`] where one of its names is or was someone's.
     pub async fn insert_principal(&mut self, new: &NewPrincipal<'_>) -> Result<(), DatabaseError> {
         let now = self.now_column();
         sqlx::query(
-            "INSERT INTO principals (uid, tenant, role, user, email, phone, password, scopes, created_at, changed_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO principals (uid, tenant, parent, role, user, email, phone, password, scopes, created_at, changed_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(new.uid.to_string())
         .bind(new.tenant.to_string())
+        .bind(new.parent.map(|parent| parent.to_string()))
         .bind(new.role.as_str())
         .bind(new.user)
         .bind(new.email)

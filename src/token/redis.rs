@@ -19,6 +19,7 @@
 mod fill;
 mod heartbeat;
 mod link;
+mod members;
 mod mint;
 mod recover;
 mod relay;
@@ -26,7 +27,7 @@ mod scripts;
 mod text;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,8 +84,8 @@ struct Core {
     offset_ms: AtomicI64,
     /// How often in a row the database had another epoch than a whole Redis.
     strays: AtomicU32,
-    /// Whether the state last logged is "up".
-    said_up: AtomicBool,
+    /// What was logged last: nothing yet, up, or down.
+    said: AtomicU8,
     /// Idle ends in Redis's time that have not been sent.
     slides: Mutex<HashMap<Id, u64>>,
     /// Whose turn it is to apply the outbox.
@@ -137,7 +138,7 @@ impl Redis {
             adopted: Notify::new(),
             offset_ms: AtomicI64::new(0),
             strays: AtomicU32::new(0),
-            said_up: AtomicBool::new(false),
+            said: AtomicU8::new(0),
             slides: Mutex::default(),
             applying: tokio::sync::Mutex::default(),
             bringing: mint::Bringing::default(),
@@ -145,13 +146,13 @@ impl Redis {
             settings,
         });
         metrics::gauge!("gatepost_store_up").set(0.0);
-        match core.link.connect().await {
-            Ok(wire) => heartbeat::examine(&core, &wire).await?,
-            Err(failure) => heartbeat::refusal(&failure).map_or(Ok(()), Err)?,
-        }
+        let answers = match core.link.connect().await {
+            Ok(wire) => heartbeat::examine(&core, &wire).await.map(|()| true)?,
+            Err(failure) => heartbeat::refusal(&failure).map_or(Ok(false), Err)?,
+        };
         let adopted = core.adopted.notified();
         let tasks = [tokio::spawn(heartbeat::run(Arc::downgrade(&core))), tokio::spawn(relay::run(Arc::downgrade(&core)))];
-        if tokio::time::timeout(FIRST, adopted).await.is_err() {
+        if !answers || tokio::time::timeout(FIRST, adopted).await.is_err() {
             tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work");
         }
         Ok(Arc::new(Self { core: Arc::clone(&core), tasks }))
@@ -168,7 +169,7 @@ impl Redis {
     /// See [`super::store::TokenStore::slide`].
     pub fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
         let core = &self.core;
-        let idle_end = core.grid.idle_end(core.redis_time(core.now()), token.cap);
+        let idle_end = core.idle_end(core.now(), token.cap);
         if idle_end > core.redis_time(seen_idle_end) {
             let mut slides = core.slides.lock().unwrap_or_else(PoisonError::into_inner);
             if slides.len() < SLIDES {
@@ -203,9 +204,10 @@ impl Redis {
         self.core.held.load().is_some()
     }
 
-    /// See [`super::store::TokenStore::flush`].
+    /// See [`super::store::TokenStore::flush`]. Leaves the list of members, too.
     pub async fn flush(&self) {
         self.core.flush().await;
+        self.core.leave().await;
     }
 }
 
@@ -228,6 +230,11 @@ impl Core {
     /// Redis's time as we tell it.
     fn our_time(&self, at: UnixMs) -> UnixMs {
         UnixMs(at.0.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed).saturating_neg()))
+    }
+
+    /// The idle end, in Redis's time, of a token used at `now`; never after `cap`.
+    fn idle_end(&self, now: UnixMs, cap: UnixMs) -> UnixMs {
+        self.grid.idle_end(self.redis_time(now), self.redis_time(cap))
     }
 
     /// Notes what time Redis tells. Small differences are the round trip's and change nothing, so that an idle
@@ -265,7 +272,8 @@ impl Core {
 
     /// Logs and shows a change between up and down, once.
     fn say(&self, up: bool, why: &str) {
-        if self.said_up.swap(up, Ordering::Relaxed) != up {
+        let what = if up { 1 } else { 2 };
+        if self.said.swap(what, Ordering::Relaxed) != what {
             metrics::gauge!("gatepost_store_up").set(if up { 1.0 } else { 0.0 });
             if up {
                 tracing::info!("Redis answers: {why}");
@@ -282,9 +290,9 @@ impl Core {
         drop(tokio::time::timeout(at_most, adopted).await);
     }
 
-    /// How long records stay in Redis unless renewed.
+    /// How long records stay in Redis unless renewed: a little longer than any token minted with them.
     fn kept_ms(&self) -> u64 {
-        millis(self.settings.max_lifetime)
+        millis(self.settings.max_lifetime.saturating_add(Duration::from_secs(60)))
     }
 
     /// From when on ends and changes are replayed: older ones cannot be missing from any record that is left.

@@ -59,6 +59,7 @@ fn what_two_readers_could_read_differently_is_a_fault() {
         ("a: !!str 1", &["1:4: a: a tag"]),
         ("a: 1\n---\na: 2", &["2:1: (file): a second document"]),
         ("{[a]: b}", &["1:2: (file): a key that is no text"]),
+        ("a: [x, [y, {b: [!t z]}]]", &["1:17: a[1][1].b[0]: a tag"]),
         ("<<: {a: 1}", &[]),
     ] {
         assert_eq!(faults(text), expected, "{text}");

@@ -67,7 +67,7 @@ impl Core {
             Ask::Token { id, key } => {
                 let token = text::token(id, reply.at(1).text()?)?;
                 // no expiry (somebody persisted it): the cap still holds
-                let idle_end = u64::try_from(reply.at(2).number()?).map_or(token.cap, |end| self.our_time(UnixMs(end)));
+                let idle_end = u64::try_from(reply.at(2).number()?).map_or(token.cap, |end| self.our_time(UnixMs(end)).min(token.cap));
                 fill.token = Some((token, idle_end));
                 if let Some(own) = own {
                     fill.key = Some((key, text::key(own)?));

@@ -66,7 +66,7 @@ pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<(), StartError> 
 /// The error for an answer that waiting will not change; `None` where it may.
 pub(super) fn refusal(failure: &Failure) -> Option<StartError> {
     match failure {
-        Failure::Refused { code, text } if ["NOAUTH", "WRONGPASS", "NOPERM", "ERR"].contains(&code.as_str()) => {
+        Failure::Refused { code, text } if ["NOAUTH", "WRONGPASS", "NOPERM", "NOPROTO"].contains(&code.as_str()) => {
             Some(StartError::Refused(format!("{code} {text}")))
         }
         _ => None,
@@ -150,8 +150,9 @@ impl Core {
         if beat.is_foreign(self) {
             return self.complain(heart, &StartError::Foreign.to_string());
         }
-        let stray = self.strays.load(Ordering::Relaxed) >= STRAYS;
-        if beat.whole && !(stray && !beat.recovering) {
+        // nobody is on the way to found what the database has: it lost an epoch, or its founder died
+        let stray = self.strays.load(Ordering::Relaxed) >= STRAYS && !beat.recovering;
+        if beat.whole && !stray {
             self.adopt(wire, &beat.epoch, heart);
             return self.settings.staleness_bound / 4;
         }
@@ -171,7 +172,7 @@ impl Core {
     fn adopt(&self, wire: &Wire, epoch: &str, heart: &mut Heart) {
         heart.complaint.clear();
         let held = self.held.load();
-        if held.as_ref().is_none_or(|held| held.epoch != epoch) {
+        if held.as_ref().is_none_or(|held| held.epoch != epoch || !held.wire.is(wire)) {
             self.held.store(Some(Arc::new(Held { wire: wire.clone(), epoch: epoch.to_owned() })));
             self.say(true, "whole and ours");
         }
@@ -180,9 +181,8 @@ impl Core {
 
     /// Holds nothing.
     fn lose(&self, why: &str) {
-        if self.held.swap(None).is_some() || self.said_up.load(Ordering::Relaxed) {
-            self.say(false, why);
-        }
+        self.held.store(None);
+        self.say(false, why);
     }
 
     /// Holds nothing, and says why, once: this does not mend itself.

@@ -101,7 +101,9 @@ impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             _ if error.is_timeout() => Self::Stalled,
-            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => Self::Refused {
+            ErrorKind::AuthenticationFailed => Self::Refused { code: "WRONGPASS".to_owned(), text: error.to_string() },
+            ErrorKind::RESP3NotSupported => Self::Refused { code: "NOPROTO".to_owned(), text: error.to_string() },
+            ErrorKind::Server(_) | ErrorKind::Extension => Self::Refused {
                 code: error.code().unwrap_or("ERR").to_owned(),
                 text: error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned),
             },
@@ -173,7 +175,8 @@ impl Wire {
         for (id, end) in ends {
             pipeline.cmd("PEXPIREAT").arg(format!("{}t:{id}", super::PREFIX)).arg(*end).arg("GT");
         }
-        let answers = async { self.connection.clone().send_packed_commands(&pipeline, 0, ends.len()).await.map(Value::Array) };
+        let answers =
+            async { self.connection.clone().send_packed_commands(&pipeline, 0, ends.len()).await.map(Value::Array)?.extract_error() };
         self.timed("slide", ADMIN, answers).await.map(drop)
     }
 
@@ -182,8 +185,14 @@ impl Wire {
         self.state.stalls.load(Ordering::Relaxed) >= STALLS
     }
 
+    /// Whether both are one connection.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.state, &other.state)
+    }
+
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        self.connection.clone().send_packed_command(command).await
+        // a refusal comes as a value here
+        self.connection.clone().send_packed_command(command).await?.extract_error()
     }
 
     async fn timed(

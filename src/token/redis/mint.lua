@@ -1,6 +1,7 @@
 -- gp_mint: writes the records that a credential hangs on, then, where one is asked for, its token.
 -- ARGV[6] ms that records are kept, [7] how many records; then the token, if any:
--- id, key id, content, cap, idle end, now, least cap to be slid, what it is (format and scopes), most live ones, its signer, other signers.
+-- id, key id, content, cap, idle end (in Redis's time, as is), now, least cap to be slid, what it is (format and scopes),
+-- most live ones, ms by which Redis's time is ahead of the caps' and now, its signer, other signers.
 -- ABORTS where Redis holds a higher version than the database said: what was read is old, an end may have come since.
 if not authorised() then return { 'epoch' } end
 local records = tonumber(ARGV[7])
@@ -14,8 +15,9 @@ if not ARGV[at] then return { 'ok' } end
 
 local id, key, content, cap, ends, what = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 7]
 local now, least, most = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 8])
+local offset = tonumber(ARGV[at + 9])
 local signers = {}
-for i = at + 9, #ARGV do signers[ARGV[i]] = true end
+for i = at + 10, #ARGV do signers[ARGV[i]] = true end
 
 -- {tag}:m:<key>: every token of the key that may be live -> its cap, signer, and what it is
 local of_key, live, found = P .. 'm:' .. key, 0, nil
@@ -31,9 +33,8 @@ for i = 1, #had, 2 do
 end
 if found then
   local token = P .. 't:' .. found[1]
-  local to = ends
-  if tonumber(found[2]) < tonumber(to) then to = found[2] end
-  redis.call('PEXPIREAT', token, to, 'GT')
+  local to = math.min(tonumber(ends), tonumber(found[2]) + offset)
+  redis.call('PEXPIREAT', token, string.format('%.0f', to), 'GT')
   keep(of_key, ARGV[6])
   return { 'live', found[1], redis.call('HGET', token, 'c'), redis.call('PEXPIRETIME', token) }
 end
@@ -42,6 +43,6 @@ if live >= most then return { 'many' } end
 local token = P .. 't:' .. id
 redis.call('HSET', token, 'c', content, 'k', key)
 redis.call('PEXPIREAT', token, ends)
-redis.call('HSET', of_key, id, cap .. '\n' .. ARGV[at + 9] .. '\n' .. what)
+redis.call('HSET', of_key, id, cap .. '\n' .. ARGV[at + 10] .. '\n' .. what)
 keep(of_key, ARGV[6])
 return { 'new', id, content, tonumber(ends) }

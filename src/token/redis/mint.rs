@@ -25,9 +25,12 @@ const BRINGING: usize = 16;
 /// How long a mint waits for the next epoch.
 const NEXT_EPOCH: Duration = Duration::from_millis(300);
 
-/// What is being brought: whoever comes second waits for the first. What came out: whether it is there.
+/// What came of bringing a credential, once something did: whether it exists.
+type Outcome = watch::Receiver<Option<Result<bool, Unavailable>>>;
+
+/// What is being brought: whoever comes second waits for the first.
 pub(super) struct Bringing {
-    under_way: Mutex<HashMap<Id, watch::Receiver<Option<Result<bool, Unavailable>>>>>,
+    under_way: Mutex<HashMap<Id, Outcome>>,
     permits: Arc<Semaphore>,
 }
 
@@ -62,7 +65,7 @@ impl Core {
                     let token = id.zip(reply.at(2).text()).and_then(|(id, content)| text::token(id, content));
                     let idle_end = reply.at(3).number().and_then(|end| u64::try_from(end).ok());
                     let (Some(token), Some(idle_end)) = (token, idle_end) else { return Err(MintRefusal::Unavailable) };
-                    let live = LiveToken { token, idle_end: self.our_time(UnixMs(idle_end)) };
+                    let live = LiveToken { idle_end: self.our_time(UnixMs(idle_end)).min(token.cap), token };
                     if self.database.save_token(&live).await.map_err(|_| MintRefusal::Unavailable)? {
                         return Ok(Minted { token: live.token, idle_end: live.idle_end });
                     }
@@ -87,11 +90,12 @@ impl Core {
             .id(token.key)
             .arg(text::of_token(token))
             .number(token.cap.0)
-            .number(self.grid.idle_end(self.redis_time(now), token.cap).0)
+            .number(self.idle_end(now, token.cap).0)
             .number(now.0)
             .number(now.after(self.settings.ttl).0)
             .arg(format!("{} {}", token.format.as_str(), token.scopes))
-            .number(TOKENS_PER_KEY as u64);
+            .number(TOKENS_PER_KEY as u64)
+            .arg(self.offset_ms.load(std::sync::atomic::Ordering::Relaxed).to_string());
         order.signers.iter().fold(call, Call::arg)
     }
 
@@ -110,7 +114,7 @@ impl Core {
                     tokio::spawn(async move {
                         let result = core.bring_now(kind, id).await;
                         core.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-                        drop(tell.send(Some(result)));
+                        let _ = tell.send(Some(result));
                         drop(permit);
                     });
                     under_way.insert(id, outcome.clone());

@@ -5,6 +5,7 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use super::link::{ADMIN, Reply};
+use super::members::Others;
 use super::{Call, Core, Held, Script, text};
 use crate::database::{DatabaseError, Pending, PendingKind};
 use crate::id::Id;
@@ -18,8 +19,13 @@ const LOG: u64 = 100_000;
 const NEXT_EPOCH: Duration = Duration::from_millis(300);
 /// So often an end is sent again in the next epoch before it is left to the relay.
 const TRIES: usize = 3;
-/// How often the time mark is written: a clock set back between two runs revives nothing older.
-const MARK_EVERY: Duration = Duration::from_secs(10);
+/// How often the time mark is written. Tokens run out by Redis's clock; the mark is for what this process judges by its
+/// own (caps, ends of keys, graces): a clock set back between two runs does not revive them.
+const MARK_EVERY: Duration = Duration::from_secs(2);
+/// How far ahead it is put, so that it does not lag.
+const MARK_AHEAD: Duration = Duration::from_secs(3);
+/// How often is looked for members that died.
+const DEAD_EVERY: Duration = Duration::from_secs(60);
 /// How often old rows are deleted from the database.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
@@ -160,6 +166,7 @@ impl Core {
 /// Relays, flushes and tidies until the store is dropped.
 pub(super) async fn run(core: Weak<Core>) {
     let mut ticks = tokio::time::interval(RELAY_EVERY);
+    let mut others = Others::default();
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for n in 1u64.. {
         ticks.tick().await;
@@ -167,6 +174,9 @@ pub(super) async fn run(core: Weak<Core>) {
         let due = |every: Duration| n.is_multiple_of((every.as_millis() / RELAY_EVERY.as_millis()) as u64);
         if due(FLUSH_EVERY) {
             core.flush().await;
+        }
+        if due(DEAD_EVERY) {
+            core.remove_the_dead(&mut others).await;
         }
         if let Err(error) = core.tick(due(MARK_EVERY), due(FORGET_EVERY)).await {
             tracing::warn!(%error, "upkeep of the token store");
@@ -181,7 +191,7 @@ impl Core {
         }
         let now = self.now();
         if mark {
-            self.database.raise_high_water(now).await?;
+            self.database.raise_high_water(now.after(MARK_AHEAD)).await?;
         }
         if forget {
             self.database.forget_tokens(now.before(self.settings.tokens_kept())).await?;

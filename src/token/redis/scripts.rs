@@ -17,6 +17,8 @@ pub(super) enum Script {
     End,
     /// `gp_mint`
     Mint,
+    /// Who beats, and who leaves.
+    Members,
     /// RECOVER: take the lock.
     Lock,
     /// RECOVER: keep the lock, or let go of it.
@@ -32,19 +34,20 @@ macro_rules! script {
     };
 }
 
-const ALL: [(Script, &str, &str); 8] = [
+const ALL: [(Script, &str, &str); 9] = [
     (Script::Beat, "beat", script!(" flags=allow-oom", "beat.lua")),
     (Script::Fill, "fill", include_str!("fill.lua")),
     (Script::Ends, "idle_ends", include_str!("ends.lua")),
     (Script::End, "end", script!(" flags=allow-oom", "end.lua")),
     (Script::Mint, "mint", script!("", "mint.lua")),
+    (Script::Members, "members", script!(" flags=allow-oom", "members.lua")),
     (Script::Lock, "lock", script!(" flags=allow-oom", "lock.lua")),
     (Script::Hold, "hold", script!(" flags=allow-oom", "hold.lua")),
     (Script::Found, "found", script!(" flags=allow-oom", "found.lua")),
 ];
 
 /// SHA-1 only names a script to Redis; nothing rests on it.
-static DIGESTS: LazyLock<[String; 8]> =
+static DIGESTS: LazyLock<[String; 9]> =
     LazyLock::new(|| ALL.map(|(_, _, text)| hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref())));
 
 impl Script {

@@ -165,3 +165,37 @@ pub(super) fn policy(text: &str) -> Option<PolicyRecord> {
     let policy: Policy = read(text)?;
     Some(PolicyRecord { allow: scopes(&policy.allow)?, deny: scopes(&policy.deny)?, ended: policy.ended })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ids() -> impl Strategy<Value = Id> {
+        any::<[u8; 16]>().prop_map(Id::from_bytes)
+    }
+
+    fn sets() -> impl Strategy<Value = ScopeSet> {
+        proptest::collection::vec("[a-z._-]{1,8}(:[a-z]{1,4}){0,2}(:\\*)?", 0..5)
+            .prop_map(|texts| ScopeSet::parse(texts.iter().map(String::as_str)).unwrap())
+    }
+
+    fn times() -> impl Strategy<Value = UnixMs> {
+        (0..1u64 << 45).prop_map(UnixMs)
+    }
+
+    proptest! {
+        #[test]
+        fn tokens_come_back(id in ids(), key in ids(), scopes in sets(), issued in times(), cap in times(), jwt: bool, issuer in ".{0,20}") {
+            let format = if jwt { TokenFormat::Jwt } else { TokenFormat::Opaque };
+            let record = TokenRecord { id, key, scopes, issued, cap, format, signed_by: "ab12".into(), issuer };
+            prop_assert_eq!(token(id, &of_token(&record)), Some(record));
+        }
+
+        #[test]
+        fn whatever_stands_there_is_read_or_refused(text in ".{0,60}") {
+            let _ = (token(Id::from_bytes([1; 16]), &text), key(&text), session(&text), subject(&text), policy(&text));
+        }
+    }
+}
