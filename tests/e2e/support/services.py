@@ -24,7 +24,8 @@ def until(what, seconds, condition, every=0.02):
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
-            pytest.fail(f"not within {seconds} s: {what}")
+            said = "\n".join(service.said(2000) for service in RUNNING)
+            pytest.fail(f"not within {seconds} s: {what}\n{said}")
         time.sleep(every)
     return time.monotonic() - began
 
@@ -47,12 +48,14 @@ class Service:
 
         def done():
             if self.process.poll() is not None:
-                code = self.process.returncode
-                self.forget()
-                pytest.fail(f"{self.name} ended with {code}:\n{self.said()}", pytrace=False)
+                pytest.fail(f"{self.name} ended with {self.process.returncode}:\n{self.said()}", pytrace=False)
             return ready()
 
-        until(f"{self.name} is up\n{self.said()}", seconds, done)
+        try:
+            until(f"{self.name} is up", seconds, done)
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def said(self, last=4000):
