@@ -43,7 +43,7 @@ pub enum Command {
     /// Run the tests of the rules file.
     TestRules,
     /// Show how the rules decide a request, and why.
-    Explain(ExplainArguments),
+    Explain(Box<ExplainArguments>),
     /// Make, list, rotate and revoke API keys.
     Keys(crate::keys_command::KeysCommand),
 }

@@ -4,16 +4,21 @@
 //! everything wrong with it is reported at once, each [`problem::Problem`] with its place.
 
 mod accounts;
+pub mod check;
 mod environment;
 pub mod file;
 mod later;
 mod listeners;
 pub mod problem;
 mod reader;
+mod rule;
+mod rule_test;
+pub mod rules_file;
 mod secret;
 mod sections;
 mod suggest;
 mod values;
+pub mod watch;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -24,6 +29,10 @@ use secrecy::SecretString;
 
 use crate::decision::scopes::ScopeSet;
 
+pub use crate::accounts::{RequirePhone, SignUp};
+pub use crate::admin::Network;
+pub use crate::dialect::Proxy;
+pub use crate::server::Listen;
 pub use environment::Environment;
 pub use later::{Email, OidcProvider, Senders, Sms};
 
@@ -71,70 +80,6 @@ pub enum RulesSource {
     BuiltIn,
 }
 
-/// Which proxy asks at a gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Proxy {
-    /// nginx `auth_request`
-    Nginx,
-    /// Traefik ForwardAuth
-    Traefik,
-    /// Caddy `forward_auth`
-    Caddy,
-    /// HAProxy with the Lua action
-    Haproxy,
-    /// Envoy ext_authz over HTTP
-    Envoy,
-}
-
-impl Proxy {
-    /// Every proxy.
-    pub const ALL: [Self; 5] = [Self::Nginx, Self::Traefik, Self::Caddy, Self::Haproxy, Self::Envoy];
-
-    /// As in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nginx => "nginx",
-            Self::Traefik => "traefik",
-            Self::Caddy => "caddy",
-            Self::Haproxy => "haproxy",
-            Self::Envoy => "envoy",
-        }
-    }
-
-    /// The proxy of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|proxy| proxy.as_str() == name)
-    }
-}
-
-/// Where a listener listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Listen {
-    /// An address and port.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-impl Listen {
-    /// Whether only this machine can reach it.
-    pub fn is_local(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
-        }
-    }
-}
-
-impl std::fmt::Display for Listen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
 /// One check listener.
 #[derive(Debug, Clone)]
 pub struct GateConfig {
@@ -155,15 +100,6 @@ pub struct AdminConfig {
     pub public_url: Option<String>,
     /// Networks whose `X-Forwarded-For` and `-Proto` count.
     pub trusted_proxies: Vec<Network>,
-}
-
-/// A network: address and prefix length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    /// Its address.
-    pub address: std::net::IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
 }
 
 /// Where people, keys and ends are kept.
@@ -204,28 +140,6 @@ pub enum SecretSource {
     File(PathBuf),
     /// This text, from the environment.
     Text(SecretString),
-}
-
-/// Who may sign up directly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignUp {
-    /// The first founds the installation, everyone after needs an invitation.
-    First,
-    /// Everyone.
-    Open,
-    /// Nobody: an invitation, always.
-    Invitation,
-}
-
-/// Whether a phone number is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequirePhone {
-    /// Founders are asked.
-    First,
-    /// No key before it.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// Sign-up and passwords.

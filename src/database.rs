@@ -4,19 +4,31 @@
 //! and its outbox row, so a crash between two steps leaves nothing half done. Only this folder
 //! names sqlx.
 
+mod acts;
+mod keys;
 mod ledger;
 mod lock;
+mod people;
+mod sessions;
+mod tokens;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Mutex;
 
 use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
+pub use acts::{Act, Committed, Page};
+pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
+pub use people::{LoginRow, NameKind, NewPrincipal};
+pub use sessions::{RefreshRow, SessionRow};
+pub use tokens::TokenRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +57,8 @@ pub struct Database {
     file: PathBuf,
     clock: Clock,
     installation: Installation,
+    /// Whose turn it is to act: who waits, waits here and holds no connection.
+    turn: Arc<Mutex<()>>,
 }
 
 /// What was made once for this installation.
@@ -78,7 +92,7 @@ impl Database {
         let installation = Self::installation_of(&pool).await?;
         let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
         clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
-        Ok(Self { pool, file: path.to_owned(), clock, installation })
+        Ok(Self { pool, file: path.to_owned(), clock, installation, turn: Arc::default() })
     }
 
     async fn installation_of(pool: &SqlitePool) -> Result<Installation, DatabaseError> {
@@ -94,6 +108,11 @@ impl Database {
             (Ok(id), Ok(key_tag)) => Ok(Installation { id, key_tag }),
             _ => Err(DatabaseError::Unavailable("its `installation` row is damaged".into())),
         }
+    }
+
+    /// Closes its connections: from here on every clone answers [`DatabaseError::Unavailable`].
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 
     /// What was made once for this installation.

@@ -237,7 +237,7 @@ fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence) -> Resu
     if !requirement.credentials.takes(holder.kind) {
         return Err(not_taken(requirement, holder.kind));
     }
-    if !requirement.tenants.is_empty() && !requirement.tenants.iter().any(|tenant| *tenant == holder.tenant) {
+    if !requirement.tenants.is_empty() && !requirement.tenants.contains(&holder.tenant) {
         return Err(Refusal::new(Reason::TenantMismatch, "this tenant may not pass here"));
     }
     for clause in &requirement.matches {

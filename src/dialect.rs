@@ -8,15 +8,14 @@ mod answer;
 mod envoy;
 mod forwarded;
 mod nginx;
-
-use std::borrow::Cow;
+mod proxy;
 
 use http::{HeaderMap, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{Answer, CLOSE};
+pub use proxy::Proxy;
 
-use crate::config::Proxy;
 use crate::decision::credential::{Carrier, Carriers, Presented};
 use crate::decision::request::{Request, RequestFault};
 
@@ -89,6 +88,11 @@ impl Dialect {
     /// Whose dialect it is.
     pub fn proxy(&self) -> Proxy {
         self.proxy
+    }
+
+    /// Whether the request line carries the original URI, which then must reach [`Dialect::read`] unabridged.
+    pub fn reads_request_line(&self) -> bool {
+        self.names().uri.is_none()
     }
 
     fn names(&self) -> &'static Names {
@@ -193,25 +197,29 @@ fn request_id_of(value: &[u8]) -> Option<&str> {
 }
 
 impl Told<'_> {
-    /// The headers (and for Envoy the request line) that say the same, credentials left out: for `gatepost explain`.
-    pub fn as_headers(&self, proxy: Proxy) -> (Option<String>, Vec<(Cow<'static, str>, Vec<u8>)>) {
+    /// The headers that say the same, credentials left out: for `gatepost explain`. Two of a name say "doubled".
+    pub fn as_headers(&self, proxy: Proxy) -> Vec<(&'static str, Vec<u8>)> {
         let names = Dialect::new(proxy, None, None).names();
         let mut headers = Vec::new();
         let mut add = |name: Option<&'static str>, carrier: Carrier<'_>| {
             let Some(name) = name else { return };
             match carrier {
                 Carrier::Absent => {}
-                Carrier::Once(value) => headers.push((Cow::Borrowed(name), value.to_vec())),
-                Carrier::Doubled => headers.extend([(Cow::Borrowed(name), b"x".to_vec()), (Cow::Borrowed(name), b"x".to_vec())]),
+                Carrier::Once(value) => headers.push((name, value.to_vec())),
+                Carrier::Doubled => headers.extend([(name, b"x".to_vec()), (name, b"x".to_vec())]),
             }
         };
         add(names.method, self.method);
         add(names.uri, self.uri);
         add(Some(names.host), self.host);
         add(Some(names.proto), self.proto);
+        headers
+    }
+
+    /// The request line that says the same, where it carries the description (Envoy).
+    pub fn as_request_line(&self, proxy: Proxy) -> Option<String> {
         let text = |carrier: Carrier<'_>| carrier.once().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
-        let line = names.uri.is_none().then(|| format!("{} /verify{}", text(self.method), text(self.uri)));
-        (line, headers)
+        Dialect::new(proxy, None, None).reads_request_line().then(|| format!("{} /verify{}", text(self.method), text(self.uri)))
     }
 }
 

@@ -3,6 +3,8 @@
 //! It reads rules and configuration, and for a given token or key the secret keys and the SQLite
 //! database; it asks no running process and changes nothing.
 
+mod shown;
+
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -11,13 +13,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 
 use crate::args::ExplainArguments;
-use crate::config::Proxy;
 use crate::decision::credential::CredentialKind;
-use crate::decision::request::{Request, RequestFault};
+use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Dialect};
+use crate::dialect::{Call, Dialect, Proxy};
+
+pub use shown::shown;
 
 /// What stands behind a given token or key.
 #[derive(Debug)]
@@ -67,7 +70,12 @@ struct Candidate {
 ///
 /// # Errors
 /// What is wrong with the arguments.
-pub async fn explain(arguments: &ExplainArguments, through: &Through, rules: &RuleSet, shown: Option<Shown>) -> Result<Explanation, String> {
+pub async fn explain(
+    arguments: &ExplainArguments,
+    through: &Through,
+    rules: &RuleSet,
+    shown: Option<Shown>,
+) -> Result<Explanation, String> {
     let dialect = Dialect::new(through.proxy, None, through.denial_status);
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments)?;
@@ -90,7 +98,10 @@ pub async fn explain(arguments: &ExplainArguments, through: &Through, rules: &Ru
                 let judged = Judged::of(rules, request);
                 let reading = request.path.readings().next().unwrap_or_default();
                 candidates.extend(
-                    rules.candidates(request, reading).into_iter().map(|(rule, takes)| Candidate { rule: rule.id.clone(), takes_method: takes }),
+                    rules
+                        .candidates(request, reading)
+                        .into_iter()
+                        .map(|(rule, takes)| Candidate { rule: rule.id.clone(), takes_method: takes }),
                 );
                 decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged)?)
             }
@@ -172,7 +183,8 @@ impl CheckParts {
         let mut headers = HeaderMap::new();
         for header in &arguments.headers {
             let bytes = header.as_bytes();
-            let (name, value) = memchr::memchr(b':', bytes).and_then(|at| bytes.split_at_checked(at)).ok_or("--header takes `Name: value`")?;
+            let (name, value) =
+                memchr::memchr(b':', bytes).and_then(|at| bytes.split_at_checked(at)).ok_or("--header takes `Name: value`")?;
             let name = HeaderName::from_bytes(name).map_err(|_| "not a header name")?;
             let value = value.get(1..).unwrap_or_default().trim_ascii();
             headers.append(name, HeaderValue::from_bytes(value).map_err(|_| "not a header value")?);
@@ -212,9 +224,11 @@ impl Explanation {
                 reason: Some(denial.reason.as_str()),
                 message: Some(denial.message.to_string()),
                 rule: denial.rule.map(|rule| rule.id.clone()),
-                missing_scopes: denial.scope.as_ref().zip(denial.holder.as_ref()).map(|(scope, holder)| {
-                    crate::decision::scopes::ScopeSet::of(holder.grant.missing(scope)).to_string()
-                }),
+                missing_scopes: denial
+                    .scope
+                    .as_ref()
+                    .zip(denial.holder.as_ref())
+                    .map(|(scope, holder)| crate::decision::scopes::ScopeSet::of(holder.grant.missing(scope)).to_string()),
                 ..base
             },
         }
@@ -233,7 +247,10 @@ impl Explanation {
         };
         line("rule", self.rule.as_deref());
         line("message", self.message.as_deref());
-        line("shadow", self.shadow.map(|_| "the rule does not enforce: allowed, logged and counted as this refusal").filter(|_| self.shadow.is_some()));
+        line(
+            "shadow",
+            self.shadow.map(|_| "the rule does not enforce: allowed, logged and counted as this refusal").filter(|_| self.shadow.is_some()),
+        );
         line("would be", self.shadow);
         line("missing", self.missing_scopes.as_deref());
         line("credential", self.credential.as_deref());
@@ -265,4 +282,3 @@ async fn raw(dialect: &Dialect, verdict: &Verdict<'_>) -> String {
     }
     text
 }
-

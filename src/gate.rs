@@ -16,13 +16,15 @@ use crate::decision::credential::CredentialKind;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
 use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect};
+use crate::id::Id;
 use crate::metrics::DecisionMetrics;
 use crate::token::holder::live;
+use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::recognise::{Authentic, recognise};
 use crate::token::record::TokenRecord;
 use crate::token::secret::SecretMint;
-use crate::token::store::TokenStore;
+use crate::token::store::{Ask, TokenStore};
 
 /// Rules in force with their counters.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub struct Shared {
     pub mint: SecretMint,
     /// The time.
     pub clock: Clock,
+    /// Slides the tokens of whoever uses a login's JWT.
+    pub keep_alive: KeepAlive,
     /// `tokens.ttl`, seconds.
     pub ttl_s: u64,
 }
@@ -66,8 +70,16 @@ pub struct Gate {
 struct Known {
     evidence: Evidence,
     kind: Option<CredentialKind>,
-    /// The token that an allow keeps alive, with its idle end as read.
-    token: Option<(TokenRecord, UnixMs)>,
+    /// What an allow keeps alive.
+    used: Option<Used>,
+}
+
+/// What an allowed check keeps alive.
+enum Used {
+    /// A token, with its idle end as read.
+    Token(Box<TokenRecord>, UnixMs),
+    /// A session of this principal.
+    Session(Id, Id),
 }
 
 impl Gate {
@@ -113,8 +125,12 @@ impl Gate {
         let judged = Judged::of(rules, request);
         let known = if judged.asks_for_credential() { self.look_up(asked, &judged).await } else { Known::nothing() };
         let verdict = decide(request, &judged, known.evidence);
-        if let (Verdict::Allow(_), Call::Verify, Some((token, idle_end))) = (&verdict, asked.call.unwrap_or(Call::Explain), &known.token) {
-            self.shared.tokens.slide(token, *idle_end);
+        if let (Verdict::Allow(_), Some(Call::Verify)) = (&verdict, asked.call) {
+            match known.used {
+                Some(Used::Token(token, idle_end)) => self.shared.tokens.slide(&token, idle_end),
+                Some(Used::Session(session, principal)) => self.shared.keep_alive.used(session, principal),
+                None => {}
+            }
         }
         (verdict, known.kind)
     }
@@ -125,7 +141,7 @@ impl Gate {
             Ok(authentic) => authentic,
             Err(evidence) => return Known { evidence, ..Known::nothing() },
         };
-        let known = |evidence| Known { evidence, kind: Some(kind), token: None };
+        let known = |evidence| Known { evidence, kind: Some(kind), used: None };
         if !judged.takes(kind) {
             return known(Evidence::NotTaken(kind));
         }
@@ -133,7 +149,13 @@ impl Gate {
             Err(_) => known(Evidence::Unavailable),
             Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, self.shared.ttl_s)) {
                 None => known(Evidence::Invalid("unknown or ended credential")),
-                Some(live) => Known { token: live.token, ..known(Evidence::Live(Box::new(live.holder))) },
+                Some(live) => {
+                    let used = match (ask, live.token) {
+                        (Ask::Session(session), _) => Some(Used::Session(session, live.subject)),
+                        (_, token) => token.map(|(token, idle_end)| Used::Token(Box::new(token), idle_end)),
+                    };
+                    Known { used, ..known(Evidence::Live(Box::new(live.holder))) }
+                }
             },
         }
     }
@@ -141,6 +163,6 @@ impl Gate {
 
 impl Known {
     fn nothing() -> Self {
-        Self { evidence: Evidence::Nothing, kind: None, token: None }
+        Self { evidence: Evidence::Nothing, kind: None, used: None }
     }
 }

@@ -1,12 +1,21 @@
 //! Gatepost: the forward-auth server for API keys, scopes and instant revocation.
 
+pub mod accounts;
+pub mod admin;
+pub mod app;
+pub mod args;
+pub mod audit;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod database;
 pub mod decision;
 pub mod dialect;
+pub mod explain;
 pub mod gate;
 pub mod id;
+pub mod keys_command;
 pub mod metrics;
+pub mod probes;
 pub mod server;
 pub mod token;

@@ -1,2 +1,59 @@
-//! The door.
-fn main() {}
+//! The door: arguments → configuration → app → run until a signal.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use gatepost::args::{Arguments, Command};
+use gatepost::config::{self, Environment};
+use gatepost::{app, commands};
+
+/// Bad configuration (`EX_USAGE` of sysexits.h).
+const BAD_CONFIGURATION: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let environment = Environment::of_process();
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve(arguments.config.as_deref(), &environment),
+        command => commands::run(command, arguments.config.as_deref(), &environment),
+    }
+}
+
+fn serve(path: Option<&std::path::Path>, environment: &Environment) -> ExitCode {
+    let loaded = match config::file::load(path, environment) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            problems.iter().for_each(|problem| say(&mut std::io::stderr(), &format!("{problem}\n")));
+            say(&mut std::io::stderr(), &format!("gatepost: {} in the configuration; nothing was started\n", count(problems.len())));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    commands::log(&loaded.config.log);
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let serving = async {
+        let metrics = gatepost::metrics::install().map_err(app::StartError::Process)?;
+        let app = app::App::build(loaded.config.clone(), loaded.rules, metrics).await?;
+        say(&mut std::io::stdout(), app.greeting());
+        app.run().await
+    };
+    match commands::runtime(loaded.config.workers).map(|runtime| runtime.block_on(serving)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    say(&mut std::io::stderr(), &format!("gatepost: {error}\n"));
+    ExitCode::FAILURE
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+}
+
+/// Prints; a reader that has gone away is no failure.
+fn say(to: &mut dyn Write, text: &str) {
+    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}

@@ -26,6 +26,8 @@ const RELOAD_FAILURES: &str = "gatepost_reload_failures_total";
 const RELOAD_FAILED: &str = "gatepost_reload_failed";
 /// Whether the store answers checks.
 const STORE_READY: &str = "gatepost_store_ready";
+/// Answers of the admin listener, by route and status.
+const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
 /// Version and commit, value 1.
 const BUILD: &str = "gatepost_build_info";
 
@@ -48,6 +50,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_counter!(RELOAD_FAILURES, "Reloads that were refused: the old rules stay");
     describe_gauge!(RELOAD_FAILED, "1 where the last reload was refused");
     describe_gauge!(STORE_READY, "1 where the token store answers checks");
+    describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
     describe_gauge!(BUILD, "Version, value 1");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     counter!(RELOADS).absolute(0);
@@ -73,6 +76,11 @@ pub fn rules_in_force(generation: u64, rules: usize, reload: bool) {
 pub fn reload_refused() {
     counter!(RELOAD_FAILURES).increment(1);
     gauge!(RELOAD_FAILED).set(1.0);
+}
+
+/// The admin listener answered. `route` is the pattern, so the labels are bounded.
+pub fn admin_answered(route: &str, status: u16) {
+    counter!(ADMIN_ANSWERS, "route" => route.to_owned(), "status" => status.to_string()).increment(1);
 }
 
 /// Whether the store answers checks.

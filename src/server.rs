@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 pub use drain::{Drain, Phase, Stopper};
 use guard::Guarded;
-pub use listener::{BindError, Listener, Peer, bind};
+pub use listener::{BindError, Listen, Listener, Peer, bind};
 
 /// How long a head may take from its first byte to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

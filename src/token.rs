@@ -5,6 +5,7 @@ mod base62;
 pub mod embedded;
 pub mod holder;
 pub mod jwt;
+pub mod keep_alive;
 pub mod keyring;
 mod minting;
 pub mod recognise;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::environment::Environment;
 use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
-use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, later, listeners, sections, values, yaml};
+use super::rules_file::RulesFile;
+use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, later, listeners, rules_file, sections, values, yaml};
 
 /// The configuration that is shipped, and that counts where nobody wrote one.
 pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");
@@ -25,7 +26,9 @@ const BYTES: u64 = 1 << 20;
 pub struct Loaded {
     /// What the program relies on.
     pub config: Config,
-    /// What the user should know.
+    /// The rules, which passed their own tests.
+    pub rules: RulesFile,
+    /// What the user should know, of both files.
     pub warnings: Vec<Warning>,
     /// The main file; `None` = nobody wrote one.
     pub file: Option<PathBuf>,
@@ -47,6 +50,21 @@ impl Environment {
 /// # Errors
 /// Everything that is wrong, in the order of the files.
 pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    load_with(path, environment, rules_file::load)
+}
+
+/// As [`load`], but does not run the tests of the rules.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_without_tests(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
+    load_with(path, environment, rules_file::read)
+}
+
+/// How rules of this name and text are read.
+type ReadRules = fn(Arc<str>, &str) -> Result<RulesFile, Vec<Problem>>;
+
+fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRules) -> Result<Loaded, Vec<Problem>> {
     let named = path.map(PathBuf::from).or_else(|| environment.get("GATEPOST_CONFIG").map(PathBuf::from));
     let file = match named {
         Some(path) => Some(path),
@@ -66,14 +84,42 @@ pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
     document.variable("GATEPOST_CONFIG");
     let unreadable = written.is_none() && !faults.is_empty();
     document.faults(faults);
-    let config = if unreadable { None } else { read(&document.root(written.as_ref(), shipped.as_ref()), file.as_deref()) };
+    let root = document.root(written.as_ref(), shipped.as_ref());
+    let (config, rules) = if unreadable {
+        (None, None)
+    } else {
+        let source = rules_source(&root.key("rules"), file.as_deref());
+        (read(&root, source.clone()), load_rules(&root.key("rules"), source, read_rules))
+    };
     if !unreadable {
         warn_of_unused(&document);
     }
-    let (problems, warnings) = document.collector.finish();
-    match config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, warnings, file }),
+    let (mut problems, mut warnings) = document.collector.finish();
+    let rules = match rules {
+        Some(Ok(rules)) => Some(rules),
+        Some(Err(more)) => {
+            problems.extend(more);
+            None
+        }
+        None => None,
+    };
+    match (config, rules) {
+        (Some(config), Some(rules)) if problems.is_empty() => {
+            warnings.extend(rules.warnings.iter().cloned());
+            Ok(Loaded { config, rules, warnings, file })
+        }
         _ => Err(problems),
+    }
+}
+
+/// Reads the rules; `None` only after a problem of the main file.
+fn load_rules(field: &Field<'_>, source: Option<RulesSource>, read_rules: ReadRules) -> Option<Result<RulesFile, Vec<Problem>>> {
+    match rules_file::text_of(&source?) {
+        (name, Ok(text)) => Some(read_rules(name, &text)),
+        (name, Err(what)) => {
+            field.problem(Complaint::new(format!("`{name}` {what}"), "put the rules there, or name another file"));
+            None
+        }
     }
 }
 
@@ -87,7 +133,7 @@ pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, String> {
 }
 
 /// Reads every section; `None` only after a problem.
-fn read(root: &Field<'_>, file: Option<&Path>) -> Option<Config> {
+fn read(root: &Field<'_>, rules: Option<RulesSource>) -> Option<Config> {
     root.mapping(&[
         "gates",
         "admin",
@@ -109,7 +155,6 @@ fn read(root: &Field<'_>, file: Option<&Path>) -> Option<Config> {
     let data = root.key("data").read(values::path).map(|data| directory.join(data));
     let below = data.as_deref();
     let listeners = listeners::read(root, below);
-    let rules = rules(&root.key("rules"), file, directory);
     let database = sections::database(&root.key("database"), below);
     let tokens = sections::tokens(&root.key("tokens"), below);
     // a key made by each of several replicas for itself would make each refuse the others' tokens
@@ -144,11 +189,12 @@ fn read(root: &Field<'_>, file: Option<&Path>) -> Option<Config> {
 }
 
 /// Relative to the configuration file; the built-in ones where nobody wrote either.
-fn rules(field: &Field<'_>, file: Option<&Path>, directory: &Path) -> Option<RulesSource> {
+fn rules_source(field: &Field<'_>, file: Option<&Path>) -> Option<RulesSource> {
     if file.is_none() && !field.is_written() {
         return Some(RulesSource::BuiltIn);
     }
     let beside = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    let directory = field.document().environment().directory();
     field.read(values::path).map(|path| RulesSource::File(directory.join(beside).join(path)))
 }
 

@@ -163,7 +163,7 @@ impl<'p> Field<'p> {
 
     /// Whether a variable of exactly this name gives its value.
     pub(super) fn is_set_by_variable(&self) -> bool {
-        self.document.environment.get(&self.variable_name()).is_some()
+        !self.document.environment.is_empty() && self.document.environment.get(&self.variable_name()).is_some()
     }
 
     /// Whether its value is another than the shipped file's.
@@ -211,7 +211,9 @@ impl<'p> Field<'p> {
 
     /// As [`Field::read`]; that there is none is a problem too.
     pub(super) fn need<T>(&self, read: impl FnOnce(&str) -> Result<T, Complaint>) -> Option<T> {
-        if self.shape() == Shape::Absent {
+        // where the mapping around it is none, that has been reported
+        let around = self.parent.and_then(|parent| parent.written);
+        if self.shape() == Shape::Absent && around.is_none_or(|node| matches!(node.content, Content::Mapping(_))) {
             self.missing("write it");
         }
         self.read(read)

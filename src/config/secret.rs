@@ -1,4 +1,5 @@
-//! Secrets in the configuration: never in the file itself, always `{ env: NAME }` or `{ file: PATH }`.
+//! Secrets in the configuration: never in the file itself, always `{ env: NAME }` or `{ file: PATH }`, or the value
+//! of the variable that stands for the key itself (`GATEPOST_SECRET_KEY`, `GATEPOST_GATES_0_SECRET`).
 
 use std::path::{Path, PathBuf};
 
@@ -20,17 +21,24 @@ pub(super) enum Source {
 pub(super) fn source(field: &Field<'_>) -> Option<Source> {
     const HOW: &str = "write { env: NAME } or { file: PATH }";
     let field = field.whole();
+    let (env, file) = (field.key("env"), field.key("file"));
+    if field.is_set_by_variable() {
+        let name = field.variable_name();
+        if let Some(other) = [env, file].iter().find(|other| other.is_set_by_variable()) {
+            other.problem(Complaint::new(format!("{name} is set as well"), "keep one of them"));
+        }
+        return variable(&field, name);
+    }
     match field.shape() {
         Shape::Mapping => {}
         Shape::Absent => return None,
         // whoever writes a secret into the file should not see it again in the log
         _ => {
-            field.problem(Complaint::new("a secret that stands in the file itself, or nothing", HOW));
+            field.problem(Complaint::new("a secret cannot stand in the file itself", HOW));
             return None;
         }
     }
     field.mapping(&["env", "file"]);
-    let (env, file) = (field.key("env"), field.key("file"));
     let written = |field: &Field<'_>| field.shape() != Shape::Absent;
     let takes_variable = match (written(&env), written(&file)) {
         (true, false) => true,

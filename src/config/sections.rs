@@ -93,14 +93,7 @@ pub(super) fn secret_key(field: &Field<'_>, data: Option<&Path>, made: bool) -> 
             false
         }
     };
-    let source = if field.is_set_by_variable() {
-        let name = field.variable_name();
-        let value = field.document().variable(&name)?;
-        secret::Source::Variable(name, SecretString::from(value))
-    } else {
-        secret::source(field)?
-    };
-    match source {
+    match secret::source(field)? {
         secret::Source::Variable(name, text) => checked(text.expose_secret(), &format!("in `{name}`")).then_some(SecretSource::Text(text)),
         secret::Source::File(path) => {
             let full = data?.join(&path);

@@ -49,6 +49,7 @@ pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&str) -> R
         words.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
             let what_to_do = match super::suggest::nearest(text, &names) {
                 Some(near) => format!("did you mean `{near}`?"),
+                None if names.len() == 1 => format!("write {}", names.concat()),
                 None => format!("write one of {}", names.join(", ")),
             };
             Complaint::new(format!("`{text}` is not known here"), what_to_do)

@@ -87,15 +87,18 @@ pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Fault>) {
     (builder.root, builder.faults)
 }
 
-/// A collection whose end has not come.
+/// A collection whose end has not come. What it holds so far lies at the end of the builder's
+/// items or entries, so that each collection is allocated once, in its final size.
 struct Open<'t> {
     place: Place,
+    /// Where its items or entries begin.
+    from: usize,
     kind: Kind<'t>,
 }
 
 enum Kind<'t> {
-    Sequence(Vec<Node<'t>>),
-    Mapping { entries: Vec<Entry<'t>>, key: Option<Key<'t>> },
+    Sequence,
+    Mapping(Option<Key<'t>>),
 }
 
 /// A key whose value has not come; without its text where the value will be dropped.
@@ -107,6 +110,8 @@ struct Key<'t> {
 #[derive(Default)]
 struct Builder<'t> {
     open: Vec<Open<'t>>,
+    items: Vec<Node<'t>>,
+    entries: Vec<Entry<'t>>,
     root: Option<Node<'t>>,
     faults: Vec<Fault>,
     documents: usize,
@@ -133,17 +138,17 @@ impl<'t> Builder<'t> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_decoration(anchor, tag.is_some(), place);
-                self.enter(Open { place, kind: Kind::Sequence(Vec::new()) })?;
+                self.enter(Open { place, from: self.items.len(), kind: Kind::Sequence })?;
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_decoration(anchor, tag.is_some(), place);
-                self.enter(Open { place, kind: Kind::Mapping { entries: Vec::new(), key: None } })?;
+                self.enter(Open { place, from: self.entries.len(), kind: Kind::Mapping(None) })?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                let Open { place, kind } = self.open.pop()?;
+                let Open { place, from, kind } = self.open.pop()?;
                 let content = match kind {
-                    Kind::Sequence(items) => Content::Sequence(items),
-                    Kind::Mapping { entries, .. } => Content::Mapping(entries),
+                    Kind::Sequence => Content::Sequence(self.items.drain(from..).collect()),
+                    Kind::Mapping(_) => Content::Mapping(self.entries.drain(from..).collect()),
                 };
                 self.value(Node { place, content })?;
             }
@@ -168,15 +173,16 @@ impl<'t> Builder<'t> {
             return Some(());
         };
         match &mut open.kind {
-            Kind::Sequence(items) => items.push(node),
-            Kind::Mapping { entries, key } => match key.take() {
-                Some(Key { text: Some(key), place }) => entries.push(Entry { key, place, value: node }),
+            Kind::Sequence => self.items.push(node),
+            Kind::Mapping(key) => match key.take() {
+                Some(Key { text: Some(key), place }) => self.entries.push(Entry { key, place, value: node }),
                 Some(Key { text: None, .. }) => {}
                 None => {
                     let place = node.place;
-                    let (text, fault) = read_key(entries, node.content);
+                    let before = self.entries.get(open.from..).unwrap_or_default();
+                    let (text, fault) = read_key(before, node.content);
                     *key = Some(Key { text, place });
-                    let full = entries.len() >= KEYS;
+                    let full = before.len() >= KEYS;
                     if let Some((what, what_to_do)) = fault {
                         self.fault(place, what, what_to_do);
                     }
@@ -227,17 +233,18 @@ impl<'t> Builder<'t> {
     /// Where the builder stands.
     fn path(&self) -> String {
         let mut path = String::new();
-        for open in &self.open {
+        for (n, open) in self.open.iter().enumerate() {
             match &open.kind {
-                Kind::Sequence(items) => {
-                    let _ = write!(path, "[{}]", items.len());
+                Kind::Sequence => {
+                    let inner = self.open.iter().skip(n + 1).find(|inner| matches!(inner.kind, Kind::Sequence));
+                    let end = inner.map_or(self.items.len(), |inner| inner.from);
+                    let _ = write!(path, "[{}]", end.saturating_sub(open.from));
                 }
-                Kind::Mapping { key, .. } => {
-                    if let Some(Key { text: Some(text), .. }) = key {
-                        let dot = if path.is_empty() { "" } else { "." };
-                        let _ = write!(path, "{dot}{text}");
-                    }
+                Kind::Mapping(Some(Key { text: Some(text), .. })) => {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let _ = write!(path, "{dot}{text}");
                 }
+                Kind::Mapping(_) => {}
             }
         }
         if path.is_empty() { "(file)".into() } else { path }

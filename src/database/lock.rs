@@ -35,4 +35,10 @@ impl Database {
         })?;
         Ok(Lock { _file: file })
     }
+
+    /// Whether a server holds the lock. Asked for a moment only, and shared, so that those who ask do not meet.
+    pub fn is_served(&self) -> bool {
+        let Ok(file) = File::open(self.file.with_file_name("gatepost.lock")) else { return false };
+        flock(&file, FlockOperation::NonBlockingLockShared).is_err()
+    }
 }

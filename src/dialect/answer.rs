@@ -5,8 +5,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
-use super::{Call, Dialect, NO_STORE};
-use crate::config::Proxy;
+use super::{Call, Dialect, NO_STORE, Proxy};
 use crate::decision::{Denial, Permit, Reason, Verdict};
 
 /// What a gate answers.

@@ -4,10 +4,9 @@
 
 use std::fmt::Write;
 
-use crate::config::Proxy;
 use crate::decision::credential::{Carrier, CredentialKind};
 use crate::decision::{Denial, Reason, Verdict};
-use crate::dialect::{Asked, Dialect, Told};
+use crate::dialect::{Asked, Dialect, Proxy, Told};
 
 /// Writes the line of one decision.
 pub(super) fn decision(dialect: &Dialect, asked: &Asked<'_>, verdict: &Verdict<'_>, kind: Option<CredentialKind>) {
@@ -91,11 +90,10 @@ fn says_all(reason: Reason, uri: &[u8]) -> bool {
 }
 
 fn as_headers(command: &mut String, proxy: Proxy, told: &Told<'_>) {
-    let (line, headers) = told.as_headers(proxy);
-    if let Some(line) = line {
+    if let Some(line) = told.as_request_line(proxy) {
         let _ = write!(command, " --request-line {}", quoted(line.as_bytes()));
     }
-    for (name, value) in headers {
+    for (name, value) in told.as_headers(proxy) {
         let _ = write!(command, " --header {}", quoted(&[name.as_bytes(), b": ", &value].concat()));
     }
 }

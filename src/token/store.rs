@@ -132,7 +132,8 @@ impl TokenStore {
     pub async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
         match self {
             Self::Embedded(store) => store.look_up(ask).await,
-            Self::Redis(store) => store.look_up(ask).await,
+            // boxed, so that the future of a check stays small: it is moved several times
+            Self::Redis(store) => Box::pin(store.look_up(ask)).await,
         }
     }
 

@@ -1,6 +1,7 @@
 use std::fs;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -88,34 +89,32 @@ fn the_defaults_are_those_of_the_contract() {
 
 #[test]
 fn every_key_is_read() {
-    let yaml = format!(
-        r#"
+    let yaml = r#"
 gates:
-  - {{ proxy: caddy, listen: "unix:/run/gatepost/caddy.sock" }}
-  - {{ proxy: haproxy, listen: 0.0.0.0:9004, secret: {{ env: PROXY_SECRET }} }}
-  - {{ proxy: envoy, listen: "[::1]:9005", secret: {{ file: secret }} }}
-admin: {{ listen: 0.0.0.0:8000, public_url: https://auth.example.com/, trusted_proxies: [10.0.0.0/8, "::1"] }}
-metrics: {{ listen: 0.0.0.0:9464 }}
+  - { proxy: caddy, listen: "unix:/run/gatepost/caddy.sock" }
+  - { proxy: haproxy, listen: 0.0.0.0:9004, secret: { env: PROXY_SECRET } }
+  - { proxy: envoy, listen: "[::1]:9005", secret: { file: secret } }
+admin: { listen: 0.0.0.0:8000, public_url: https://auth.example.com/, trusted_proxies: [10.0.0.0/8, "::1"] }
+metrics: { listen: 0.0.0.0:9464 }
 data: data
 rules: rules.yaml
 database: sqlite:/var/lib/gatepost.db
-tokens: {{ store: "redis://u:pw@redis.internal:6379/2", format: jwt, ttl: 5m, max_lifetime: 1h, staleness_bound: 250ms }}
-secret_key: {{ file: keys }}
-denials: {{ status: 422 }}
-accounts: {{ sign_up: open, direct_scopes: [orders:read], end_users: {{ scopes: [a] }}, require_phone: never, password_min_length: 8, reveal_unknown_users: true }}
+tokens: { store: "redis://u:pw@redis.internal:6379/2", format: jwt, ttl: 5m, max_lifetime: 1h, staleness_bound: 250ms }
+secret_key: { file: keys }
+denials: { status: 422 }
+accounts: { sign_up: open, direct_scopes: [orders:read], end_users: { scopes: [a] }, require_phone: never, password_min_length: 8, reveal_unknown_users: true }
 oidc:
-  google: {{ issuer: https://accounts.google.com, client_id: me, client_secret: {{ env: PROXY_SECRET }}, allowed_domains: [example.com] }}
+  google: { issuer: https://accounts.google.com, client_id: me, client_secret: { env: PROXY_SECRET }, allowed_domains: [example.com] }
 senders:
-  email: {{ smtp: "smtp://user@smtp.example.com:587", password: {{ file: secret }}, from: gatepost@example.com }}
-  sms: {{ url: "https://sms.example.com/send?to={{phone}}", method: PUT, headers: {{ Authorization: {{ env: PROXY_SECRET }}, Accept: text/plain }}, body: "{{code}}" }}
+  email: { smtp: "smtp://user@smtp.example.com:587", password: { file: secret }, from: gatepost@example.com }
+  sms: { url: "https://sms.example.com/send?to={phone}", method: PUT, headers: { Authorization: { env: PROXY_SECRET }, Accept: text/plain }, body: "{code}" }
   log: true
-sessions: {{ idle: 10m, max: 1h, domains: [Example.com], return_hosts: [app.example.com] }}
+sessions: { idle: 10m, max: 1h, domains: [Example.com], return_hosts: [app.example.com] }
 workers: 3
-log: {{ level: debug, format: json }}
-"#
-    );
+log: { level: debug, format: json }
+"#;
     let variables = [("PROXY_SECRET", "a-secret-of-the-proxy")];
-    let config = config(&yaml, &variables);
+    let config = config(yaml, &variables);
     assert_eq!(config.gates[0].listen, Listen::Unix("/run/gatepost/caddy.sock".into()));
     assert_eq!(config.gates[1].secret.as_ref().unwrap().expose_secret(), "a-secret-of-the-proxy");
     assert_eq!(config.gates[2].secret.as_ref().unwrap().expose_secret(), "from-a-file");
@@ -137,7 +136,7 @@ log: {{ level: debug, format: json }}
     assert_eq!(config.workers, 3);
     assert!(config.log.json);
     // what has no effect says so, once for each
-    let without_effect: Vec<_> = warnings(&yaml, &variables)
+    let without_effect: Vec<_> = warnings(yaml, &variables)
         .into_iter()
         .filter_map(|text| text.contains("no effect").then(|| text.split(": ").nth(1).map(String::from))?)
         .collect();
@@ -161,7 +160,7 @@ fn each_mistake_is_told_where_it_is() {
         ("gates: [{ proxy: nginx, listen: 0.0.0.0:1 }]", "1:9: gates[0].secret: missing; `0.0.0.0:1` can be reached from other machines"),
         (
             "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: hunter2 }]",
-            "1:54: gates[0].secret: a secret that stands in the file itself",
+            "1:54: gates[0].secret: a secret cannot stand in the file itself",
         ),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: {} }]", "1:54: gates[0].secret: neither env nor file"),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: A, file: b } }]", "1:54: gates[0].secret: both env and file"),
@@ -170,10 +169,7 @@ fn each_mistake_is_told_where_it_is() {
             "1:61: gates[0].secret.env: the environment variable `NOPE` is not set",
         ),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { file: nope } }]", "1:54: gates[0].secret: `"),
-        (
-            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: }]",
-            "1:52: gates[0].secret: a secret that stands in the file itself, or nothing",
-        ),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: }]", "1:52: gates[0].secret: a secret cannot stand in the file itself"),
         (
             "gates: [{ proxy: nginx, listen: 127.0.0.1:1, tls: { cert: a, key: b } }]",
             "1:51: gates[0].tls: TLS is not served by this version",
@@ -273,6 +269,7 @@ fn variables_win_over_the_file_and_reach_what_it_does_not_mention() {
         ("GATEPOST_ADMIN_TRUSTED_PROXIES_0", "10.0.0.0/8"),
         ("GATEPOST_ACCOUNTS_END_USERS_SCOPES_0", "a"),
         ("GATEPOST_SECRET_KEY", KEY),
+        ("GATEPOST_GATES_0_SECRET", "whispered"),
         ("GATEPOST_LOG_FORMAT", "json"),
         ("GATEPOST_LONG", "1"),
         ("GATEPOST_PORT_9001_TCP", "tcp://10.0.0.1:9001"),
@@ -283,6 +280,7 @@ fn variables_win_over_the_file_and_reach_what_it_does_not_mention() {
     assert_eq!(config.accounts.password_min_length, 20);
     assert_eq!(config.gates[0].listen.to_string(), "127.0.0.1:2");
     assert_eq!((config.gates[1].proxy, config.gates[1].secret.as_ref().unwrap().expose_secret()), (Proxy::Envoy, "shh"));
+    assert_eq!(config.gates[0].secret.as_ref().unwrap().expose_secret(), "whispered");
     assert_eq!(config.accounts.direct_scopes.to_string(), "orders:read");
     assert_eq!(config.admin.trusted_proxies.len(), 1);
     assert!(config.accounts.end_users.is_some());
@@ -303,6 +301,113 @@ fn mistakes_in_variables_name_the_variable() {
     assert!(!found[0].contains("my-secret"));
     let store = problems("", &[("GATEPOST_TOKENS_STORE", "redis://:hunter2@h:x")]);
     assert!(store[0].starts_with("GATEPOST_TOKENS_STORE: tokens.store: not a Redis address") && !store[0].contains("hunter2"), "{store:?}");
+}
+
+#[test]
+fn addresses_that_hold_passwords_can_come_from_elsewhere() {
+    let yaml = "tokens: { store: { env: REDIS } }\nsecret_key: { file: keys }";
+    assert!(matches!(config(yaml, &[("REDIS", "redis://:pw@r:6379")]).tokens.store, StoreConfig::Redis(_)));
+    let variables = [("GATEPOST_TOKENS_STORE_ENV", "REDIS"), ("REDIS", "redis://r"), ("GATEPOST_SECRET_KEY_FILE", "keys")];
+    assert!(matches!(config("", &variables).tokens.store, StoreConfig::Redis(_)));
+    assert!(load_text("", &variables).unwrap().warnings.is_empty());
+    let both = problems("", &[("GATEPOST_SECRET_KEY_FILE", "keys"), ("GATEPOST_SECRET_KEY", KEY)]);
+    assert!(both[0].starts_with("GATEPOST_SECRET_KEY_FILE: secret_key.file: GATEPOST_SECRET_KEY is set as well"), "{both:?}");
+}
+
+#[test]
+fn mistakes_in_the_rules_are_told_with_those_of_the_main_file() {
+    let found = problems("workers: x\nrules: nope.yaml", &[]);
+    assert!(found.len() == 2 && found[1].starts_with("gatepost.yaml:2:8: rules: `"), "{found:?}");
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("gatepost.yaml"), "workers: x").unwrap();
+    fs::write(directory.path().join("rules.yaml"), "rules: x").unwrap();
+    let environment = Environment::default().in_directory(directory.path());
+    let found = load(Some(Path::new("gatepost.yaml")), &environment).unwrap_err();
+    assert_eq!(found.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["workers", "rules"]);
+}
+
+/// What stands in a main file, in any disorder.
+fn anything() -> impl Strategy<Value = String> {
+    let word = prop::sample::select(vec![
+        "gates",
+        "proxy",
+        "listen",
+        "secret",
+        "env",
+        "file",
+        "tls",
+        "cert",
+        "key",
+        "admin",
+        "trusted_proxies",
+        "public_url",
+        "metrics",
+        "data",
+        "rules",
+        "database",
+        "tokens",
+        "store",
+        "ttl",
+        "max_lifetime",
+        "secret_key",
+        "denials",
+        "status",
+        "accounts",
+        "sign_up",
+        "direct_scopes",
+        "end_users",
+        "scopes",
+        "oidc",
+        "google",
+        "issuer",
+        "senders",
+        "email",
+        "sms",
+        "headers",
+        "url",
+        "body",
+        "sessions",
+        "idle",
+        "domains",
+        "workers",
+        "log",
+        "level",
+        "nginx",
+        "127.0.0.1:1",
+        "0.0.0.0:1",
+        "unix:/a",
+        "open",
+        "off",
+        "1h",
+        "1",
+        "",
+        "~",
+        "é",
+        "redis://a",
+        "sqlite:a",
+        "https://a",
+    ]);
+    let leaf = word.clone().prop_map(|word| format!("{word:?}"));
+    leaf.prop_recursive(4, 60, 8, move |inner| {
+        let pairs = prop::collection::vec((word.clone(), inner.clone()), 0..8).prop_map(|pairs| {
+            format!("{{{}}}", pairs.iter().map(|(key, value)| format!("{key:?}: {value}")).collect::<Vec<_>>().join(", "))
+        });
+        prop_oneof![prop::collection::vec(inner, 0..4).prop_map(|items| format!("[{}]", items.join(", "))), pairs]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_tree_loads_or_tells_why(text in anything(), section in prop::sample::select(vec!["gates", "admin", "tokens", "accounts", "oidc", "senders", "secret_key", "log"])) {
+        let section = format!("{section}: {text}");
+        for text in [&text, &section] {
+            if let Err(problems) = load_text(text, &[("GATEPOST_GATES_0_SECRET_FILE", "secret")]) {
+                prop_assert!(!problems.is_empty(), "{text}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -54,11 +54,12 @@ fn what_two_readers_could_read_differently_is_a_fault() {
     for (text, expected) in [
         ("a: 1\nb: {c: 1, c: 2}", &["2:11: b: the key `c` twice"][..]),
         ("a: 1\na: {b: 1, b: 2}", &["2:1: (file): the key `a` twice", "2:11: (file): the key `b` twice"]),
-        ("a: &x 1\nb: *x", &["1:7: a: an anchor", "2:4: b: an alias"]),
+        ("a: &x 1\nb: *x", &["1:4: a: an anchor", "2:4: b: an alias"]),
         ("hosts: *.example.com", &["1:8: hosts: an alias"]),
-        ("a: !!str 1", &["1:10: a: a tag"]),
+        ("a: !!str 1", &["1:4: a: a tag"]),
         ("a: 1\n---\na: 2", &["2:1: (file): a second document"]),
         ("{[a]: b}", &["1:2: (file): a key that is no text"]),
+        ("a: [x, [y, {b: [!t z]}]]", &["1:17: a[1][1].b[0]: a tag"]),
         ("<<: {a: 1}", &[]),
     ] {
         assert_eq!(faults(text), expected, "{text}");

@@ -36,6 +36,22 @@ impl Database {
         rows.into_iter().map(live).collect()
     }
 
+    /// Every token of a principal's keys that has not ended and whose cap is later than now; its idle end is the store's to know.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn live_tokens_of(&self, principal: Id) -> Result<Vec<TokenRecord>, DatabaseError> {
+        let rows: Vec<TokenRow> = sqlx::query_as(
+            "SELECT t.id, t.key, t.scopes, t.format, t.signed_by, t.issuer, t.issued_at, t.cap, t.idle_end FROM tokens t
+             JOIN keys k ON k.id = t.key WHERE k.principal = ? AND t.ended_at IS NULL AND t.cap > ?",
+        )
+        .bind(principal.to_string())
+        .bind(self.now())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| live(row).map(|live| live.token)).collect()
+    }
+
     /// Upserts a token row (`idle_end` too, never back). Never revives an ended one: answers false then.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use crate::decision::path::segments;
 use crate::decision::request::Host;
 
 /// Most segments in a path pattern.
-pub const SEGMENTS: usize = 32;
+const SEGMENTS: usize = 32;
 
 /// A host pattern, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -37,7 +37,8 @@ impl Mark {
         if now.0 <= self.stored.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.move_on(database, now).await.map_err(|error| {
+        // boxed: rarely taken, and a check's future is to stay small
+        Box::pin(self.move_on(database, now)).await.map_err(|error| {
             tracing::error!(%error, "the time mark cannot be written, so nothing can be judged");
             Unavailable
         })

@@ -82,7 +82,8 @@ fn a_live_token() {
 
 #[test]
 fn whatever_is_absent_ended_or_blocked_refuses() {
-    let cases: [(&str, fn(&mut Fill)); 15] = [
+    type Change = fn(&mut Fill);
+    let cases: [(&str, Change); 15] = [
         ("no token", |f| f.token = None),
         ("idle end reached", |f| f.token.as_mut().unwrap().1 = NOW),
         ("cap reached", |f| f.token.as_mut().unwrap().0.cap = NOW),

@@ -1,0 +1,215 @@
+//! Accounts: sign-up, login, sessions, API keys and the tokens minted from them. Domain rules, no HTTP.
+//!
+//! Every act is one transaction with its audit entry ([`crate::database::Act`]); the token store is
+//! told after it committed, and whether it has heard is part of the answer.
+//!
+//! INVARIANT: what a caller may do is read from the database at each call, never from what a
+//! credential says of itself.
+
+mod hashing;
+pub mod keys;
+pub mod login;
+pub mod names;
+pub mod password;
+pub mod quickstart;
+mod rules;
+pub mod sessions;
+mod setup_code;
+pub mod sign_up;
+pub mod standing;
+mod throttle;
+pub mod tokens;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::audit::By;
+use crate::database::{Committed, Database, DatabaseError};
+use crate::decision::scopes::Scope;
+use crate::id::Id;
+use crate::token::keyring::Keyring;
+use crate::token::secret::SecretMint;
+use crate::token::store::{Propagated, TokenStore, Unavailable};
+use hashing::Hashing;
+pub use rules::{RequirePhone, Rules, SignUp};
+use setup_code::SetupCode;
+use throttle::Throttle;
+pub use throttle::{ClientNetwork, TooMany};
+
+/// Why a request is not granted; the admin side answers each in one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// A field says what it must not.
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No credentials at all.
+    MissingCredentials,
+    /// The name, e-mail or phone is or was someone's.
+    UserExists,
+    /// The password is too short or well known.
+    WeakPassword,
+    /// Nobody signs up here without one.
+    InvitationRequired,
+    /// Founding from elsewhere needs the code printed at start.
+    SetupCodeRequired,
+    /// No key before a phone number is proved.
+    PhoneRequired,
+    /// Wrong password, or nobody of that name.
+    IncorrectCredentials,
+    /// Nobody of that name; told apart only where the configuration says so.
+    UnknownUser,
+    /// The refresh token belongs to no live session.
+    NoSession,
+    /// The login's JWT has run out.
+    ExpiredSignature,
+    /// The login's JWT was not signed here.
+    InvalidSignature,
+    /// Anything else with the login's JWT: its session has ended, too.
+    InvalidToken,
+    /// There is none, or it is not the caller's to see.
+    NotFound,
+    /// The owner does not hold these.
+    ScopeNotHeld(Vec<Scope>),
+    /// The API key is made up, unknown or ended.
+    UnknownKey,
+    /// The key has as many live tokens as it may.
+    TooManyTokens,
+    /// Too many failed tries; again after this long.
+    TooManyTries(Duration),
+    /// The hashing threads have more work than they may hold.
+    Busy,
+    /// Database, token store or the system's randomness is away; the cause is for the log.
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// A field says what it must not.
+    pub fn field(field: &'static str, problem: impl Into<String>) -> Self {
+        Self::Field { field, problem: problem.into() }
+    }
+}
+
+impl From<DatabaseError> for Refusal {
+    fn from(error: DatabaseError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<Unavailable> for Refusal {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<ring::error::Unspecified> for Refusal {
+    fn from(_: ring::error::Unspecified) -> Self {
+        Self::Unavailable("the system gave no randomness".to_owned())
+    }
+}
+
+impl From<TooMany> for Refusal {
+    fn from(TooMany(wait): TooMany) -> Self {
+        Self::TooManyTries(wait)
+    }
+}
+
+impl From<hashing::Busy> for Refusal {
+    fn from(_: hashing::Busy) -> Self {
+        Self::Busy
+    }
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The client's address.
+    pub address: IpAddr,
+    /// Whether it plainly comes from this machine: such a request founds without the set-up code.
+    pub local: bool,
+}
+
+impl Origin {
+    fn network(&self) -> ClientNetwork {
+        ClientNetwork::of(self.address)
+    }
+
+    /// The principal `uid`, asking from here.
+    pub fn by(&self, uid: Id) -> By {
+        By::principal(uid, self.address)
+    }
+}
+
+/// The accounts of one installation.
+pub struct Accounts {
+    database: Database,
+    store: TokenStore,
+    keyring: Arc<ArcSwap<Keyring>>,
+    mint: SecretMint,
+    rules: Rules,
+    hashing: Hashing,
+    throttle: Arc<Throttle>,
+    setup_code: Option<SetupCode>,
+    upkeep: tokio::task::JoinHandle<()>,
+}
+
+impl Accounts {
+    /// Starts the hashing threads and the upkeep of sessions and, while nobody has founded, makes a set-up code.
+    ///
+    /// # Errors
+    /// Where the database cannot be read, or the system gives no thread or randomness.
+    pub async fn start(rules: Rules, database: Database, store: TokenStore, keyring: Arc<ArcSwap<Keyring>>) -> Result<Self, DatabaseError> {
+        let unavailable = |cause: String| DatabaseError::Unavailable(cause);
+        let hashing = Hashing::start().map_err(|e| unavailable(format!("the system gave no thread: {e}")))?;
+        let setup_code = match database.is_founded().await? {
+            true => None,
+            false => Some(SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?),
+        };
+        Ok(Self {
+            upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
+            mint: SecretMint::new(&database.installation().key_tag),
+            throttle: Arc::new(Throttle::new(database.clock().clone())),
+            database,
+            store,
+            keyring,
+            rules,
+            hashing,
+            setup_code,
+        })
+    }
+
+    /// The set-up code, where nobody had founded when this process started.
+    pub fn setup_code(&self) -> Option<&str> {
+        self.setup_code.as_ref().map(SetupCode::reveal)
+    }
+
+    /// The database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// The secret keys in use.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.load_full()
+    }
+
+    /// Lets the token store hear of an act.
+    pub async fn propagate(&self, act: Committed) -> Propagated {
+        match act.until {
+            Some(until) => self.store.apply(until).await,
+            None => Propagated::Yes,
+        }
+    }
+}
+
+impl Drop for Accounts {
+    fn drop(&mut self) {
+        self.upkeep.abort();
+    }
+}

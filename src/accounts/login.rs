@@ -1,0 +1,123 @@
+//! Login: a name and its password become a session, or prove who asks for a new password.
+//!
+//! INVARIANT: a known and an unknown name take the same steps and the same time (an unknown one is
+//! compared with a hash of nothing), and count for the throttle alike.
+
+use std::sync::Arc;
+
+use super::names::Name;
+use super::password::{self, Compared, Password};
+use super::sessions::LoggedIn;
+use super::standing;
+use super::throttle::{TooMany, Tried};
+use super::{Accounts, Origin, Refusal};
+use crate::audit::Action;
+use crate::database::{Committed, NameKind};
+use crate::id::Id;
+use crate::token::secret::sha256;
+
+/// A hash that no password has, under today's parameters.
+const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Who proved to know a password.
+struct Proved {
+    uid: Id,
+    /// The hash it was compared with.
+    hash: String,
+}
+
+impl Accounts {
+    /// Logs someone in.
+    ///
+    /// # Errors
+    /// [`Refusal::IncorrectCredentials`], the throttle's, or unavailable.
+    pub async fn log_in(&self, name: &Name, password: Password, origin: Origin) -> Result<LoggedIn, Refusal> {
+        let Proved { uid, .. } = self.prove(name, password, origin).await?;
+        self.open_session(uid, origin).await
+    }
+
+    /// Changes a password, and ends every session of that person if `kill_sessions`.
+    ///
+    /// # Errors
+    /// As [`Accounts::log_in`]; [`Refusal::WeakPassword`] for the new one.
+    pub async fn change_password(
+        &self,
+        name: &Name,
+        old: Password,
+        new: Password,
+        kill_sessions: bool,
+        origin: Origin,
+    ) -> Result<Committed, Refusal> {
+        let new = new.strong(self.rules.password_min_length)?;
+        let Proved { uid, hash } = self.prove(name, old, origin).await?;
+        let new = self.hashing.run(origin.network(), move || password::hash(&new)).await??;
+        let mut act = self.database.act().await?;
+        if !act.replace_password(uid, &hash, &new).await? {
+            return Err(Refusal::IncorrectCredentials);
+        }
+        if kill_sessions {
+            act.end_sessions_of(uid).await?;
+        }
+        Ok(act.commit(&origin.by(uid).did(Action::PasswordChange, uid)).await?)
+    }
+
+    /// Syntax was before; here throttle, queue and hash, in this order, then whether anyone above is blocked.
+    async fn prove(&self, name: &Name, password: Password, origin: Origin) -> Result<Proved, Refusal> {
+        let network = origin.network();
+        self.throttle.ask_network(network)?;
+        let row = self.database.login_row(name.kind, &name.text).await?;
+        let tried = row.as_ref().map_or_else(|| unknown(name), |row| Tried::Account(row.uid));
+        self.throttle.ask(tried, network)?;
+        let (throttle, hash) = (Arc::clone(&self.throttle), row.as_ref().and_then(|row| row.password.clone()));
+        let compare = move || {
+            // asked again in turn: guesses that were queued together are counted one by one
+            throttle.ask(tried, network)?;
+            let compared = password::compare(&password, hash.as_deref().unwrap_or(NOBODYS));
+            match compared {
+                Compared::Wrong => throttle.failed(tried, network),
+                Compared::Right | Compared::RightButStale => throttle.succeeded(tried),
+            }
+            let again = (compared == Compared::RightButStale).then(|| password::hash(&password).ok()).flatten();
+            Ok::<_, TooMany>((compared, again))
+        };
+        let (compared, again) = self.hashing.run(network, compare).await??;
+        let (uid, mut hash) = match (row, compared) {
+            (Some(row), Compared::Right | Compared::RightButStale) => (row.uid, row.password.unwrap_or_default()),
+            (Some(_), Compared::Wrong) => return Err(Refusal::IncorrectCredentials),
+            (None, _) if self.rules.reveal_unknown_users => return Err(Refusal::UnknownUser),
+            (None, _) => return Err(Refusal::IncorrectCredentials),
+        };
+        if standing::of_principal(&self.database, uid).await?.is_none() {
+            return Err(Refusal::IncorrectCredentials);
+        }
+        if let Some(again) = again {
+            let mut act = self.database.act().await?;
+            if act.replace_password(uid, &hash, &again).await? {
+                let _ = act.commit(&origin.by(uid).did(Action::PasswordRehash, uid)).await?;
+                hash = again;
+            }
+        }
+        Ok(Proved { uid, hash })
+    }
+}
+
+fn unknown(name: &Name) -> Tried {
+    let kind = match name.kind {
+        NameKind::User => "user",
+        NameKind::Email => "email",
+        NameKind::Phone => "phone",
+    };
+    Tried::Unknown(sha256(format!("{kind}\0{}", name.text).as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_nobody_costs_as_much_as_anyones() {
+        assert!(argon2::password_hash::phc::PasswordHash::new(NOBODYS).is_ok());
+        assert!(NOBODYS.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+        assert_eq!(password::compare(&Password::new("password", "").unwrap(), NOBODYS), Compared::Wrong);
+    }
+}

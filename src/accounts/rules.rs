@@ -1,0 +1,51 @@
+//! The rules of one installation: who may sign up, what a password must be, how long things live.
+
+use std::time::Duration;
+
+use crate::decision::scopes::ScopeSet;
+use crate::token::record::TokenFormat;
+
+/// Who may sign up directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignUp {
+    /// The first founds the installation, everyone after needs an invitation.
+    First,
+    /// Everyone.
+    Open,
+    /// Nobody: an invitation, always.
+    Invitation,
+}
+
+/// Whether a phone number is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequirePhone {
+    /// Founders are asked.
+    First,
+    /// No key before it.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What the accounts rely on.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Who may sign up directly.
+    pub sign_up: SignUp,
+    /// What a direct sign-up holds in the tenant it founds.
+    pub direct_scopes: ScopeSet,
+    /// Whether a phone number is asked for.
+    pub require_phone: RequirePhone,
+    /// In characters.
+    pub password_min_length: usize,
+    /// Whether login tells an unknown user from a wrong password.
+    pub reveal_unknown_users: bool,
+    /// How long a login's JWT and an unused token live.
+    pub ttl: Duration,
+    /// How long a session lives.
+    pub session_max: Duration,
+    /// How tokens are written.
+    pub format: TokenFormat,
+    /// The `iss` of JWTs.
+    pub issuer: String,
+}

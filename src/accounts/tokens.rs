@@ -1,0 +1,133 @@
+//! Access tokens: exchanged for an API key, listed, ended.
+
+use super::keys::{Keys, Reach};
+use super::sessions::Caller;
+use super::{Accounts, Origin, Refusal};
+use crate::audit::Action;
+use crate::clock::UnixMs;
+use crate::database::{Committed, KeyRow, Page, TokenRow};
+use crate::decision::scopes::ScopeSet;
+use crate::id::Id;
+use crate::token::access;
+use crate::token::record::TokenFormat;
+use crate::token::secret::SecretKind;
+use crate::token::store::{MintOrder, MintRefusal, Minted};
+
+/// What an API key was exchanged for.
+#[derive(Clone)]
+pub struct Exchanged {
+    /// The access token.
+    pub text: String,
+    /// Seconds until it ends if not used again.
+    pub expires_in: u64,
+    /// What it may do at most.
+    pub scopes: ScopeSet,
+}
+
+/// A live token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveToken {
+    /// What is recorded of it.
+    pub row: TokenRow,
+    /// When it ends if not used again.
+    pub ends: UnixMs,
+}
+
+impl Accounts {
+    /// The rules of keys, over these accounts.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { database: &self.database, mint: &self.mint, require_phone: self.rules.require_phone }
+    }
+
+    /// Keys within reach of the caller, oldest first.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where `of` is neither the caller nor below, or unavailable.
+    pub async fn list_keys(&self, caller: &Caller, of: Option<Id>, page: Page) -> Result<Vec<KeyRow>, Refusal> {
+        let of = self.seen_by(caller, of).await?;
+        Ok(self.database.keys_of(Some(of), page).await?)
+    }
+
+    /// Exchanges an API key for an access token.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownKey`], [`Refusal::ScopeNotHeld`], [`Refusal::TooManyTokens`], or unavailable.
+    pub async fn exchange(&self, api_key: &str, scopes: Option<ScopeSet>) -> Result<Exchanged, Refusal> {
+        // made-up keys end here, before any store or database
+        let key = self.mint.read(SecretKind::ApiKey, api_key).ok_or(Refusal::UnknownKey)?;
+        let asked = self.database.clock().now();
+        let keyring = self.keyring.load_full();
+        let order = MintOrder {
+            key: key.id(),
+            scopes,
+            secret: Some(key.hashed()),
+            format: self.rules.format,
+            signers: keyring.names(),
+            issuer: match self.rules.format {
+                TokenFormat::Opaque => String::new(),
+                TokenFormat::Jwt => self.rules.issuer.clone(),
+            },
+        };
+        let Minted { token, idle_end } = self.store.mint(order).await.map_err(refusal)?;
+        let subject = match token.format {
+            // an opaque token's text does not name its principal
+            TokenFormat::Opaque => key.id(),
+            TokenFormat::Jwt => self.database.owner_of_key(key.id()).await?.ok_or(Refusal::UnknownKey)?,
+        };
+        let text = access::write(&keyring, &token, subject).ok_or_else(|| Refusal::Unavailable("its secret key is gone".to_owned()))?;
+        let expires_in = idle_end.min(token.cap).since(asked).as_secs().min(self.rules.ttl.as_secs());
+        Ok(Exchanged { text, expires_in, scopes: token.scopes })
+    }
+
+    /// Live tokens of `of`'s keys, oldest first. The database knows which were minted and ended, the store which have run out.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where `of` is neither the caller nor below, or unavailable.
+    pub async fn tokens(&self, caller: &Caller, of: Option<Id>, page: Page) -> Result<Vec<LiveToken>, Refusal> {
+        let of = self.seen_by(caller, of).await?;
+        let (mut live, mut next) = (Vec::new(), page);
+        loop {
+            let rows = self.database.tokens_of(of, next).await?;
+            let is_last = rows.len() < next.limit as usize;
+            next.after = rows.last().map(|row| (row.issued_at, row.id));
+            let ids: Vec<Id> = rows.iter().map(|row| row.id).collect();
+            for (row, end) in rows.into_iter().zip(self.store.idle_ends(&ids).await?) {
+                live.extend(end.map(|end| LiveToken { ends: end.min(row.cap), row }));
+            }
+            if is_last || live.len() >= page.limit as usize {
+                live.truncate(page.limit as usize);
+                return Ok(live);
+            }
+        }
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where it is not the caller's to see, or unavailable.
+    pub async fn end_token(&self, caller: &Caller, token: Id, origin: Origin) -> Result<Committed, Refusal> {
+        let mut act = self.database.act().await?;
+        let owner = act.token_owner(token).await?.ok_or(Refusal::NotFound)?;
+        if owner != caller.uid() && !act.is_below(owner, caller.uid()).await? {
+            return Err(Refusal::NotFound);
+        }
+        act.end_token(token).await?;
+        Ok(act.commit(&origin.by(caller.uid()).did(Action::TokenEnd, token)).await?)
+    }
+}
+
+impl Caller {
+    /// How far the caller reaches.
+    pub fn reach(&self) -> Reach {
+        Reach::From(self.uid())
+    }
+}
+
+fn refusal(refusal: MintRefusal) -> Refusal {
+    match refusal {
+        MintRefusal::NoSuchKey => Refusal::UnknownKey,
+        MintRefusal::ScopeNotHeld(scopes) => Refusal::ScopeNotHeld(scopes.iter().cloned().collect()),
+        MintRefusal::TooManyTokens => Refusal::TooManyTokens,
+        MintRefusal::Unavailable => Refusal::Unavailable("the token store could not mint".to_owned()),
+    }
+}

@@ -1,0 +1,122 @@
+//! Failures: every refusal's status, code, public message and headers, in one match.
+
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::accounts::Refusal;
+
+/// Asks who says nothing of himself (RFC 6750 §3).
+const CHALLENGE: &str = "Bearer realm=\"gatepost\"";
+/// Asks who presented a token that is none.
+const CHALLENGE_INVALID: &str = "Bearer realm=\"gatepost\", error=\"invalid_token\"";
+
+/// What a handler refuses, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    /// Stable; the message in snake case where API.md says nothing else.
+    code: String,
+    /// Public.
+    message: String,
+    /// For the log only.
+    cause: Option<String>,
+    retry_after_s: Option<u64>,
+    challenge: Option<&'static str>,
+}
+
+impl Failure {
+    /// A failure whose code is its message in snake case.
+    pub(super) fn new(status: StatusCode, message: &str) -> Self {
+        Self::coded(status, &message.replace([' ', '-'], "_"), message)
+    }
+
+    fn coded(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        let challenge = (status == StatusCode::UNAUTHORIZED).then_some(CHALLENGE);
+        Self { status, code: code.to_owned(), message: message.into(), cause: None, retry_after_s: None, challenge }
+    }
+
+    /// 400 `invalid_request`.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::coded(StatusCode::BAD_REQUEST, "invalid_request", message)
+    }
+
+    /// 400: the scheme in `Authorization` is not the one this route takes.
+    pub(super) fn invalid_method() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid authorization method")
+    }
+
+    /// What a status that no handler chose says (no such route, no such method, an extractor's refusal).
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::from(Refusal::NotFound),
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(status, "method not allowed"),
+            status if status.is_client_error() => Self::coded(status, "invalid_request", "the request cannot be read"),
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+        }
+    }
+
+    fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
+    fn of_token(self) -> Self {
+        Self { challenge: Some(CHALLENGE_INVALID), ..self }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(super) fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
+    }
+
+    /// `Retry-After` and `WWW-Authenticate`, where they belong.
+    pub(super) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.extend(self.retry_after_s.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
+        headers.extend(self.challenge.map(|challenge| (WWW_AUTHENTICATE, HeaderValue::from_static(challenge))));
+        headers
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        use StatusCode as S;
+        match refusal {
+            Refusal::Field { field, problem } => Self::invalid(format!("`{field}`: {problem}")),
+            Refusal::MissingCredentials => Self::new(S::BAD_REQUEST, "missing authorization header"),
+            Refusal::UserExists => Self::new(S::BAD_REQUEST, "user already exist"),
+            Refusal::WeakPassword => Self::new(S::BAD_REQUEST, "weak password"),
+            Refusal::InvitationRequired => Self::new(S::FORBIDDEN, "invitation required"),
+            Refusal::SetupCodeRequired => Self::new(S::FORBIDDEN, "setup code required"),
+            Refusal::PhoneRequired => Self::new(S::FORBIDDEN, "phone required"),
+            Refusal::IncorrectCredentials => Self::new(S::UNAUTHORIZED, "incorrect credentials"),
+            Refusal::UnknownUser => Self::new(S::NOT_FOUND, "user does not exist"),
+            Refusal::NoSession => Self::new(S::NOT_FOUND, "session does not exist"),
+            Refusal::ExpiredSignature => Self::new(S::UNAUTHORIZED, "expired signature").of_token(),
+            Refusal::InvalidSignature => Self::new(S::UNAUTHORIZED, "invalid signature").of_token(),
+            Refusal::InvalidToken => Self::new(S::UNAUTHORIZED, "invalid token").of_token(),
+            Refusal::NotFound => Self::new(S::NOT_FOUND, "not found"),
+            Refusal::ScopeNotHeld(scopes) => {
+                let names: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+                Self::coded(S::FORBIDDEN, "forbidden", format!("scope not held: {}", names.join(", ")))
+            }
+            Refusal::UnknownKey => Self::new(S::UNAUTHORIZED, "unknown or ended key"),
+            Refusal::TooManyTokens => Self::new(S::TOO_MANY_REQUESTS, "too many live tokens").retry_after(60),
+            Refusal::TooManyTries(wait) => {
+                Self::new(S::TOO_MANY_REQUESTS, "too many tries").retry_after(wait.as_secs_f64().ceil().max(1.0) as u64)
+            }
+            Refusal::Busy => Self::new(S::SERVICE_UNAVAILABLE, "busy").retry_after(1),
+            Refusal::Unavailable(cause) => Self { cause: Some(cause), ..Self::new(S::SERVICE_UNAVAILABLE, "unavailable").retry_after(1) },
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Lists: a page of rows at a time, oldest first, each page naming where the next begins.
+
+use serde_json::{Map, Value};
+
+use super::answer::Answer;
+use super::failure::Failure;
+use super::request::Call;
+use crate::accounts::Refusal;
+use crate::clock::UnixMs;
+use crate::database::Page;
+use crate::id::Id;
+
+/// Rows a page where the request says nothing.
+const DEFAULT_LIMIT: u32 = 100;
+/// Most rows a page.
+const LONGEST: u32 = 1000;
+
+/// Which page is asked for, of whose list.
+pub(super) struct Asked {
+    /// How many rows the answer shows.
+    limit: usize,
+    /// What to fetch: one row more, which tells whether there is a next page.
+    pub(super) page: Page,
+    /// `?principal=UID`.
+    pub(super) of: Option<Id>,
+}
+
+impl Asked {
+    /// Reads `limit`, `cursor` and `principal`.
+    pub(super) fn read(call: &Call) -> Result<Self, Failure> {
+        let limit: u32 =
+            field(call, "limit", |text| text.parse().ok().filter(|limit| (1..=LONGEST).contains(limit)))?.unwrap_or(DEFAULT_LIMIT);
+        let after = field(call, "cursor", place)?;
+        let of = field(call, "principal", |text| text.parse().ok())?;
+        Ok(Self { limit: limit as usize, page: Page { after, limit: limit + 1 }, of })
+    }
+
+    /// The answer: `rows` under `name`, and the cursor of the next page.
+    pub(super) fn answer<T>(&self, name: &str, rows: &[T], place: impl Fn(&T) -> (UnixMs, Id), show: impl Fn(&T) -> Value) -> Answer {
+        let shown: Vec<&T> = rows.iter().take(self.limit).collect();
+        let next = shown.last().filter(|_| rows.len() > self.limit).map(|last| {
+            let (at, id) = place(last);
+            format!("{}-{id}", at.0)
+        });
+        let shown: Vec<Value> = shown.into_iter().map(show).collect();
+        Answer::ok(Value::Object(Map::from_iter([(name.to_owned(), shown.into()), ("next_cursor".to_owned(), next.into())])))
+    }
+}
+
+fn field<T>(call: &Call, name: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Failure> {
+    let wrong = || {
+        Failure::invalid(match name {
+            "limit" => format!("`limit`: 1 to {LONGEST}"),
+            "cursor" => "`cursor`: not one that a list answered".to_owned(),
+            name => format!("`{name}`: not an id"),
+        })
+    };
+    call.parameter(name)?.map(|text| read(&text).ok_or_else(wrong)).transpose()
+}
+
+fn place(cursor: &str) -> Option<(UnixMs, Id)> {
+    let (at, id) = cursor.split_once('-')?;
+    Some((UnixMs(at.parse().ok()?), id.parse().ok()?))
+}
+
+/// The id in a path; what is no id names nothing.
+pub(super) fn id(text: &str) -> Result<Id, Failure> {
+    text.parse().map_err(|_| Refusal::NotFound.into())
+}

@@ -1,0 +1,155 @@
+//! Requests: what a handler needs of one, read once and bounded.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Query, Request};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::failure::Failure;
+use super::origin::origin;
+use super::{Admin, Peer};
+use crate::accounts::sessions::Caller;
+use crate::accounts::{Origin, Refusal};
+use crate::decision::scopes::ScopeSet;
+
+/// Longest body.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// One request.
+pub(super) struct Call {
+    /// Where it comes from.
+    pub(super) origin: Origin,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Vec<u8>,
+}
+
+/// What stands in `Authorization`.
+pub(super) enum Authorization<'a> {
+    /// Name and password.
+    Basic(String, String),
+    /// A token; not empty.
+    Bearer(&'a str),
+}
+
+impl FromRequest<Arc<Admin>> for Call {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, admin: &Arc<Admin>) -> Result<Self, Failure> {
+        let (head, body) = request.into_parts();
+        let peer = head.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(address)| *address);
+        let body = match Limited::new(body, BODY_BYTES).collect().await {
+            Ok(body) => body.to_bytes().to_vec(),
+            Err(e) if e.is::<LengthLimitError>() => return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
+            Err(_) => return Err(Failure::invalid("the body ended early")),
+        };
+        let origin = origin(peer, &head.headers, &head.uri, &admin.trusted_proxies);
+        Ok(Self { origin, headers: head.headers, uri: head.uri, body })
+    }
+}
+
+impl Call {
+    /// The one value of a header. `None` = absent.
+    pub(super) fn header(&self, name: &str) -> Result<Option<&str>, Failure> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().map(Some).map_err(|_| Failure::invalid(format!("`{name}`: not readable"))),
+            (Some(_), Some(_)) => Err(Failure::invalid(format!("`{name}`: more than one"))),
+        }
+    }
+
+    /// What stands in `Authorization`. `None` = no such header.
+    pub(super) fn authorization(&self) -> Result<Option<Authorization<'_>>, Failure> {
+        let Some(value) = self.header(AUTHORIZATION.as_str())?.map(str::trim) else { return Ok(None) };
+        let (scheme, credentials) = value.split_once(' ').map_or((value, ""), |(scheme, rest)| (scheme, rest.trim()));
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return match credentials {
+                "" => Err(Failure::new(StatusCode::BAD_REQUEST, "invalid authorization token")),
+                token => Ok(Some(Authorization::Bearer(token))),
+            };
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(Failure::invalid_method());
+        }
+        let decoded = STANDARD.decode(credentials).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        match decoded.as_deref().and_then(|text| text.split_once(':')) {
+            Some((name, password)) => Ok(Some(Authorization::Basic(name.to_owned(), password.to_owned()))),
+            None => Err(Failure::invalid("`authorization`: not the base64 of a name, `:` and a password")),
+        }
+    }
+
+    /// The Bearer token that a route of People must have.
+    pub(super) fn bearer(&self) -> Result<&str, Failure> {
+        match self.authorization()? {
+            None => Err(Refusal::MissingCredentials.into()),
+            Some(Authorization::Bearer(token)) => Ok(token),
+            Some(Authorization::Basic(..)) => Err(Failure::invalid_method()),
+        }
+    }
+
+    /// Who calls a management route. Whoever says nothing readable of himself is asked to (RFC 9110 §15.5.2).
+    pub(super) async fn caller(&self, admin: &Admin) -> Result<Caller, Failure> {
+        match self.authorization() {
+            Ok(Some(Authorization::Bearer(token))) => Ok(admin.accounts.caller(token).await?),
+            Ok(None) => Err(Failure::new(StatusCode::UNAUTHORIZED, "missing authorization header")),
+            Ok(Some(Authorization::Basic(..))) => Err(Failure::new(StatusCode::UNAUTHORIZED, "invalid authorization method")),
+            Err(failure) => Err(Failure::new(StatusCode::UNAUTHORIZED, failure.message())),
+        }
+    }
+
+    /// The body, where one must be.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
+        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content type must be application/json"));
+        }
+        // serde would read a list as a struct whose fields come in order: a secret without a name
+        if self.body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(Failure::invalid("body: not a JSON object"));
+        }
+        let mut json = serde_json::Deserializer::from_slice(&self.body);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|e| match e.path().to_string().as_str() {
+            "." => Failure::invalid(format!("body: {}", e.inner())),
+            path => Failure::invalid(format!("`{path}`: {}", e.inner())),
+        })?;
+        json.end().map_err(|e| Failure::invalid(format!("body: {e}")))?;
+        Ok(value)
+    }
+
+    /// The body, where one may be.
+    pub(super) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
+        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
+    /// The value of a query parameter. `None` = absent.
+    pub(super) fn parameter(&self, name: &str) -> Result<Option<String>, Failure> {
+        let Query(pairs) =
+            Query::<Vec<(String, String)>>::try_from_uri(&self.uri).map_err(|_| Failure::invalid("the query cannot be read"))?;
+        let mut values = pairs.into_iter().filter_map(|(key, value)| (key == name).then_some(value));
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            _ => Err(Failure::invalid(format!("`{name}`: more than one"))),
+        }
+    }
+
+    /// `?strict=true`: the answer comes once the end holds strictly.
+    pub(super) fn strict(&self) -> Result<bool, Failure> {
+        match self.parameter("strict")?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Failure::invalid("`strict`: true or false")),
+        }
+    }
+}
+
+/// The scopes of a body's list.
+pub(super) fn scopes(list: &[String]) -> Result<ScopeSet, Failure> {
+    ScopeSet::parse(list.iter().map(String::as_str)).map_err(|e| Refusal::field("scopes", e.to_string()).into())
+}

@@ -1,0 +1,51 @@
+//! The token store is away: what is saved is answered as saved, what needs the store is 503.
+
+use secrecy::SecretString;
+
+use super::*;
+use crate::token::redis::Redis;
+
+/// A house whose Redis nobody answers for.
+async fn house() -> House {
+    let house = House::new().await;
+    let settings = store::Settings {
+        ttl: Duration::from_secs(3600),
+        max_lifetime: Duration::from_secs(12 * 3600),
+        staleness_bound: Duration::from_secs(1),
+    };
+    let url = SecretString::from("redis://127.0.0.1:1/");
+    let store = TokenStore::Redis(Redis::start(&url, house.database.clone(), settings).await.unwrap());
+    let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
+    let settings = Settings { rules: rules(), trusted_proxies: Vec::new() };
+    // not even a task of the embedded store may apply the outbox
+    let House { database, clock, _data, .. } = house;
+    let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
+    House { admin, database, store, clock, _data }
+}
+
+#[tokio::test]
+async fn ends_stand_in_the_database_and_are_applied_on_return() {
+    let house = house().await;
+    let ann = house.person("ann").await;
+    let key = house.ask(Ask::get("/v1/keys").bearer(&ann.jwt)).await.text("/keys/0/id");
+    let later = async |ask: Ask| {
+        let reply = house.ask(ask).await;
+        reply.is(202).is_envelope(true);
+        assert_eq!((&reply.body["propagated"], reply.body.get("strict")), (&json!(false), None));
+    };
+    later(Ask::new("PUT", &format!("/v1/keys/{key}/scopes")).bearer(&ann.jwt).json(json!({ "scopes": ["a"] }))).await;
+    later(Ask::post(&format!("/v1/keys/{key}/rotate?strict=true")).bearer(&ann.jwt)).await;
+    later(Ask::new("DELETE", &format!("/v1/keys/{key}?strict=true")).bearer(&ann.jwt)).await;
+    later(Ask::post("/v1/logout").bearer(&ann.refresh_token)).await;
+    house.ask(Ask::post("/v1/verify").bearer(&ann.jwt)).await.is_refused(401, "invalid token");
+    assert!(!house.database.pending(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_needs_the_store_is_503() {
+    let house = house().await;
+    let ann = house.person("ann").await;
+    let reply = house.exchange(&ann.api_key).await;
+    assert_eq!((reply.is(503).header("retry-after"), &reply.body["code"]), (Some("1"), &json!(411)));
+    house.exchange("gpk_made_up").await.is(401);
+}

@@ -1,0 +1,278 @@
+//! The program: from configuration to listeners that serve until a signal.
+
+mod greeting;
+mod reload;
+mod secret_key;
+
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Notify;
+
+use crate::accounts::Rules;
+use crate::admin::{self, Admin};
+use crate::clock::Clock;
+use crate::config::rules_file::RulesFile;
+use crate::config::watch::Watch;
+use crate::config::{Config, DatabaseConfig, StoreConfig};
+use crate::database::Database;
+use crate::dialect::Dialect;
+use crate::gate::{Gate, InForce, Shared};
+use crate::probes::Probes;
+use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper};
+use crate::token::embedded::Embedded;
+use crate::token::keep_alive::KeepAlive;
+use crate::token::redis::Redis;
+use crate::token::secret::SecretMint;
+use crate::token::store::{Settings, TokenStore};
+
+pub use secret_key::read_or_make as read_secret_keys;
+
+/// Why the program cannot start. Exit status 1.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory.
+    #[error("the data directory {path} cannot be made: {error}; name another with `data:`")]
+    Data {
+        /// Which.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The secret keys.
+    #[error("secret key: {0}")]
+    SecretKey(String),
+    /// The database.
+    #[error("{0}")]
+    Database(#[from] crate::database::DatabaseError),
+    /// The token store.
+    #[error("{0}")]
+    Store(String),
+    /// A listener.
+    #[error("{0}")]
+    Bind(#[from] BindError),
+    /// Something of the process itself.
+    #[error("{0}")]
+    Process(String),
+}
+
+impl StartError {
+    fn secret_key(what: impl Into<String>) -> Self {
+        Self::SecretKey(what.into())
+    }
+}
+
+/// Everything bound and ready to serve.
+pub struct App {
+    gates: Vec<(Listener, Arc<Gate>, Limits)>,
+    admin: Listener,
+    admin_router: axum::Router,
+    metrics: Listener,
+    probes: Arc<Probes>,
+    drain: Drain,
+    stopper: Stopper,
+    tokens: TokenStore,
+    watch: Watch,
+    hangup: Arc<Notify>,
+    reloaded: reload::Reloaded,
+    greeting: String,
+}
+
+/// What the stores of a configuration are.
+pub struct Stores {
+    /// The authority.
+    pub database: Database,
+    /// Which tokens and keys are live.
+    pub tokens: TokenStore,
+}
+
+/// Opens the database, making the data directory where it is not there.
+///
+/// # Errors
+/// Where either cannot be.
+pub async fn open_database(config: &Config) -> Result<Database, StartError> {
+    let mut builder = std::fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(&config.data);
+    made.map_err(|error| StartError::Data { path: config.data.display().to_string(), error })?;
+    let DatabaseConfig::Sqlite(file) = &config.database;
+    Ok(Database::open_sqlite(&config.data.join(file), Clock::system()).await?)
+}
+
+/// Opens database and token store.
+///
+/// # Errors
+/// Where either cannot be, or another process serves from them.
+async fn open_stores(config: &Config) -> Result<Stores, StartError> {
+    let database = open_database(config).await?;
+    let settings =
+        Settings { ttl: config.tokens.ttl, max_lifetime: config.tokens.max_lifetime, staleness_bound: config.tokens.staleness_bound };
+    let tokens = match &config.tokens.store {
+        StoreConfig::Embedded => TokenStore::Embedded(Embedded::start(database.clone(), settings).await?),
+        StoreConfig::Redis(url) => {
+            TokenStore::Redis(Redis::start(url, database.clone(), settings).await.map_err(|error| StartError::Store(error.to_string()))?)
+        }
+    };
+    Ok(Stores { database, tokens })
+}
+
+/// What the admin listener is given of the configuration.
+fn admin_settings(config: &Config) -> admin::Settings {
+    let rules = Rules {
+        sign_up: config.accounts.sign_up,
+        direct_scopes: config.accounts.direct_scopes.clone(),
+        require_phone: config.accounts.require_phone,
+        password_min_length: config.accounts.password_min_length,
+        reveal_unknown_users: config.accounts.reveal_unknown_users,
+        ttl: config.tokens.ttl,
+        session_max: config.sessions.max,
+        format: config.tokens.format,
+        issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
+    };
+    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone() }
+}
+
+impl App {
+    /// Opens the stores, binds every listener and prepares what serves on them.
+    ///
+    /// # Errors
+    /// Where something is missing, taken or broken.
+    pub async fn build(config: Config, rules: RulesFile, metrics: PrometheusHandle) -> Result<Self, StartError> {
+        let Stores { database, tokens } = open_stores(&config).await?;
+        let keyring = Arc::new(ArcSwap::from_pointee(secret_key::read_or_make(&config)?));
+        let (drain, stopper) = Drain::new();
+        let hangup = Arc::new(Notify::new());
+        let key_file = secret_key::file(&config).map(|path| (path, keyring.load_full()));
+        let watch = Watch::new(&config.rules, &rules, key_file.as_ref().map(|(path, keyring)| (path.clone(), &**keyring)), hangup.clone());
+        let mut greeting = greeting::listeners(&config);
+        let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
+        crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
+
+        let keep_alive = KeepAlive::start(tokens.clone(), database.clone(), config.tokens.ttl);
+        let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone()).await?;
+        let at_home = matches!(config.tokens.store, StoreConfig::Embedded) && config.admin.listen.ip().is_loopback();
+        if at_home && let Some(key) = admin.quickstart_key().await? {
+            greeting.push_str(&greeting::first_minutes(&config, &in_force.load().rules, &key));
+        }
+        if let Some(code) = admin.setup_code() {
+            greeting.push_str(&greeting::setup_code(code));
+        }
+
+        let shared = Arc::new(Shared {
+            in_force: in_force.clone(),
+            tokens: tokens.clone(),
+            keyring: keyring.clone(),
+            mint: SecretMint::new(&database.installation().key_tag),
+            clock: database.clock().clone(),
+            keep_alive,
+            ttl_s: config.tokens.ttl.as_secs(),
+        });
+        let mut gates = Vec::new();
+        for gate in &config.gates {
+            let dialect = Dialect::new(gate.proxy, gate.secret.clone(), config.denial_status);
+            let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
+            gates.push((server::bind(&gate.listen).await?, Arc::new(Gate::new(dialect, shared.clone())), limits));
+        }
+        Ok(Self {
+            gates,
+            admin: server::bind(&Listen::Tcp(config.admin.listen)).await?,
+            admin_router: admin::router(admin),
+            metrics: server::bind(&Listen::Tcp(config.metrics)).await?,
+            probes: Arc::new(Probes::new(metrics, drain.clone(), tokens.clone())),
+            drain,
+            stopper,
+            tokens,
+            watch,
+            hangup,
+            reloaded: reload::Reloaded { in_force, keyring },
+            greeting,
+        })
+    }
+
+    /// What to print once everything listens.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains, 25 s in all. A second signal ends at once.
+    ///
+    /// # Errors
+    /// Where signals cannot be heard.
+    pub async fn run(self) -> Result<(), StartError> {
+        let mut signals = Signals::new()?;
+        let mut serving = tokio::task::JoinSet::new();
+        for (listener, gate, limits) in self.gates {
+            let handler = move |request, _| {
+                let gate = gate.clone();
+                async move { gate.check(request).await }
+            };
+            serving.spawn(server::serve(listener, limits, self.drain.clone(), Arc::new(handler)));
+        }
+        let router = self.admin_router;
+        let admin = move |request, peer| admin::answer(router.clone(), request, peer);
+        serving.spawn(server::serve(self.admin, Limits::Admin, self.drain.clone(), Arc::new(admin)));
+        let probes = self.probes;
+        let probe = move |request: hyper::Request<hyper::body::Incoming>, _| {
+            let probes = probes.clone();
+            async move { probes.answer(request).await }
+        };
+        let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
+        let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, self.drain.clone(), Arc::new(probe)));
+        let at_once = loop {
+            match signals.next().await {
+                Signal::Hangup => self.hangup.notify_one(),
+                Signal::Terminate => break false,
+                Signal::Interrupt => break true,
+            }
+        };
+        tracing::info!("stopping: not ready, then no new connections, 25 s in all");
+        tokio::select! {
+            () = self.stopper.stop(at_once) => {}
+            () = signals.again() => tracing::warn!("stopped at once"),
+        }
+        reloading.abort();
+        probing.abort();
+        drop(serving);
+        self.tokens.flush().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+enum Signal {
+    Hangup,
+    Terminate,
+    Interrupt,
+}
+
+struct Signals {
+    hangup: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, StartError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let hear = |kind| signal(kind).map_err(|error| StartError::Process(format!("signals cannot be heard: {error}")));
+        Ok(Self {
+            hangup: hear(SignalKind::hangup())?,
+            terminate: hear(SignalKind::terminate())?,
+            interrupt: hear(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.hangup.recv() => Signal::Hangup,
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+        }
+    }
+
+    /// The next signal that ends.
+    async fn again(&mut self) {
+        while matches!(self.next().await, Signal::Hangup) {}
+    }
+}

@@ -1,0 +1,47 @@
+//! Reloads: what changed on disk is put in force whole, or not at all.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::config::watch::{Change, Watch};
+use crate::gate::InForce;
+use crate::token::keyring::Keyring;
+
+/// What a reload replaces.
+pub(super) struct Reloaded {
+    /// Rules with their counters.
+    pub in_force: Arc<ArcSwap<InForce>>,
+    /// Secret keys.
+    pub keyring: Arc<ArcSwap<Keyring>>,
+}
+
+/// Takes changes until dropped.
+pub(super) async fn run(mut watch: Watch, reloaded: Reloaded) {
+    let mut generation = 1;
+    loop {
+        match watch.next().await {
+            Change::Rules(file) => {
+                generation += 1;
+                let rules = file.rules.rules().len();
+                file.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                reloaded.in_force.store(Arc::new(InForce::new(file.rules)));
+                crate::metrics::rules_in_force(generation, rules, true);
+                tracing::info!(generation, rules, "rules reloaded");
+            }
+            Change::RulesRefused(problems) => {
+                crate::metrics::reload_refused();
+                problems.iter().for_each(|problem| tracing::error!("{problem}"));
+                tracing::error!(generation, "the rules on disk are not taken; those in force stay");
+            }
+            Change::Keys(keyring) => {
+                tracing::info!(keys = keyring.iter().len(), "secret keys reloaded");
+                reloaded.keyring.store(Arc::new(keyring));
+            }
+            Change::KeysRefused(problem) => {
+                crate::metrics::reload_refused();
+                tracing::error!("{problem}");
+            }
+        }
+    }
+}

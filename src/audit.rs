@@ -1,0 +1,159 @@
+//! Who did what: each admin act leaves one entry, in the database within the act's own transaction
+//! and as one JSON line in the log (target `audit`).
+//!
+//! INVARIANT: no entry, no act. An entry never holds a secret.
+
+use serde::Serialize;
+
+use crate::clock::UnixMs;
+use crate::id::Id;
+
+/// Who acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A principal.
+    Principal(Id),
+    /// Someone at the command line.
+    Cli,
+    /// The program itself.
+    System,
+}
+
+impl std::fmt::Display for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Principal(uid) => uid.fmt(f),
+            Self::Cli => f.write_str("cli"),
+            Self::System => f.write_str("system"),
+        }
+    }
+}
+
+/// Who acts, and from where.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// Who.
+    pub actor: Actor,
+    /// The client's address; empty for acts that no client asked for.
+    pub origin: String,
+}
+
+impl By {
+    /// The program itself.
+    pub fn system() -> Self {
+        Self { actor: Actor::System, origin: String::new() }
+    }
+
+    /// Someone at the command line.
+    pub fn cli() -> Self {
+        Self { actor: Actor::Cli, origin: String::new() }
+    }
+
+    /// The principal `uid`, asking from `origin`.
+    pub fn principal(uid: Id, origin: impl ToString) -> Self {
+        Self { actor: Actor::Principal(uid), origin: origin.to_string() }
+    }
+
+    /// The entry for `action` on `target`.
+    pub fn did(&self, action: Action, target: impl ToString) -> Entry {
+        Entry { by: self.clone(), action, target: target.to_string() }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The sign-up that founded the installation.
+    Found,
+    /// Any other sign-up.
+    SignUp,
+    /// A login made a session.
+    Login,
+    /// The person ended a session.
+    Logout,
+    /// A refresh token was exchanged for its successor.
+    Refresh,
+    /// A rotated refresh token came again: its session ended.
+    RefreshReuse,
+    /// A session was ended from the list.
+    SessionEnd,
+    /// The password was changed.
+    PasswordChange,
+    /// The password was hashed again under today's parameters.
+    PasswordRehash,
+    /// A key was made.
+    KeyCreate,
+    /// A key got a new secret.
+    KeyRotate,
+    /// A key's scopes were changed.
+    KeyScopes,
+    /// A key was ended.
+    KeyEnd,
+    /// An access token was ended.
+    TokenEnd,
+    /// The key of the first minutes was made.
+    Quickstart,
+}
+
+impl Action {
+    /// As in the database and the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::SignUp => "sign_up",
+            Self::Login => "login",
+            Self::Logout => "logout",
+            Self::Refresh => "refresh",
+            Self::RefreshReuse => "refresh_reuse",
+            Self::SessionEnd => "session_end",
+            Self::PasswordChange => "password_change",
+            Self::PasswordRehash => "password_rehash",
+            Self::KeyCreate => "key_create",
+            Self::KeyRotate => "key_rotate",
+            Self::KeyScopes => "key_scopes",
+            Self::KeyEnd => "key_end",
+            Self::TokenEnd => "token_end",
+            Self::Quickstart => "quickstart",
+        }
+    }
+}
+
+/// One act.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Who, from where.
+    pub by: By,
+    /// What.
+    pub action: Action,
+    /// The id of what it was done to.
+    pub target: String,
+}
+
+/// What stands in `result`: only what was done is recorded, so there is one word for it.
+pub const DONE: &str = "done";
+
+impl Entry {
+    /// Writes the log line of an act committed at `at`.
+    pub fn log(&self, at: UnixMs) {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            at: u64,
+            actor: String,
+            action: &'a str,
+            target: &'a str,
+            from: &'a str,
+            result: &'a str,
+        }
+        let line = Line {
+            at: at.seconds(),
+            actor: self.by.actor.to_string(),
+            action: self.action.as_str(),
+            target: &self.target,
+            from: &self.by.origin,
+            result: DONE,
+        };
+        if let Ok(json) = serde_json::to_string(&line) {
+            tracing::info!(target: "audit", "{json}");
+        }
+    }
+}

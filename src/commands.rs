@@ -1,0 +1,111 @@
+//! The commands beside `serve`: each a few lines over the room that does the work.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::args::{Command, ExplainArguments};
+use crate::config::file::Loaded;
+use crate::config::{self, Environment, LogConfig, StoreConfig};
+use crate::explain::{self, Shown, Through};
+
+/// Bad configuration (`EX_USAGE` of sysexits.h).
+const BAD_CONFIGURATION: u8 = 64;
+
+/// Runs a command other than `serve`.
+pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> ExitCode {
+    match command {
+        Command::Serve => ExitCode::FAILURE,
+        Command::CheckConfig => finish(config::check::check_config(path, environment)),
+        Command::TestRules => finish(config::check::test_rules(path, environment)),
+        Command::Explain(arguments) => with(path, environment, |loaded| explain_request(*arguments, loaded)),
+        Command::Keys(command) => with(path, environment, |loaded| async move { crate::keys_command::run(command, &loaded.config).await }),
+    }
+}
+
+/// Starts the log.
+pub fn log(config: &LogConfig) {
+    let builder =
+        tracing_subscriber::fmt().with_max_level(config.level).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    if config.json {
+        builder.json().flatten_event(true).with_current_span(false).init();
+    } else {
+        builder.init();
+    }
+}
+
+/// The runtime that everything runs on.
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn runtime(workers: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(workers.max(1)).enable_all().thread_name("gatepost").build()
+}
+
+fn with<F: Future<Output = ExitCode>>(path: Option<&Path>, environment: &Environment, command: impl FnOnce(Loaded) -> F) -> ExitCode {
+    match config::file::load(path, environment) {
+        Ok(loaded) => match runtime(1) {
+            Ok(runtime) => runtime.block_on(command(loaded)),
+            Err(error) => fail(&error.to_string()),
+        },
+        Err(problems) => {
+            problems.iter().for_each(|problem| complain(&problem.to_string()));
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCode {
+    let config = &loaded.config;
+    let Some(gate) = config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy)).or(config.gates.first())
+    else {
+        return fail("no gate is configured");
+    };
+    let through = Through {
+        proxy: arguments.gate.unwrap_or(gate.proxy),
+        has_secret: gate.secret.is_some() || arguments.no_proxy_secret,
+        denial_status: config.denial_status,
+    };
+    let shown = match shown(&arguments, config).await {
+        Ok(shown) => shown,
+        Err(error) => return fail(&error),
+    };
+    match explain::explain(&arguments, &through, &loaded.rules.rules, shown).await {
+        Ok(explanation) if arguments.json => say(&format!("{}\n", serde_json::to_string_pretty(&explanation).unwrap_or_default())),
+        Ok(explanation) => say(&explanation.to_text()),
+        Err(error) => fail(&error),
+    }
+}
+
+/// What stands behind `--token` or `--api-key`.
+async fn shown(arguments: &ExplainArguments, config: &config::Config) -> Result<Option<Shown>, String> {
+    let presented = match (&arguments.token, &arguments.api_key) {
+        (Some(token), _) => crate::decision::credential::Presented::Bearer(token, None),
+        (_, Some(key)) => crate::decision::credential::Presented::ApiKey(key),
+        (None, None) => return Ok(None),
+    };
+    let database = crate::app::open_database(config).await.map_err(|error| error.to_string())?;
+    let keyring = crate::app::read_secret_keys(config).map_err(|error| error.to_string())?;
+    let embedded = matches!(config.tokens.store, StoreConfig::Embedded);
+    explain::shown(presented, &database, &keyring, config.tokens.ttl, embedded).await.map(Some).map_err(|error| error.to_string())
+}
+
+fn finish((text, code): (String, ExitCode)) -> ExitCode {
+    say(&text);
+    code
+}
+
+fn say(text: &str) -> ExitCode {
+    // a reader that has gone away is no failure
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn fail(text: &str) -> ExitCode {
+    complain(&format!("gatepost: {text}"));
+    ExitCode::FAILURE
+}

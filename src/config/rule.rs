@@ -1,0 +1,214 @@
+//! One rule of the rules file.
+//!
+//! INVARIANT: a key that would narrow a rule is never ignored. One that this version cannot do is a
+//! problem, and so is a demand beside `access: anonymous`, and an empty list where leaving out means "any".
+
+use super::accounts::scopes;
+use super::problem::Complaint;
+use super::reader::{Field, Shape};
+use super::values;
+use crate::decision::credential::CredentialKind;
+use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClause, Method, PathPattern, Requirement, RuleSpec};
+
+/// What an anonymous rule cannot have: it lets everybody pass.
+const DEMANDS: [&str; 8] = ["scopes", "credentials", "match", "tenants", "enforce", "on_store_error", "preflight", "login_redirect"];
+/// Longest id, in bytes.
+const ID_BYTES: usize = 128;
+/// Methods that are written in lower case by mistake only.
+const USUAL_METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+
+/// Reads a rule; `None` only after a problem.
+pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
+    field.mapping(&[
+        "id",
+        "hosts",
+        "methods",
+        "path",
+        "scopes",
+        "credentials",
+        "match",
+        "tenants",
+        "enforce",
+        "on_store_error",
+        "preflight",
+        "access",
+        "fallthrough",
+        "login_redirect",
+    ]);
+    let id = field.key("id").need(id);
+    let hosts = set(&field.key("hosts"), |text| HostPattern::parse(text).map_err(|error| Complaint::new(error.to_string(), "mend it")));
+    let methods = set(&field.key("methods"), method);
+    let path_at = field.key("path");
+    let path = path_at
+        .need(|text| PathPattern::parse(text).map_err(|error| Complaint::new(error.to_string(), "write one like /orders/{id} or /api/**")));
+    let access_at = field.key("access");
+    let anonymous = optional(&access_at, false, values::one_of(&[("anonymous", true)]));
+    let fallthrough = optional(&field.key("fallthrough"), false, values::boolean);
+    let requirement = if access_at.shape() == Shape::Absent { requirement(field, path.as_ref()) } else { without_demands(field) };
+    if anonymous == Some(true) && path.as_ref().is_some_and(|path| path.rest && path.segments.is_empty()) {
+        path_at.warning(Complaint::new(
+            "everybody passes, wherever no other rule matches",
+            "write the paths that are meant, unless these are all",
+        ));
+    }
+    anonymous?;
+    let (hosts, methods) = (hosts?, methods?);
+    Some(RuleSpec { id: id?, hosts, methods, path: path?, fallthrough: fallthrough?, requirement: requirement? })
+}
+
+fn without_demands(field: &Field<'_>) -> Option<Requirement> {
+    let mut requirement = Some(Requirement::anonymous());
+    for demand in DEMANDS.map(|name| field.key(name)).iter().filter(|demand| demand.shape() != Shape::Absent) {
+        demand.problem(Complaint::new("an anonymous rule demands nothing", "take this out, or `access: anonymous`"));
+        requirement = None;
+    }
+    requirement
+}
+
+fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirement> {
+    let credentials = credentials(&field.key("credentials"));
+    let scopes = demand(&field.key("scopes"));
+    let matches = matches(&field.key("match"), path);
+    let tenants = set(&field.key("tenants"), values::text);
+    let enforce = optional(&field.key("enforce"), true, values::boolean);
+    let preflight = optional(&field.key("preflight"), false, values::one_of(&[("allow", true), ("deny", false)]));
+    let on_store_error = on_store_error(&field.key("on_store_error"));
+    let login_redirect = field.key("login_redirect");
+    if login_redirect.shape() != Shape::Absent {
+        login_redirect.problem(Complaint::new("logins in the browser are not available in this version", "take it out"));
+        return None;
+    }
+    on_store_error?;
+    Some(Requirement {
+        anonymous: false,
+        credentials: credentials?,
+        scopes: scopes?,
+        matches: matches?,
+        tenants: tenants?,
+        shadow: !enforce?,
+        preflight: preflight?,
+    })
+}
+
+fn id(text: &str) -> Result<String, Complaint> {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || b"._:/-".contains(&b);
+    if (1..=ID_BYTES).contains(&text.len()) && text.bytes().all(fine) {
+        Ok(text.into())
+    } else {
+        Err(Complaint::new("not an id", format!("write at most {ID_BYTES} letters, digits, `.`, `_`, `:`, `/` or `-`, like orders-read")))
+    }
+}
+
+fn method(text: &str) -> Result<Method, Complaint> {
+    let upper = text.to_ascii_uppercase();
+    if upper != text && USUAL_METHODS.contains(&upper.as_str()) {
+        return Err(Complaint::new(format!("`{text}` is another method than {upper}"), format!("write {upper}")));
+    }
+    Method::parse(text).ok_or_else(|| Complaint::new(format!("`{text}` is not a method"), "write one like GET"))
+}
+
+fn credentials(field: &Field<'_>) -> Option<Accepts> {
+    if field.shape() == Shape::Absent {
+        return Some(Accepts::default().with(CredentialKind::Token));
+    }
+    let kinds = set(field, |text| match (text, CredentialKind::from_name(text)) {
+        (_, Some(kind)) => Ok(kind),
+        ("session", None) => Err(Complaint::new("sessions are not available in this version", "write token, api_key or jwt")),
+        _ => Err(Complaint::new(format!("`{text}` is no kind of credential"), "write token, api_key or jwt")),
+    });
+    Some(kinds?.into_iter().fold(Accepts::default(), Accepts::with))
+}
+
+/// `{ all: […] }` or `{ any: […] }`.
+fn demand(field: &Field<'_>) -> Option<Demand> {
+    match field.shape() {
+        Shape::Absent => return Some(Demand::Nothing),
+        Shape::Sequence => {
+            field.problem(Complaint::new("a list does not say whether all or any of it is needed", "write { all: […] } or { any: […] }"));
+            return None;
+        }
+        _ => field.mapping(&["all", "any"]),
+    }
+    let (all, any) = (field.key("all"), field.key("any"));
+    let (chosen, demand): (_, fn(_) -> _) = match (all.shape() != Shape::Absent, any.shape() != Shape::Absent) {
+        (true, false) => (all, Demand::All),
+        (false, true) => (any, Demand::Any),
+        _ => {
+            if field.shape() == Shape::Mapping {
+                field.problem(Complaint::new("either all or any is needed, not both", "write { all: […] } or { any: […] }"));
+            }
+            return None;
+        }
+    };
+    let scopes = scopes(&chosen)?;
+    if scopes.is_empty() {
+        chosen.problem(Complaint::new("no scope", "write one, or take scopes out so that any live credential passes"));
+        return None;
+    }
+    Some(demand(scopes))
+}
+
+/// `{ parameter: attribute }`
+fn matches(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Vec<MatchClause>> {
+    if field.shape() == Shape::Absent {
+        return Some(Vec::new());
+    }
+    let clause = |(parameter, at): (&str, Field<'_>)| {
+        let attribute = at.read(|text| {
+            let known = "write subject.uid, subject.name, subject.tenant, subject.role or key.id";
+            Attribute::from_name(text).ok_or_else(|| Complaint::new(format!("`{text}` is no attribute"), known))
+        });
+        let segment = path?.parameters().find(|(_, name)| *name == parameter).map(|(segment, _)| segment);
+        if segment.is_none() {
+            at.problem(Complaint::new(
+                format!("the path has no {{{parameter}}}"),
+                "name one of the path's parameters, or write it into the path",
+            ));
+        }
+        Some(MatchClause { segment: segment?, parameter: parameter.into(), attribute: attribute? })
+    };
+    let clauses: Vec<_> = field.named().into_iter().map(clause).collect();
+    if clauses.is_empty() && field.shape() == Shape::Mapping {
+        field.problem(Complaint::new("nothing to match", "write { id: subject.tenant }, or take it out"));
+    }
+    clauses.into_iter().collect()
+}
+
+/// Only refusing, for now; another word may not be taken for it.
+fn on_store_error(field: &Field<'_>) -> Option<()> {
+    match field.shape() {
+        Shape::Absent => Some(()),
+        Shape::Mapping => {
+            field.mapping(&["allow_cached_for"]);
+            field.key("allow_cached_for").need(values::lifetime);
+            field.problem(Complaint::new("allow_cached_for is not available in this version", "write deny, or take it out"));
+            None
+        }
+        _ => field.read(values::one_of(&[("deny", ())])),
+    }
+}
+
+/// The items of a list that may be left out, but not be empty nor hold anything twice.
+fn set<T: PartialEq>(field: &Field<'_>, read: impl Fn(&str) -> Result<T, Complaint>) -> Option<Vec<T>> {
+    if field.shape() == Shape::Absent {
+        return Some(Vec::new());
+    }
+    let items = field.items();
+    if items.is_empty() && field.shape() == Shape::Sequence {
+        field.problem(Complaint::new("an empty list", "write what is meant, or take it out"));
+    }
+    let mut set = Vec::with_capacity(items.len());
+    for item in &items {
+        let value = item.read(&read)?;
+        if set.contains(&value) {
+            item.problem(Complaint::new("stands twice", "take one out"));
+        }
+        set.push(value);
+    }
+    (field.shape() == Shape::Sequence).then_some(set)
+}
+
+/// The value, or `default` where there is none.
+fn optional<T>(field: &Field<'_>, default: T, read: impl Fn(&str) -> Result<T, Complaint>) -> Option<T> {
+    if field.shape() == Shape::Absent { Some(default) } else { field.read(read) }
+}

@@ -1,0 +1,123 @@
+//! Acts: the only way accounts, keys and sessions change.
+//!
+//! An act is one transaction that holds the write lock from its beginning, so what it reads stays
+//! true until it commits. It commits with its audit entry and with an outbox row for each record
+//! the token store must learn of: a crash between two steps leaves nothing half done.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Database, DatabaseError, PendingKind, column};
+use crate::audit::{DONE, Entry};
+use crate::clock::UnixMs;
+use crate::id::Id;
+
+/// A transaction under way; dropped without [`Act::commit`], nothing of it stands.
+pub struct Act {
+    transaction: Transaction<'static, Sqlite>,
+    now: UnixMs,
+    told: Option<i64>,
+    // after the transaction: fields are dropped in order, and the next in turn finds the write lock free
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Longest wait for one's turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An act that stands in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the token store must be told of it"]
+pub struct Committed {
+    /// The number of its last outbox row; `None` where the token store has nothing to learn.
+    pub until: Option<i64>,
+}
+
+/// Which part of a list: what comes after a row, in order of (time, id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The last row seen; `None` from the beginning.
+    pub after: Option<(UnixMs, Id)>,
+    /// At most this many rows.
+    pub limit: u32,
+}
+
+impl Page {
+    /// The columns to begin after.
+    pub(super) fn after_columns(&self) -> (i64, String) {
+        self.after.map_or((-1, String::new()), |(at, id)| (column(at), id.to_string()))
+    }
+}
+
+impl Database {
+    /// Begins an act.
+    ///
+    /// # Errors
+    /// Where the write lock cannot be had within five seconds.
+    pub async fn act(&self) -> Result<Act, DatabaseError> {
+        let busy = |_| DatabaseError::Unavailable("too many acts wait for their turn".to_owned());
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turn).lock_owned()).await.map_err(busy)?;
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Act { transaction, now: self.clock.now(), told: None, _turn: turn })
+    }
+}
+
+impl Act {
+    /// When it happens.
+    pub fn now(&self) -> UnixMs {
+        self.now
+    }
+
+    pub(super) fn now_column(&self) -> i64 {
+        column(self.now)
+    }
+
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+
+    /// The token store must learn of this record.
+    pub(super) async fn tell(&mut self, kind: PendingKind, id: Id) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        let row = sqlx::query("INSERT INTO outbox (kind, id, at) VALUES (?, ?, ?)")
+            .bind(kind.as_str())
+            .bind(id.to_string())
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        self.told = Some(row.last_insert_rowid());
+        Ok(())
+    }
+
+    /// Writes the audit entry and commits.
+    ///
+    /// # Errors
+    /// Where it cannot be committed: then nothing of it stands.
+    pub async fn commit(mut self, entry: &Entry) -> Result<Committed, DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("INSERT INTO audit (at, actor, action, target, origin, result) VALUES (?, ?, ?, ?, ?, ?)")
+            .bind(now)
+            .bind(entry.by.actor.to_string())
+            .bind(entry.action.as_str())
+            .bind(&entry.target)
+            .bind(&entry.by.origin)
+            .bind(DONE)
+            .execute(self.connection())
+            .await?;
+        let committed = Committed { until: self.told };
+        self.transaction.commit().await?;
+        entry.log(self.now);
+        Ok(committed)
+    }
+}
+
+/// What a text column of `table` spells.
+pub(super) fn spelled<T: FromStr>(table: &str, text: &str) -> Result<T, DatabaseError> {
+    text.parse().map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))
+}
+
+#[cfg(test)]
+mod tests;

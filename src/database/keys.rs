@@ -1,0 +1,201 @@
+//! API keys and the hashes of their secrets.
+//!
+//! INVARIANT: a key has one standing secret and at most one in its rotation grace.
+
+use super::acts::{Act, Page, spelled};
+use super::{Database, DatabaseError, PendingKind, column, time};
+use crate::clock::UnixMs;
+use crate::decision::scopes::ScopeSet;
+use crate::id::Id;
+use crate::token::record::Role;
+use crate::token::secret::HashedSecret;
+
+/// A live key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Its id.
+    pub id: Id,
+    /// Whose.
+    pub principal: Id,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may do at most.
+    pub scopes: ScopeSet,
+    /// When it was made.
+    pub created_at: UnixMs,
+    /// When it ends by itself.
+    pub expires_at: Option<UnixMs>,
+    /// When it was last used, roughly.
+    pub last_used_at: Option<UnixMs>,
+}
+
+type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
+
+fn row((id, principal, name, scopes, created_at, expires_at, last_used_at): Columns) -> Result<KeyRow, DatabaseError> {
+    Ok(KeyRow {
+        id: spelled("keys", &id)?,
+        principal: spelled("keys", &principal)?,
+        name,
+        scopes: spelled("keys", &scopes)?,
+        created_at: time(created_at),
+        expires_at: expires_at.map(time),
+        last_used_at: last_used_at.map(time),
+    })
+}
+
+/// `SELECT` of the columns of a [`KeyRow`], live ones only; the first value is the time now.
+macro_rules! live_keys {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, principal, name, scopes, created_at, expires_at, last_used_at FROM keys
+             WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ",
+            $rest
+        )
+    };
+}
+
+impl Database {
+    /// Live keys, oldest first: of one principal, or everyone's.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn keys_of(&self, principal: Option<Id>, page: Page) -> Result<Vec<KeyRow>, DatabaseError> {
+        let (at, id) = page.after_columns();
+        let rows: Vec<Columns> = match principal {
+            Some(principal) => {
+                sqlx::query_as(live_keys!("AND principal = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"))
+                    .bind(self.now())
+                    .bind(principal.to_string())
+            }
+            None => sqlx::query_as(live_keys!("AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?")).bind(self.now()),
+        }
+        .bind(at)
+        .bind(id)
+        .bind(page.limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(row).collect()
+    }
+
+    /// The principal a key belongs to, live or not.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn owner_of_key(&self, key: Id) -> Result<Option<Id>, DatabaseError> {
+        let row: Option<(String,)> =
+            sqlx::query_as("SELECT principal FROM keys WHERE id = ?").bind(key.to_string()).fetch_optional(&self.pool).await?;
+        row.map(|(principal,)| spelled("keys", &principal)).transpose()
+    }
+}
+
+impl Act {
+    /// The key, if it is live.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn live_key(&mut self, key: Id) -> Result<Option<KeyRow>, DatabaseError> {
+        let now = self.now_column();
+        let found: Option<Columns> =
+            sqlx::query_as(live_keys!("AND id = ?")).bind(now).bind(key.to_string()).fetch_optional(self.connection()).await?;
+        found.map(row).transpose()
+    }
+
+    /// Makes a key with its first secret.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn insert_key(&mut self, key: &KeyRow, secret: HashedSecret) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("INSERT INTO keys (id, principal, name, scopes, created_at, expires_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            .bind(key.id.to_string())
+            .bind(key.principal.to_string())
+            .bind(&key.name)
+            .bind(key.scopes.to_string())
+            .bind(column(key.created_at))
+            .bind(key.expires_at.map(column))
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        self.insert_secret(key.id, secret).await?;
+        self.tell(PendingKind::Key, key.id).await
+    }
+
+    async fn insert_secret(&mut self, key: Id, secret: HashedSecret) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("INSERT INTO key_secrets (hash, key, created_at) VALUES (?, ?, ?)")
+            .bind(secret.to_vec())
+            .bind(key.to_string())
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Gives a key a new secret. The standing one stays valid until `until`; one in an earlier grace ends now.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn rotate_key(&mut self, key: Id, secret: HashedSecret, until: Option<UnixMs>) -> Result<(), DatabaseError> {
+        sqlx::query("DELETE FROM key_secrets WHERE key = ? AND until IS NOT NULL").bind(key.to_string()).execute(self.connection()).await?;
+        match until {
+            Some(until) => sqlx::query("UPDATE key_secrets SET until = ? WHERE key = ?").bind(column(until)).bind(key.to_string()),
+            None => sqlx::query("DELETE FROM key_secrets WHERE key = ?").bind(key.to_string()),
+        }
+        .execute(self.connection())
+        .await?;
+        self.insert_secret(key, secret).await?;
+        let now = self.now_column();
+        sqlx::query("UPDATE keys SET version = version + 1, changed_at = ? WHERE id = ?")
+            .bind(now)
+            .bind(key.to_string())
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Key, key).await
+    }
+
+    /// Changes what a key may do.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn set_key_scopes(&mut self, key: Id, scopes: &ScopeSet) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("UPDATE keys SET scopes = ?, version = version + 1, changed_at = ? WHERE id = ?")
+            .bind(scopes.to_string())
+            .bind(now)
+            .bind(key.to_string())
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Key, key).await
+    }
+
+    /// Ends a key: one row, however many tokens were minted from it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn end_key(&mut self, key: Id) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("UPDATE keys SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL")
+            .bind(now)
+            .bind(now)
+            .bind(key.to_string())
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Key, key).await
+    }
+
+    /// Ends every live key of the built-in role `quickstart`; there is at most one.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn end_quickstart_keys(&mut self) -> Result<(), DatabaseError> {
+        let keys: Vec<(String,)> =
+            sqlx::query_as("SELECT k.id FROM keys k JOIN principals p ON p.uid = k.principal WHERE p.role = ? AND k.ended_at IS NULL")
+                .bind(Role::Quickstart.as_str())
+                .fetch_all(self.connection())
+                .await?;
+        for (key,) in keys {
+            self.end_key(spelled("keys", &key)?).await?;
+        }
+        Ok(())
+    }
+}

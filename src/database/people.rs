@@ -1,0 +1,258 @@
+//! Tenants, principals and the founding.
+//!
+//! INVARIANT: a principal's row stays after its end, so its names are never given to anyone else.
+
+use sqlx::SqliteConnection;
+
+use super::acts::{Act, spelled};
+use super::{Database, DatabaseError, PendingKind};
+use crate::decision::scopes::ScopeSet;
+use crate::id::Id;
+use crate::token::record::Role;
+
+/// A principal to be made.
+#[derive(Debug)]
+pub struct NewPrincipal<'a> {
+    /// Its id.
+    pub uid: Id,
+    /// The tenant it belongs to.
+    pub tenant: Id,
+    /// The principal above; `None` = at the top of its tenant.
+    pub parent: Option<Id>,
+    /// Where it stands.
+    pub role: Role,
+    /// User name, folded.
+    pub user: Option<&'a str>,
+    /// E-mail address, folded; unverified.
+    pub email: Option<&'a str>,
+    /// Phone number, `+` and digits; unverified.
+    pub phone: Option<&'a str>,
+    /// argon2id, PHC string.
+    pub password: Option<&'a str>,
+    /// What it is given directly.
+    pub scopes: &'a ScopeSet,
+}
+
+/// How a person is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// By user name.
+    User,
+    /// By e-mail address.
+    Email,
+    /// By phone number.
+    Phone,
+}
+
+/// Whose password to compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRow {
+    /// The principal.
+    pub uid: Id,
+    /// argon2id, PHC string; `None` where it has none.
+    pub password: Option<String>,
+}
+
+impl Database {
+    /// Whether the installation has been founded.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_founded(&self) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> = sqlx::query_as("SELECT one FROM founding").fetch_optional(&self.pool).await?;
+        Ok(row.is_some())
+    }
+
+    /// The principal of this folded name, if it has not ended.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn login_row(&self, kind: NameKind, name: &str) -> Result<Option<LoginRow>, DatabaseError> {
+        let statement = match kind {
+            NameKind::User => "SELECT uid, password FROM principals WHERE user = ? AND ended_at IS NULL",
+            NameKind::Email => "SELECT uid, password FROM principals WHERE email = ? AND ended_at IS NULL",
+            NameKind::Phone => "SELECT uid, password FROM principals WHERE phone = ? AND ended_at IS NULL",
+        };
+        let row: Option<(String, Option<String>)> = sqlx::query_as(statement).bind(name).fetch_optional(&self.pool).await?;
+        row.map(|(uid, password)| Ok(LoginRow { uid: spelled("principals", &uid)?, password })).transpose()
+    }
+
+    /// Whether this folded name is or was someone's.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_taken(&self, kind: NameKind, name: &str) -> Result<bool, DatabaseError> {
+        let statement = match kind {
+            NameKind::User => "SELECT 1 FROM principals WHERE user = ?",
+            NameKind::Email => "SELECT 1 FROM principals WHERE email = ?",
+            NameKind::Phone => "SELECT 1 FROM principals WHERE phone = ?",
+        };
+        let row: Option<(i64,)> = sqlx::query_as(statement).bind(name).fetch_optional(&self.pool).await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether this principal has proved a phone number.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn has_phone(&self, uid: Id) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> = sqlx::query_as("SELECT 1 FROM principals WHERE uid = ? AND phone_verified <> 0")
+            .bind(uid.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.is_some())
+    }
+
+    /// The user name, verified e-mail or verified phone of a principal, otherwise its uid.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn shown_name(&self, uid: Id) -> Result<Option<String>, DatabaseError> {
+        let row: Option<(String,)> = sqlx::query_as(
+            "SELECT COALESCE(user, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid)
+             FROM principals WHERE uid = ?",
+        )
+        .bind(uid.to_string())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(name,)| name))
+    }
+
+    /// Whether `uid` is somewhere below `above` in the tree.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_below(&self, uid: Id, above: Id) -> Result<bool, DatabaseError> {
+        is_below(&mut *self.pool.acquire().await?, uid, above).await
+    }
+}
+
+async fn is_below(read: &mut SqliteConnection, uid: Id, above: Id) -> Result<bool, DatabaseError> {
+    let row: Option<(i64,)> = sqlx::query_as(
+        "WITH RECURSIVE up (uid) AS (
+             SELECT parent FROM principals WHERE uid = ?
+             UNION SELECT p.parent FROM principals p JOIN up ON p.uid = up.uid
+         ) SELECT 1 FROM up WHERE uid = ?",
+    )
+    .bind(uid.to_string())
+    .bind(above.to_string())
+    .fetch_optional(read)
+    .await?;
+    Ok(row.is_some())
+}
+
+impl Act {
+    /// Whether the installation has been founded, as this act sees it.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_founded(&mut self) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> = sqlx::query_as("SELECT one FROM founding").fetch_optional(self.connection()).await?;
+        Ok(row.is_some())
+    }
+
+    /// Whether `uid` is somewhere below `above` in the tree.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_below(&mut self, uid: Id, above: Id) -> Result<bool, DatabaseError> {
+        is_below(self.connection(), uid, above).await
+    }
+
+    /// The built-in principal of the first minutes, if it has not ended.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn quickstart_principal(&mut self) -> Result<Option<Id>, DatabaseError> {
+        let row: Option<(String,)> = sqlx::query_as("SELECT uid FROM principals WHERE role = ? AND ended_at IS NULL")
+            .bind(Role::Quickstart.as_str())
+            .fetch_optional(self.connection())
+            .await?;
+        row.map(|(uid,)| spelled("principals", &uid)).transpose()
+    }
+
+    /// Makes `uid` the founder, unless there is one: answers whether it now is.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn found(&mut self, uid: Id) -> Result<bool, DatabaseError> {
+        let now = self.now_column();
+        let row = sqlx::query("INSERT INTO founding (one, principal, at) VALUES (1, ?, ?) ON CONFLICT DO NOTHING")
+            .bind(uid.to_string())
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        Ok(row.rows_affected() == 1)
+    }
+
+    /// Makes a tenant.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn insert_tenant(&mut self, id: Id, name: &str) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("INSERT INTO tenants (id, name, created_at, changed_at) VALUES (?, ?, ?, ?)")
+            .bind(id.to_string())
+            .bind(name)
+            .bind(now)
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Subject, id).await
+    }
+
+    /// Makes a principal.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Taken`] where one of its names is or was someone's.
+    pub async fn insert_principal(&mut self, new: &NewPrincipal<'_>) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query(
+            "INSERT INTO principals (uid, tenant, parent, role, user, email, phone, password, scopes, created_at, changed_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(new.uid.to_string())
+        .bind(new.tenant.to_string())
+        .bind(new.parent.map(|parent| parent.to_string()))
+        .bind(new.role.as_str())
+        .bind(new.user)
+        .bind(new.email)
+        .bind(new.phone)
+        .bind(new.password)
+        .bind(new.scopes.to_string())
+        .bind(now)
+        .bind(now)
+        .execute(self.connection())
+        .await?;
+        self.tell(PendingKind::Subject, new.uid).await
+    }
+
+    /// Ends a principal: it and everyone below is refused from here on.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn end_principal(&mut self, uid: Id) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("UPDATE principals SET ended_at = ?, changed_at = ?, version = version + 1 WHERE uid = ? AND ended_at IS NULL")
+            .bind(now)
+            .bind(now)
+            .bind(uid.to_string())
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Subject, uid).await
+    }
+
+    /// Replaces a password hash, if it still is `old`: of two changes that both knew the old password, one stands.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn replace_password(&mut self, uid: Id, old: &str, new: &str) -> Result<bool, DatabaseError> {
+        let row = sqlx::query("UPDATE principals SET password = ? WHERE uid = ? AND password = ? AND ended_at IS NULL")
+            .bind(new)
+            .bind(uid.to_string())
+            .bind(old)
+            .execute(self.connection())
+            .await?;
+        Ok(row.rows_affected() == 1)
+    }
+}

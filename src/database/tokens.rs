@@ -1,0 +1,89 @@
+//! Access tokens as their owners see them; the ledger writes them.
+
+use super::acts::{Act, Page, spelled};
+use super::{Database, DatabaseError, PendingKind, time};
+use crate::clock::UnixMs;
+use crate::decision::scopes::ScopeSet;
+use crate::id::Id;
+
+/// An access token that has not been ended; whether it is live, the token store knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Its id.
+    pub id: Id,
+    /// The key it was minted from.
+    pub key: Id,
+    /// What it may do at most.
+    pub scopes: ScopeSet,
+    /// When it was minted.
+    pub issued_at: UnixMs,
+    /// Its absolute end.
+    pub cap: UnixMs,
+}
+
+type Columns = (String, String, String, i64, i64);
+
+fn row((id, key, scopes, issued_at, cap): Columns) -> Result<TokenRow, DatabaseError> {
+    Ok(TokenRow {
+        id: spelled("tokens", &id)?,
+        key: spelled("tokens", &key)?,
+        scopes: spelled("tokens", &scopes)?,
+        issued_at: time(issued_at),
+        cap: time(cap),
+    })
+}
+
+impl Database {
+    /// Tokens of a principal's live keys that have not been ended, oldest first.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn tokens_of(&self, principal: Id, page: Page) -> Result<Vec<TokenRow>, DatabaseError> {
+        let (at, id) = page.after_columns();
+        let rows: Vec<Columns> = sqlx::query_as(
+            "SELECT t.id, t.key, t.scopes, t.issued_at, t.cap FROM tokens t JOIN keys k ON k.id = t.key
+             WHERE k.principal = ?1 AND k.ended_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?2)
+               AND t.ended_at IS NULL AND t.cap > ?2 AND (t.issued_at, t.id) > (?3, ?4) ORDER BY t.issued_at, t.id LIMIT ?5",
+        )
+        .bind(principal.to_string())
+        .bind(self.now())
+        .bind(at)
+        .bind(id)
+        .bind(page.limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(row).collect()
+    }
+}
+
+impl Act {
+    /// Whose token this is, if it has not been ended and its cap is ahead.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn token_owner(&mut self, token: Id) -> Result<Option<Id>, DatabaseError> {
+        let now = self.now_column();
+        let found: Option<(String,)> = sqlx::query_as(
+            "SELECT k.principal FROM tokens t JOIN keys k ON k.id = t.key WHERE t.id = ? AND t.ended_at IS NULL AND t.cap > ?",
+        )
+        .bind(token.to_string())
+        .bind(now)
+        .fetch_optional(self.connection())
+        .await?;
+        found.map(|(principal,)| spelled("keys", &principal)).transpose()
+    }
+
+    /// Ends a token.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn end_token(&mut self, token: Id) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query("UPDATE tokens SET ended_at = ? WHERE id = ? AND ended_at IS NULL")
+            .bind(now)
+            .bind(token.to_string())
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Token, token).await
+    }
+}

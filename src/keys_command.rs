@@ -1,0 +1,318 @@
+//! `gatepost keys create|list|rotate|revoke`: the rules of API keys, on the database itself.
+//!
+//! Who may run this may read the database file, so it reaches everyone's keys. A running server hears
+//! of each change through the outbox; the command waits for that, or says when it will be.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use crate::accounts::keys::{Keys, NewKey, Reach};
+use crate::accounts::names::Name;
+use crate::accounts::standing::{self, Standing};
+use crate::accounts::{Refusal, RequirePhone};
+use crate::audit::By;
+use crate::clock::{Clock, UnixMs};
+use crate::config::{Config, DatabaseConfig, StoreConfig};
+use crate::database::{Committed, Database, KeyRow, Page};
+use crate::decision::scopes::ScopeSet;
+use crate::id::Id;
+use crate::token::secret::{PlainSecret, SecretMint};
+
+/// How long a running server is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is asked.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+/// Rows read at once.
+const PORTION: u32 = 500;
+
+/// Make, list, rotate and revoke API keys.
+#[derive(Debug, Args)]
+pub struct KeysCommand {
+    #[command(subcommand)]
+    act: KeysAct,
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysAct {
+    /// Make a key; its text is shown once.
+    Create(Create),
+    /// List live keys, oldest first.
+    List(List),
+    /// Give a key a new secret; its tokens go on.
+    Rotate(Rotate),
+    /// End a key and every token minted from it.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// Whose: user name, e-mail address, phone number or uid.
+    #[arg(long, value_name = "NAME|UID")]
+    principal: String,
+    /// What the key is called.
+    #[arg(long)]
+    name: Option<String>,
+    /// What it may do at most. Default: all its owner holds.
+    #[arg(long, value_name = "A,B", value_parser = scopes)]
+    scopes: Option<ScopeSet>,
+    /// How long it lives, as 30d or 12h. Default: until it is revoked.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    expires_in: Option<Duration>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// Only those of this principal.
+    #[arg(long, value_name = "NAME|UID")]
+    principal: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Rotate {
+    /// The key's id.
+    id: Id,
+    /// How long the old secret stays valid, at most 7d.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    grace: Duration,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Revoke {
+    /// The key's id.
+    id: Id,
+}
+
+fn scopes(text: &str) -> Result<ScopeSet, String> {
+    ScopeSet::parse(text.split(',').map(str::trim)).map_err(|e| e.to_string())
+}
+
+/// Runs the command.
+pub async fn run(command: KeysCommand, config: &Config) -> ExitCode {
+    match answer(command, config, &mut std::io::stdout(), &mut std::io::stderr()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "gatepost: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn answer(command: KeysCommand, config: &Config, out: Out<'_>, notes: Out<'_>) -> Result<(), String> {
+    let database = open(config).await?;
+    let command_line = CommandLine {
+        mint: SecretMint::new(&database.installation().key_tag),
+        require_phone: config.accounts.require_phone,
+        embedded: matches!(config.tokens.store, StoreConfig::Embedded),
+        database: &database,
+        out,
+        notes,
+    };
+    command_line.run(command.act).await
+}
+
+/// The database, if there is one: a key in one made just now would belong to nobody.
+async fn open(config: &Config) -> Result<Database, String> {
+    let DatabaseConfig::Sqlite(file) = &config.database;
+    let path = config.data.join(file);
+    if !path.exists() {
+        return Err(format!(
+            "there is no database at `{}`; start `gatepost` once, or name the configuration with --config",
+            path.display()
+        ));
+    }
+    Database::open_sqlite(&path, Clock::system()).await.map_err(|e| e.to_string())
+}
+
+/// Where text goes.
+type Out<'a> = &'a mut (dyn Write + Send);
+
+struct CommandLine<'a> {
+    database: &'a Database,
+    mint: SecretMint,
+    require_phone: RequirePhone,
+    embedded: bool,
+    /// What was asked for.
+    out: Out<'a>,
+    /// What became of it.
+    notes: Out<'a>,
+}
+
+impl CommandLine<'_> {
+    fn keys(&self) -> Keys<'_> {
+        Keys { database: self.database, mint: &self.mint, require_phone: self.require_phone }
+    }
+
+    async fn run(mut self, act: KeysAct) -> Result<(), String> {
+        match act {
+            KeysAct::Create(create) => self.create(create).await,
+            KeysAct::List(list) => self.list(list).await,
+            KeysAct::Rotate(rotate) => {
+                let made = self.keys().rotate(&By::cli(), Reach::Everyone, rotate.id, rotate.grace).await;
+                let (key, secret, act) = made.map_err(|refusal| said(&refusal))?;
+                self.show(&key, &secret, rotate.json)?;
+                self.wait(act).await
+            }
+            KeysAct::Revoke(revoke) => {
+                let act = self.keys().end(&By::cli(), Reach::Everyone, revoke.id).await.map_err(|refusal| said(&refusal))?;
+                self.print(&format!("revoked {}\n", revoke.id))?;
+                self.wait(act).await
+            }
+        }
+    }
+
+    async fn create(&mut self, create: Create) -> Result<(), String> {
+        let owner = self.principal(&create.principal).await?;
+        let new = NewKey { name: create.name, scopes: create.scopes, expires_in: create.expires_in };
+        let (key, secret, act) = self.keys().create(&By::cli(), &owner, new).await.map_err(|refusal| said(&refusal))?;
+        self.show(&key, &secret, create.json)?;
+        self.wait(act).await
+    }
+
+    async fn list(&mut self, list: List) -> Result<(), String> {
+        let of = match &list.principal {
+            Some(name) => Some(self.uid(name).await?),
+            None => None,
+        };
+        let mut keys = Vec::new();
+        let mut page = Page { after: None, limit: PORTION };
+        loop {
+            let rows = self.database.keys_of(of, page).await.map_err(|e| e.to_string())?;
+            page.after = rows.last().map(|row| (row.created_at, row.id));
+            let is_last = rows.len() < PORTION as usize;
+            for row in rows {
+                let owner = self.database.shown_name(row.principal).await.map_err(|e| e.to_string())?;
+                keys.push((row, owner.unwrap_or_default()));
+            }
+            if is_last {
+                break;
+            }
+        }
+        if list.json {
+            let keys: Vec<Value> = keys.iter().map(|(key, owner)| json_of(key, Some(owner))).collect();
+            return self.print(&format!("{:#}\n", json!({ "keys": keys })));
+        }
+        let mut text = format!("{:<32}  {:<20}  {:<20}  {:<20}  {:<20}  SCOPES\n", "ID", "OWNER", "NAME", "CREATED", "EXPIRES");
+        for (key, owner) in &keys {
+            let expires = key.expires_at.map_or_else(|| "-".to_owned(), date);
+            text.push_str(&format!(
+                "{}  {:<20}  {:<20}  {:<20}  {:<20}  {}\n",
+                key.id,
+                owner,
+                key.name,
+                date(key.created_at),
+                expires,
+                key.scopes
+            ));
+        }
+        self.print(&text)
+    }
+
+    async fn uid(&self, name: &str) -> Result<Id, String> {
+        if let Ok(uid) = name.parse() {
+            return Ok(uid);
+        }
+        let name_as_typed = name;
+        let name = Name::of_basic(name).map_err(|refusal| said(&refusal))?;
+        let row = self.database.login_row(name.kind, &name.text).await.map_err(|e| e.to_string())?;
+        row.map(|row| row.uid).ok_or_else(|| format!("there is no principal `{name_as_typed}`"))
+    }
+
+    async fn principal(&self, name: &str) -> Result<Standing, String> {
+        let uid = self.uid(name).await?;
+        let standing = standing::of_principal(self.database, uid).await.map_err(|e| e.to_string())?;
+        standing.ok_or_else(|| format!("principal `{name}` is unknown, ended or blocked"))
+    }
+
+    fn show(&mut self, key: &KeyRow, secret: &PlainSecret, as_json: bool) -> Result<(), String> {
+        if as_json {
+            return self.print(&format!("{:#}\n", json!({ "key": json_of(key, None), "api_key": secret.reveal() })));
+        }
+        let expires = key.expires_at.map_or_else(|| "never".to_owned(), date);
+        self.print(&format!(
+            "id       {}\nname     {}\nscopes   {}\nexpires  {expires}\nAPI key  {}\n\nThe API key is shown this once.\n",
+            key.id,
+            key.name,
+            key.scopes,
+            secret.reveal()
+        ))
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), String> {
+        self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()).map_err(|e| e.to_string())
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), String> {
+        // what is done is done, whether or not anyone hears of it
+        let _ = writeln!(self.notes, "{text}");
+        Ok(())
+    }
+
+    /// Waits until a running server has applied the act, or says when it will be.
+    async fn wait(&mut self, act: Committed) -> Result<(), String> {
+        let Some(until) = act.until else { return Ok(()) };
+        if self.embedded && !self.database.is_served() {
+            return self.note("no server is running; applied at its next start");
+        }
+        let mut asked = tokio::time::interval(ASK_EVERY);
+        let applied = async {
+            loop {
+                asked.tick().await;
+                if self.database.is_done(until).await.map_err(|e| e.to_string())? {
+                    return Ok::<_, String>(());
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, applied).await {
+            Ok(done) => done.and_then(|()| self.note("applied")),
+            Err(_) => self.note("saved, not applied yet: it will be as soon as a server reaches its token store"),
+        }
+    }
+}
+
+fn json_of(key: &KeyRow, owner: Option<&str>) -> Value {
+    json!({
+        "id": key.id,
+        "principal": key.principal,
+        "owner": owner,
+        "name": key.name,
+        "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
+        "created_at": key.created_at.seconds(),
+        "expires_at": key.expires_at.map(UnixMs::seconds),
+        "last_used_at": key.last_used_at.map(UnixMs::seconds),
+    })
+}
+
+fn date(at: UnixMs) -> String {
+    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string()
+}
+
+/// What a refusal says to someone at the command line.
+fn said(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Field { field, problem } => format!("{}: {problem}", field.replace('_', "-")),
+        Refusal::ScopeNotHeld(scopes) => {
+            let names: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
+            format!("the owner does not hold {}", names.join(", "))
+        }
+        Refusal::NotFound => "there is no such key".to_owned(),
+        Refusal::PhoneRequired => "the owner must prove a phone number before it may hold a key (accounts.require_phone)".to_owned(),
+        Refusal::Unavailable(cause) => cause.clone(),
+        other => format!("refused: {other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

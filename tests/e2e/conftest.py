@@ -1,0 +1,68 @@
+"""The services that tests ask for. Ports are those of the shipped files, so tests run one after another."""
+
+import pytest
+
+from support import binaries, services
+from support.application import Application
+from support.gatepost import Gatepost
+from support.proxies import PROXIES, Running
+
+
+@pytest.fixture(scope="session")
+def application():
+    started = Application()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def running_proxies(tmp_path_factory, application):
+    running = Running(tmp_path_factory)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module", params=PROXIES, ids=repr)
+def proxy(request, running_proxies):
+    """Each real proxy in turn, with the files this repository ships."""
+    return running_proxies.use(request.param)
+
+
+@pytest.fixture
+def free_ports(application, running_proxies):
+    """Nothing of this harness listens, for a program that starts all by itself."""
+    running_proxies.stop()
+    application.stop()
+    yield
+    application.start()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory):
+    started = services.Redis(binaries.debian("redis-server"), 6390, tmp_path_factory.mktemp("redis")).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gatepost_with(tmp_path):
+    """Makes Gateposts that end with the test; the caller starts them."""
+    made = []
+
+    def make(rules, folder=tmp_path, **named):
+        folder.mkdir(exist_ok=True)
+        made.append(Gatepost(folder, rules, **named))
+        return made[-1]
+
+    yield make
+    for gatepost in made:
+        gatepost.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows what the programs said last."""
+    report = (yield).get_result()
+    if report.failed:
+        for service in services.RUNNING:
+            report.sections.append((f"the end of {service.log.name}", service.said()))

@@ -1,0 +1,92 @@
+"""The application behind the proxies: records every request that reaches it and answers 200."""
+
+import socket
+import threading
+from contextlib import contextmanager
+
+PORT = 8080
+
+
+class Reached:
+    """One request as it arrived."""
+
+    def __init__(self, head):
+        self.raw = head
+        first, *lines = head.decode("latin-1").split("\r\n")
+        self.method, _, rest = first.partition(" ")
+        self.target = rest.rpartition(" ")[0]
+        self.headers = [(n.strip(), v.strip()) for n, _, v in (line.partition(":") for line in lines if line)]
+        self.body = b""
+
+    def all(self, name):
+        return [v for n, v in self.headers if n.lower() == name.lower()]
+
+    def one(self, name):
+        found = self.all(name)
+        assert len(found) <= 1, f"{name} more than once: {found}"
+        return found[0] if found else None
+
+    @property
+    def cookies(self):
+        return [pair.strip() for line in self.all("cookie") for pair in line.split(";") if pair.strip()]
+
+    def __repr__(self):
+        return f"<{self.raw!r}>"
+
+
+class Application:
+    def __init__(self):
+        self.seen = []
+        self.start()
+
+    def start(self):
+        self.listener = socket.create_server(("127.0.0.1", PORT), backlog=128)
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    @contextmanager
+    def watch(self):
+        """The requests that arrive inside the block."""
+        reached, before = [], len(self.seen)
+        yield reached
+        reached.extend(self.seen[before:])
+
+    def _accept(self, listener):
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as reader:
+            try:
+                while request := self._read(reader):
+                    self.seen.append(request)
+                    body = b"" if request.method == "HEAD" else b"from the application"
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nX-App: reached\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            except (OSError, ValueError):
+                pass
+
+    @staticmethod
+    def _read(reader):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = reader.readline(1 << 20)
+            if not line:
+                return None
+            head += line
+        request = Reached(head[:-4])
+        if length := request.one("content-length"):
+            request.body = reader.read(int(length))
+        elif "chunked" in (request.one("transfer-encoding") or ""):
+            while size := int(reader.readline(), 16):
+                request.body += reader.read(size)
+                reader.readline()
+            while reader.readline().strip():
+                pass
+        return request

@@ -1,0 +1,78 @@
+"""The first ten minutes: what the README promises, done as written."""
+
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from support import binaries
+from support.gate import PORTS
+from support.gatepost import ADMIN, METRICS, NO_GATEPOST
+from support.services import Service, listening, until
+
+ROOT = binaries.REPOSITORY
+
+
+@pytest.fixture
+def fresh_clone(tmp_path):
+    """The working directory of a fresh clone, as far as a start needs it."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    started = Service("gatepost", [binaries.gatepost()], tmp_path, NO_GATEPOST)
+    yield started
+    started.stop()
+
+
+def api_key(text):
+    return re.findall(r"^  API key: (gpk_\S+)", text, re.M)
+
+
+def curl_lines(text):
+    return [line.strip().lstrip("$ ") for line in text.splitlines() if line.strip().lstrip("$ ").startswith("curl ")]
+
+
+def status_of(line):
+    done = subprocess.run(["sh", "-c", line + " -sS -o /dev/null -w '%{http_code}'"], capture_output=True, text=True, timeout=20)
+    return int(done.stdout[-3:]), done
+
+
+def test_default_start(fresh_clone):
+    """A key and three lines which show 401, 403 and 200; the next start prints another key, which replaces it."""
+    fresh_clone.start(lambda: listening(PORTS["nginx"]) and listening(ADMIN) and listening(METRICS))
+    until("the key is printed", 5, lambda: api_key(fresh_clone.said()))
+    lines = curl_lines(fresh_clone.said())
+    assert len(lines) == 3, lines
+    assert sorted(status_of(line)[0] for line in lines) == [200, 401, 403], [status_of(line) for line in lines]
+    for port in (PORTS["nginx"], PORTS["traefik"], ADMIN, METRICS):
+        assert str(port) in fresh_clone.said()
+    [first] = api_key(fresh_clone.said())
+    fresh_clone.stop()
+    fresh_clone.start(lambda: len(api_key(fresh_clone.said())) == 2)
+    again = api_key(fresh_clone.said())[1]
+    assert again != first
+    [allowed] = [line for line in lines if status_of(line.replace(first, again))[0] == 200]
+    assert status_of(allowed)[0] == 401
+    assert oct((fresh_clone.folder / "data").stat().st_mode & 0o777) == "0o700"
+
+
+def test_quickstart(free_ports):
+    done = subprocess.run([ROOT / "examples/quickstart/run", "--once"], capture_output=True, text=True, timeout=1200, env=NO_GATEPOST)
+    assert done.returncode == 0, done
+    assert re.findall(r"HTTP/1\.1 (\d+)", done.stdout) == ["401", "403", "200"], done.stdout
+    assert "the application answers GET /quickstart/hello" in done.stdout
+    until("everything has ended", 5, lambda: not any(listening(port) for port in (8081, PORTS["nginx"], ADMIN, METRICS)))
+
+
+def test_quickstart_stays_and_ends(free_ports, tmp_path):
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen([ROOT / "examples/quickstart/run"], stdout=log, stderr=log, env=NO_GATEPOST, start_new_session=True)
+    try:
+        until("it is up", 600, lambda: "Ctrl-C" in (tmp_path / "log").read_text(), every=0.2)
+        second = subprocess.run([ROOT / "examples/quickstart/run", "--once"], capture_output=True, text=True, timeout=60, env=NO_GATEPOST)
+        assert second.returncode == 1 and "is taken" in second.stderr
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 130
+    assert not any(listening(port) for port in (8081, PORTS["nginx"], ADMIN, METRICS))

@@ -1,0 +1,302 @@
+"""The program as its operator sees it: health, metrics, stop, reload, crash, key rotation."""
+
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+
+import pytest
+
+from support.gate import PORTS, bearer, check, question
+from support.gatepost import METRICS, call
+from support.services import until
+from support.wire import Connection
+
+RULES = [
+    {"id": "open", "path": "/open/**", "access": "anonymous"},
+    {"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]},
+]
+LONG = bool(os.environ.get("GATEPOST_LONG"))
+
+
+def ask(token=None, uri="/orders/1", proxy="nginx"):
+    return check(proxy, uri=uri, headers=bearer(token) if token else ())
+
+
+# Health and metrics -------------------------------------------------------------------------------------------------
+
+def test_health_and_metrics(gatepost_with):
+    with gatepost_with(RULES) as gatepost:
+        token = gatepost.sign_up("alice").token("orders:read")
+        assert ask(token).status == 200 and ask(uri="/open/a").status == 200
+        assert ask().status == 401 and ask("gpt_forged").status == 401 and ask(token, "/nowhere").status == 403
+        for path in ("/healthz", "/readyz"):
+            assert call(METRICS, "GET", path).status == 200
+        lines = [line for line in gatepost.metrics().splitlines() if line and not line.startswith("#")]
+        assert all(line.startswith("gatepost_") for line in lines), [line for line in lines if not line.startswith("gatepost_")]
+        decisions = [line for line in lines if 'rule="' in line and 'result="' in line]
+        for wanted in ('rule="orders"', 'rule="open"', 'reason="no_credential"', 'reason="invalid_credential"', 'reason="no_rule"'):
+            assert any(wanted in line for line in decisions), (wanted, decisions)
+        for wanted in ("build_info", "reload", "_bucket", "store"):
+            assert any(wanted in line for line in lines), (wanted, lines)
+        assert token not in "\n".join(lines)
+        for path in ("/", "/verify", "/explain", "/v1/login"):
+            assert call(METRICS, "GET", path).status == 404
+
+
+def test_log_says_what_was_refused_and_how_to_ask_again(gatepost_with):
+    with gatepost_with(RULES) as gatepost:
+        alice = gatepost.sign_up("alice")
+        token, narrow = alice.token("orders:read"), alice.token("other:scope")
+        cases = [
+            (check("nginx", "GET", "/orders/1?token=s3cr3t-query"), "no_credential"),
+            (check("traefik", "GET", "/orders/1", headers=bearer(narrow)), "insufficient_scope"),
+            (check("envoy", "DELETE", "/nowhere"), "no_rule"),
+            (check("caddy", "GET", "/orders/../1"), "path_refused"),
+            (check("haproxy", "GET", "/orders/1", headers=[("X-Api-Key", "gpk_madeup")]), "invalid_credential"),
+            (check("nginx", "GET", "/open/it's a \"test\" $HOME `id`;x|y".replace(" ", "%20")), None),
+        ]
+        ask(token)
+        until("logged", 2, lambda: "haproxy" in gatepost.said() or "invalid_credential" in gatepost.said())
+        time.sleep(0.2)
+        lines = [line for line in gatepost.said(50_000).splitlines() if "gatepost explain " in line]
+        for answer, reason in cases:
+            if reason is None:
+                continue
+            assert answer.status != 200
+            [line] = [line for line in lines if reason in line]
+            done = gatepost.run_printed(line[line.index("gatepost explain "):])
+            assert reason in done.stdout and done.returncode == 1, (line, done)
+        said = gatepost.said(50_000)
+        for secret in (token, narrow, alice.api_key, "gpk_madeup"):
+            assert secret not in said
+
+
+def test_json_log(gatepost_with):
+    with gatepost_with(RULES, log={"format": "json", "level": "debug"}) as gatepost:
+        token = gatepost.sign_up("alice").token("orders:read")
+        assert ask(token).status == 200 and ask().status == 401
+        time.sleep(0.3)
+        lines = [json.loads(line) for line in gatepost.said(50_000).splitlines() if line.startswith("{")]
+        text = [json.dumps(line) for line in lines]
+        assert any("no_credential" in line and "orders" in line for line in text)
+        assert not any(token in line for line in text)
+
+
+# Stop ---------------------------------------------------------------------------------------------------------------
+
+def test_graceful_stop(gatepost_with):
+    """Not ready first; then every check is still answered, over idle connections too; all within 25 s."""
+    gatepost = gatepost_with(RULES).start()
+    idle = [Connection(PORTS["nginx"], 30) for _ in range(3)]
+    for connection in idle[:2]:
+        connection.send(question("nginx", uri="/open/a"))
+        assert connection.answer().status == 200
+    half = Connection(PORTS["nginx"], 30)
+    whole = question("nginx", uri="/open/a")
+    half.send(whole[:-2])
+
+    gatepost.process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    until("not ready", 1, lambda: call(METRICS, "GET", "/readyz").status == 503)
+    assert call(METRICS, "GET", "/healthz").status == 200
+    assert check("nginx", uri="/open/a").status == 200  # the load balancer has not noticed yet
+    idle[0].send(whole)
+    assert idle[0].answer().status == 200
+    half.send(whole[-2:])
+    assert half.answer().status == 200
+    assert gatepost.process.wait(25) == 0
+    assert time.monotonic() - began < 25
+    assert "panicked" not in gatepost.said(50_000)
+    for connection in (*idle, half):
+        connection.close()
+
+
+def test_second_signal_and_interrupt(gatepost_with):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gatepost = gatepost_with(RULES).start()
+        gatepost.process.send_signal(number)
+        assert gatepost.process.wait(25) == 0
+        gatepost.forget()
+
+
+# Reload -------------------------------------------------------------------------------------------------------------
+
+CLOSED = [{"id": "open", "path": "/open/**", "scopes": {"all": ["x"]}}, RULES[1]]
+BAD = {
+    "not YAML": "rules: [",
+    "no rules": "tests: []",
+    "empty": "",
+    "unknown key": "rules:\n  - { id: a, path: /open/**, access: anonymous, scope: x }\n",
+    "ambiguous": "rules:\n  - { id: a, path: /x/{y}, access: anonymous }\n  - { id: b, path: /x/{z}, scopes: { all: [q] } }\n",
+    "its own test fails": "rules:\n  - { id: a, path: /open/**, access: anonymous }\ntests:\n  - { request: GET https://h/closed, expect: allow }\n",
+}
+
+
+@pytest.mark.parametrize("how", ["change", "SIGHUP"])
+def test_reload(gatepost_with, how):
+    with gatepost_with(RULES) as gatepost:
+        assert ask(uri="/open/a").status == 200
+        gatepost.write_rules(CLOSED)
+        if how == "SIGHUP":
+            gatepost.process.send_signal(signal.SIGHUP)
+        assert until("the rules are in force", 10, lambda: ask(uri="/open/a").status == 401) < (10 if how == "change" else 2)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_reload_keeps_the_rules(gatepost_with, bad):
+    with gatepost_with(RULES) as gatepost:
+        before = gatepost.metrics()
+        gatepost.write_rules(BAD[bad])
+        gatepost.process.send_signal(signal.SIGHUP)
+        until("the metrics tell", 5, lambda: [line for line in gatepost.metrics().splitlines() if "reload" in line] != [line for line in before.splitlines() if "reload" in line])
+        assert ask(uri="/open/a").status == 200 and ask().status == 401
+        assert "rules.yaml" in gatepost.said()
+        gatepost.write_rules(CLOSED)
+        gatepost.process.send_signal(signal.SIGHUP)
+        until("a good one is taken", 5, lambda: ask(uri="/open/a").status == 401)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_start_is_refused(gatepost_with, bad):
+    gatepost = gatepost_with(BAD[bad])
+    done = gatepost.run(check=64)
+    assert "rules.yaml" in done.stderr + done.stdout
+
+
+def test_reload_under_load_never_errs(gatepost_with):
+    with gatepost_with(RULES) as gatepost:
+        seen, stop = [], threading.Event()
+
+        def keep_asking():
+            with Connection(PORTS["nginx"]) as connection:
+                while not stop.is_set():
+                    connection.send(question("nginx", uri="/open/a"))
+                    seen.append(connection.answer().status)
+
+        askers = [threading.Thread(target=keep_asking) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        for n in range(20 if LONG else 5):
+            gatepost.write_rules([RULES, CLOSED][n % 2])
+            gatepost.process.send_signal(signal.SIGHUP)
+            time.sleep(0.4)
+        stop.set()
+        for asker in askers:
+            asker.join()
+        assert set(seen) == {200, 401} and len(seen) > 100
+
+
+# Crash --------------------------------------------------------------------------------------------------------------
+
+def test_kill_and_restart_lose_nothing(gatepost_with):
+    """Embedded store: every token, key and end that was answered is there again, however the process died."""
+    gatepost = gatepost_with(RULES).start()
+    alice = gatepost.sign_up("alice")
+    live, ended = {}, []
+    for n in range(40 if LONG else 12):
+        scopes = ("orders:read", f"n:{n}")
+        token = alice.token(*scopes)
+        if n % 3 == 0:
+            alice.end(*scopes)
+            ended.append(token)
+        else:
+            live[token] = scopes
+        if n % 4 == 3:
+            gatepost.kill()
+            gatepost.start()
+            assert all(ask(t).status == 200 for t in live)
+            assert all(ask(t).reason == "invalid_credential" for t in ended)
+    key_id, key = alice.key("orders:read")
+    gone_id, gone = alice.key("orders:read")
+    token_of_gone = gatepost.token(gone)
+    assert alice.call("DELETE", f"/v1/keys/{gone_id}").status == 200
+    gatepost.kill()
+    gatepost.start()
+    assert check("nginx", uri="/orders/1", headers=[("X-Api-Key", key)]).status == 200
+    assert check("nginx", uri="/orders/1", headers=[("X-Api-Key", gone)]).status == 401
+    assert ask(token_of_gone).status == 401
+    for token, scopes in live.items():
+        assert alice.token(*scopes) == token  # asking again returns the same live token
+
+
+def test_kill_under_load(gatepost_with):
+    """Ends answered just before a kill hold afterwards."""
+    gatepost = gatepost_with(RULES).start()
+    alice = gatepost.sign_up("alice")
+    tokens = {("orders:read", f"n:{n}"): alice.token("orders:read", f"n:{n}") for n in range(20)}
+    ids = {tuple(sorted(t["scopes"])): t["id"] for t in alice.tokens()}
+    answered = []
+
+    def end_all():
+        for scopes, token in tokens.items():
+            try:
+                if alice.call("DELETE", f"/v1/tokens/{ids[tuple(sorted(scopes))]}").status == 200:
+                    answered.append(token)
+            except OSError:
+                return
+
+    ending = threading.Thread(target=end_all)
+    ending.start()
+    until("some have ended", 5, lambda: len(answered) >= 5, every=0.001)
+    gatepost.kill()
+    ending.join()
+    gatepost.start()
+    assert all(ask(token).reason == "invalid_credential" for token in answered)
+
+
+# Secret keys --------------------------------------------------------------------------------------------------------
+
+def secret_key():
+    return secrets.token_hex(32)
+
+
+@pytest.mark.parametrize("form", ["opaque", "jwt"])
+def test_rotating_the_secret_key_refuses_nobody(gatepost_with, tmp_path, form):
+    first, second = secret_key(), secret_key()
+    gatepost = gatepost_with(RULES, tokens={"format": form}, secret_key={"file": str(tmp_path / "keys")})
+    keys = tmp_path / "keys"
+    keys.write_text(first + "\n")
+    keys.chmod(0o600)
+    gatepost.start()
+    alice = gatepost.sign_up("alice")
+    old = alice.token("orders:read")
+    assert ask(old).status == 200
+
+    keys.write_text(f"{second}\n{first}\n")
+    deadline = time.monotonic() + 5
+    fresh = []
+    while time.monotonic() < deadline:
+        assert ask(old).status == 200
+        fresh.append(alice.token("orders:read", f"n:{len(fresh)}"))
+        assert ask(fresh[-1]).status == 200
+        time.sleep(0.25)
+    assert alice.token("orders:read") == old  # its own key is still there, so it is made again
+
+    keys.write_text(f"{second}\n")
+    until("tokens of the gone key are refused", 10, lambda: ask(old).status == 401)
+    assert ask(fresh[-1]).status == 200  # signed by the key that stayed
+    again = alice.token("orders:read")
+    assert again != old and ask(again).status == 200
+
+
+def test_a_token_of_another_installation_is_unknown(gatepost_with, tmp_path):
+    """It authenticates itself by the same secret key, and was never issued here."""
+    same = {"GATEPOST_SECRET_KEY": secret_key()}
+    with gatepost_with(RULES, folder=tmp_path / "one", environment=same) as one:
+        token = one.sign_up("alice").token("orders:read")
+        assert ask(token).status == 200
+    with gatepost_with(RULES, folder=tmp_path / "two", environment=same) as two:
+        two.sign_up("alice")
+        answer = ask(token)
+        assert (answer.status, answer.reason) == (401, "invalid_credential"), answer
+
+
+def test_files_of_their_own(gatepost_with):
+    with gatepost_with(RULES) as gatepost:
+        data = gatepost.folder / "data"
+        assert data.stat().st_mode & 0o777 == 0o700
+        assert (data / "gatepost.key").stat().st_mode & 0o777 == 0o600
+        assert len((data / "gatepost.key").read_text().split()[0]) == 64
