@@ -1,7 +1,10 @@
 //! FILL: what one credential hangs on, in one script, decoded. Every check runs it.
 
-use super::link::{CHECK, Failure, Reply};
-use super::{Call, Core, Script, text};
+use super::core::Core;
+use super::link::{CHECK, Call, Failure};
+use super::reply::Reply;
+use super::scripts::Script;
+use super::text;
 use crate::clock::UnixMs;
 use crate::database::PendingKind;
 use crate::id::Id;

@@ -7,9 +7,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::link::{CHECK, Failure, Wire};
+use super::StartError;
+use super::core::{Core, Held};
+use super::link::{CHECK, Call, Failure, Wire};
 use super::recover::Recovered;
-use super::{Call, Core, Held, Script, StartError};
+use super::scripts::Script;
 use crate::clock::{UnixMs, millis};
 
 /// Between attempts to reach a Redis that does not answer.

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 
-use super::link::{ADMIN, Reply};
-use super::{Call, Core, Held, Script};
+use super::core::{Core, Held};
+use super::link::{ADMIN, Call};
+use super::reply::Reply;
+use super::scripts::Script;
 
 /// What is known of the others: their last heartbeat, and since when (ms since boot) it stands still.
 #[derive(Default)]

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::link::ADMIN;
-use super::{Call, Core, Held, Script, text};
+use super::core::{Core, Held};
+use super::link::{ADMIN, Call};
+use super::scripts::Script;
+use super::text;
 use crate::clock::UnixMs;
 use crate::database::{LiveToken, PendingKind};
 use crate::id::Id;

@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use super::link::{ADMIN, Failure, Wire};
+use super::core::Core;
+use super::link::{ADMIN, Call, Failure, Wire};
 use super::relay::{Told, end};
-use super::{Call, Core, Script};
+use super::scripts::Script;
 use crate::database::DatabaseError;
 use crate::id::Id;
 

@@ -4,9 +4,12 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use super::link::{ADMIN, Reply};
+use super::core::{Core, Held};
+use super::link::{ADMIN, Call};
 use super::members::Others;
-use super::{Call, Core, Held, Script, text};
+use super::reply::Reply;
+use super::scripts::Script;
+use super::text;
 use crate::database::{DatabaseError, Pending, PendingKind};
 use crate::id::Id;
 use crate::token::record::{Content, Record};

@@ -1,10 +1,15 @@
-//! One behaviour suite for every token store: each behaviour is written once ([`behaviour`]) and run on the
-//! embedded store, on Redis and on Valkey. What only a Redis can suffer is in [`faults`].
+//! One behaviour suite for every token store: each behaviour is written once ([`minting`], [`ending`],
+//! [`lasting`]) and run on the embedded store, on Redis and on Valkey. What only a Redis can suffer is in [`loss`],
+//! [`outage`] and [`start`].
 
-mod behaviour;
-mod faults;
+mod ending;
 mod house;
+mod lasting;
+mod loss;
+mod minting;
+mod outage;
 mod server;
+mod start;
 
 use house::House;
 
@@ -16,85 +21,95 @@ enum Engine {
     Valkey,
 }
 
-/// Makes one test of each function for each engine.
+/// Makes a test of each of these functions, for one engine.
 macro_rules! suite {
-    ($($engine:ident as $module:ident: $from:ident { $($name:ident)* })*) => {$(
-        mod $module {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    super::$from::$name(super::House::new(super::Engine::$engine).await).await;
-                }
-            )*
-        }
-    )*};
+    ($engine:ident in $module:ident: $($from:ident::{$($name:ident),* $(,)?})*) => {
+        mod $module {$($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$from::$name(super::House::new(super::Engine::$engine).await).await;
+            }
+        )*)*}
+    };
 }
 
 macro_rules! every_engine {
-    ($($name:ident)*) => { suite! {
-        Embedded as embedded: behaviour { $($name)* }
-        Redis as redis: behaviour { $($name)* }
-        Valkey as valkey: behaviour { $($name)* }
-    } };
+    ($($tests:tt)*) => {
+        suite! { Embedded in embedded: $($tests)* }
+        suite! { Redis in redis: $($tests)* }
+        suite! { Valkey in valkey: $($tests)* }
+    };
 }
 
 macro_rules! every_redis {
-    ($($name:ident)*) => { suite! {
-        Redis as redis_faults: faults { $($name)* }
-        Valkey as valkey_faults: faults { $($name)* }
-    } };
+    ($($tests:tt)*) => {
+        suite! { Redis in redis_faults: $($tests)* }
+        suite! { Valkey in valkey_faults: $($tests)* }
+    };
 }
 
 every_engine! {
-    a_minted_token_is_there_with_all_it_hangs_on
-    a_token_naming_another_key_is_refused
-    nobody_finds_what_was_never_there
-    asking_again_gives_the_same_token_and_its_time_back
-    near_the_cap_a_new_one_comes_and_the_old_one_runs_out
-    another_format_or_a_lost_signer_is_not_answered_again
-    so_many_live_tokens_and_no_more
-    a_subset_of_scopes_is_a_token_of_its_own
-    refusals_name_the_scopes
-    who_may_not_mint
-    an_ended_token_is_gone_at_the_next_check
-    an_ended_key_is_gone_at_the_next_check
-    an_ended_session_is_gone_at_the_next_check
-    narrowed_scopes_act_at_the_next_check
-    a_policy_just_attached_acts_and_one_taken_away_too
-    a_blocked_tenant_or_ancestor_refuses_everyone_below
-    a_rotated_secret_has_its_grace
-    a_key_just_made_is_there
-    a_restart_loses_nothing
-    rows_left_by_another_process_are_applied
-    a_slide_is_written_once_a_step
-    a_slide_never_resurrects
-    an_unused_token_runs_out_and_a_used_one_does_not
-    idle_ends_of_many
-    many_at_once
+    minting::{
+        a_minted_token_is_there_with_all_it_hangs_on,
+        a_token_naming_another_key_is_refused,
+        nobody_finds_what_was_never_there,
+        asking_again_gives_the_same_token_and_its_time_back,
+        near_the_cap_a_new_one_comes_and_the_old_one_runs_out,
+        another_format_or_a_lost_signer_is_not_answered_again,
+        so_many_live_tokens_and_no_more,
+        a_subset_of_scopes_is_a_token_of_its_own,
+        refusals_name_the_scopes,
+        who_may_not_mint,
+        many_at_once,
+    }
+    ending::{
+        an_ended_token_is_gone_at_the_next_check,
+        an_ended_key_is_gone_at_the_next_check,
+        an_ended_session_is_gone_at_the_next_check,
+        narrowed_scopes_act_at_the_next_check,
+        a_policy_just_attached_acts_and_one_taken_away_too,
+        a_blocked_tenant_or_ancestor_refuses_everyone_below,
+        a_rotated_secret_has_its_grace,
+        a_key_just_made_is_there,
+        rows_left_by_another_process_are_applied,
+    }
+    lasting::{
+        a_slide_is_written_once_a_step,
+        a_slide_never_resurrects,
+        an_unused_token_runs_out_and_a_used_one_does_not,
+        idle_ends_of_many,
+        a_restart_loses_nothing,
+    }
 }
 
 every_redis! {
-    flushall_forgets_tokens_but_not_keys
-    an_older_snapshot_brings_nothing_back
-    killed_and_restarted_it_serves_within_a_second
-    stopped_it_is_unavailable_in_time_and_back_within_a_second
-    two_replicas_recover_and_both_serve
-    ends_committed_while_it_is_away_are_applied_on_its_return
-    out_of_memory_checks_and_ends_go_on
-    a_wrong_type_at_a_key_is_unavailable_not_absent
-    another_installation_is_refused
-    an_eviction_policy_is_refused
-    started_without_redis_it_serves_when_redis_comes
-    scripts_flushed_and_clients_killed
-    an_epoch_that_the_database_lost_is_replaced
-    ids_are_in_key_names_and_secrets_are_not
-    a_promoted_replica_is_not_whole
-    found_foreign_later_it_stays_unavailable
-    who_stops_leaves_the_list_of_members
-    busy_it_is_unavailable_and_back_within_a_second
-    a_half_open_connection_is_replaced_within_a_second
-    more_than_it_takes_are_refused_at_once
-    a_mint_that_read_before_an_end_aborts
-    an_epoch_founded_under_another_process_serves_nothing
-    whatever_happens_nothing_ended_comes_back
+    loss::{
+        flushall_forgets_tokens_but_not_keys,
+        an_older_snapshot_brings_nothing_back,
+        two_replicas_recover_and_both_serve,
+        ends_committed_while_it_is_away_are_applied_on_its_return,
+        an_epoch_that_the_database_lost_is_replaced,
+        a_promoted_replica_is_not_whole,
+        a_mint_that_read_before_an_end_aborts,
+        an_epoch_founded_under_another_process_serves_nothing,
+        whatever_happens_nothing_ended_comes_back,
+    }
+    outage::{
+        killed_and_restarted_it_serves_within_a_second,
+        stopped_it_is_unavailable_in_time_and_back_within_a_second,
+        out_of_memory_checks_and_ends_go_on,
+        a_wrong_type_at_a_key_is_unavailable_not_absent,
+        scripts_flushed_and_clients_killed,
+        busy_it_is_unavailable_and_back_within_a_second,
+        a_half_open_connection_is_replaced_within_a_second,
+        more_than_it_takes_are_refused_at_once,
+    }
+    start::{
+        another_installation_is_refused,
+        an_eviction_policy_is_refused,
+        found_foreign_later_it_stays_unavailable,
+        ids_are_in_key_names_and_secrets_are_not,
+        who_stops_leaves_the_list_of_members,
+        started_without_redis_it_serves_when_redis_comes,
+    }
 }

@@ -3,7 +3,7 @@
 //! Tenant → admin (everything) → client (`orders:*`, `users:read`) with a key for
 //! `orders:read orders:write users:read` and a session.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::server::Server;
@@ -194,6 +194,18 @@ pub(super) async fn fill(store: &TokenStore, ask: Ask) -> Option<Fill> {
 pub(super) async fn check(store: &TokenStore, clock: &Clock, ask: Ask) -> Option<Live> {
     let secret = matches!(ask, Ask::Key(_)).then_some(&SECRET);
     holder::live(ask, fill(store, ask).await?, secret, clock.now(), TTL.as_secs())
+}
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+/// How long until the store answers again.
+pub(super) async fn until_answered(store: &TokenStore, ask: Ask) -> Duration {
+    let begun = Instant::now();
+    while store.look_up(ask).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "never");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    begun.elapsed()
 }
 
 async fn start(engine: Engine, server: Option<&Server>, database: &Database, settings: Settings) -> Result<TokenStore, String> {

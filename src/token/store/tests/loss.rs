@@ -1,29 +1,11 @@
-//! What a Redis can suffer, and what must hold then.
+//! Redis loses data, in every way it can: nothing that was ended comes back.
 
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
-
 use super::Engine;
-use super::house::{CLIENT, House, KEY, SECRET, SESSION, ask, check, fill, start_redis};
+use super::house::{House, KEY, SECOND, SESSION, ask, check, fill, start_redis, until_answered};
 use super::server::{Server, free_port};
-use crate::clock::Clock;
-use crate::database::Database;
-use crate::id::hex;
-use crate::token::redis::StartError;
-use crate::token::store::{Ask, MintRefusal, Propagated, TokenStore, Unavailable};
-
-const SECOND: Duration = Duration::from_secs(1);
-
-/// How long until the store answers again.
-async fn until_answered(store: &TokenStore, ask: Ask) -> Duration {
-    let begun = Instant::now();
-    while store.look_up(ask).await.is_err() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "never");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    begun.elapsed()
-}
+use crate::token::store::{Ask, MintRefusal, Propagated, Unavailable};
 
 async fn end_session(house: &House) {
     let sql = format!("UPDATE sessions SET ended_at = NOW, version = version + 1, changed_at = NOW WHERE id = '{SESSION}'");
@@ -61,59 +43,6 @@ pub(super) async fn an_older_snapshot_brings_nothing_back(mut house: House) {
     assert!(house.allows(ask(&kept), "orders:read").await, "what was live and in the snapshot goes on");
     assert!(!house.allows(ask(&kept), "orders:write").await);
     assert_ne!(house.database.epoch().await.unwrap(), before, "a new epoch");
-}
-
-pub(super) async fn killed_and_restarted_it_serves_within_a_second(mut house: House) {
-    let minted = house.token().await;
-    house.server().command(&["SAVE"]).await;
-    house.server_mut().kill();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    for _ in 0..5 {
-        let begun = Instant::now();
-        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable), "never `not found`");
-        assert!(begun.elapsed() < Duration::from_millis(250));
-    }
-    assert!(!house.store().is_ready());
-    assert_eq!(house.store().mint(house.order()).await.unwrap_err(), MintRefusal::Unavailable);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    house.server_mut().run().await;
-    let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
-    assert!(house.check(ask(&minted)).await.is_some());
-    assert!(house.store().is_ready());
-}
-
-pub(super) async fn stopped_it_is_unavailable_in_time_and_back_within_a_second(house: House) {
-    let minted = house.token().await;
-    house.server().signal(Signal::STOP);
-    let sockets = || std::fs::read_dir("/proc/self/fd").unwrap().count();
-    let checks = (0..100).map(|_| {
-        let (store, asked) = (house.store().clone(), ask(&minted));
-        tokio::spawn(async move {
-            let begun = Instant::now();
-            (store.look_up(asked).await, begun.elapsed())
-        })
-    });
-    for check in checks.collect::<Vec<_>>() {
-        let (answer, took) = check.await.unwrap();
-        assert_eq!(answer, Err(Unavailable));
-        assert!(took < Duration::from_millis(250), "{took:?}");
-    }
-    let before = sockets();
-    let begun = Instant::now();
-    let mut asked = 0;
-    while begun.elapsed() < 2 * SECOND {
-        let one = Instant::now();
-        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable));
-        assert!(one.elapsed() < Duration::from_millis(50), "the breaker is open");
-        asked += 1;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(asked > 20 && sockets() < before + 50, "no heap of half-open connections");
-    house.server().signal(Signal::CONT);
-    let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
-    assert!(house.check(ask(&minted)).await.is_some());
 }
 
 pub(super) async fn two_replicas_recover_and_both_serve(mut house: House) {
@@ -155,71 +84,6 @@ pub(super) async fn ends_committed_while_it_is_away_are_applied_on_its_return(mu
     assert_eq!(house.store().apply(row).await, Propagated::Yes);
 }
 
-pub(super) async fn out_of_memory_checks_and_ends_go_on(house: House) {
-    let (minted, ended) = (house.token().await, house.mint(house.order_of("orders:read")).await.unwrap());
-    house.server().command(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(house.check(ask(&minted)).await.is_some());
-    house.end_token(ended.token.id).await;
-    assert!(house.check(ask(&ended)).await.is_none(), "an end needs no room");
-    assert_eq!(house.store().mint(house.order_of("users:read")).await.unwrap_err(), MintRefusal::Unavailable);
-    house.server().command(&["CONFIG", "SET", "maxmemory", "0"]).await;
-    assert!(house.mint(house.order_of("users:read")).await.is_ok());
-}
-
-pub(super) async fn a_wrong_type_at_a_key_is_unavailable_not_absent(house: House) {
-    let (broken, fine) = (house.token().await, house.mint(house.order_of("orders:read")).await.unwrap());
-    let name = format!("{{gp}}:t:{}", broken.token.id);
-    house.server().command(&["SET", &name, "x"]).await;
-    assert_eq!(house.store().look_up(ask(&broken)).await, Err(Unavailable));
-    assert!(house.check(ask(&fine)).await.is_some(), "one broken key does not take the others down");
-    assert!(house.store().is_ready());
-    house.server().command(&["DEL", &name]).await;
-    house.server().command(&["HSET", &name, "c", "no json", "k", &KEY.to_string()]).await;
-    assert_eq!(house.store().look_up(ask(&broken)).await, Err(Unavailable));
-}
-
-pub(super) async fn another_installation_is_refused(house: House) {
-    let data = tempfile::tempdir().unwrap();
-    let other = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
-    let refused = start_redis(&house.server().url(), &other, house.settings).await.err().unwrap();
-    assert!(matches!(refused, StartError::Foreign), "{refused}");
-    house.token().await;
-}
-
-pub(super) async fn an_eviction_policy_is_refused(house: House) {
-    let server = Server::start_with(house.engine, free_port(), &["--maxmemory-policy", "allkeys-lru"]).await;
-    let refused = start_redis(&server.url(), &house.database, house.settings).await.err().unwrap();
-    assert!(refused.to_string().contains("`maxmemory-policy allkeys-lru`"), "{refused}");
-    let locked = Server::start_with(house.engine, free_port(), &["--requirepass", "x"]).await;
-    let refused = start_redis(&locked.url(), &house.database, house.settings).await.err().unwrap();
-    assert!(matches!(refused, StartError::Refused(_)), "{refused}");
-    let refused = start_redis("http://127.0.0.1/", &house.database, house.settings).await.err().unwrap();
-    assert!(matches!(refused, StartError::Address(_)), "{refused}");
-}
-
-pub(super) async fn started_without_redis_it_serves_when_redis_comes(house: House) {
-    let data = tempfile::tempdir().unwrap();
-    let database = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
-    let port = free_port();
-    let store = start_redis(&format!("redis://127.0.0.1:{port}/"), &database, house.settings).await.unwrap();
-    assert!(!store.is_ready());
-    assert_eq!(store.look_up(Ask::Key(KEY)).await, Err(Unavailable));
-    let _server = Server::start_with(house.engine, port, &[]).await;
-    assert!(until_answered(&store, Ask::Key(KEY)).await < SECOND);
-    assert!(store.is_ready());
-}
-
-pub(super) async fn scripts_flushed_and_clients_killed(house: House) {
-    let minted = house.token().await;
-    house.server().command(&["SCRIPT", "FLUSH"]).await;
-    assert!(house.check(ask(&minted)).await.is_some());
-    assert_eq!(house.token().await.token, minted.token);
-    house.server().try_command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.unwrap();
-    let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
-}
-
 pub(super) async fn an_epoch_that_the_database_lost_is_replaced(house: House) {
     let minted = house.token().await;
     // as after a restore of the database from a backup
@@ -234,20 +98,6 @@ pub(super) async fn an_epoch_that_the_database_lost_is_replaced(house: House) {
     assert!(house.check(ask(&minted)).await.is_none());
     let founded = house.server().text(&["HGET", "{gp}:epoch", "nonce"]).await;
     assert_eq!(house.database.epoch().await.unwrap(), Some(founded));
-}
-
-pub(super) async fn ids_are_in_key_names_and_secrets_are_not(house: House) {
-    let minted = house.token().await;
-    assert!(house.check(Ask::Session(SESSION)).await.is_some());
-    let names: Vec<String> = ::redis::FromRedisValue::from_redis_value(house.server().command(&["KEYS", "*"]).await).unwrap();
-    assert!(names.contains(&format!("{{gp}}:t:{}", minted.token.id)) && names.contains(&format!("{{gp}}:s:{CLIENT}")), "{names:?}");
-    assert!(names.iter().all(|name| name.starts_with("{gp}:")), "{names:?}");
-    assert!(names.iter().all(|name| !name.contains(&hex(&SECRET))), "{names:?}");
-    let expiring = ["t", "k", "s", "l", "m"];
-    for name in names.iter().filter(|name| expiring.iter().any(|kind| name.starts_with(&format!("{{gp}}:{kind}:")))) {
-        let ::redis::Value::Int(left) = house.server().command(&["PTTL", name]).await else { panic!() };
-        assert!(left > 0, "{name} stays for ever");
-    }
 }
 
 pub(super) async fn a_promoted_replica_is_not_whole(house: House) {
@@ -268,102 +118,6 @@ pub(super) async fn a_promoted_replica_is_not_whole(house: House) {
     until_answered(&store, ask(&kept)).await;
     assert!(fill(&store, ask(&ended)).await.is_none(), "its copy was older than the end");
     assert!(fill(&store, ask(&kept)).await.is_some());
-}
-
-pub(super) async fn found_foreign_later_it_stays_unavailable(house: House) {
-    let data = tempfile::tempdir().unwrap();
-    let other = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
-    house.server().signal(Signal::STOP);
-    let store = start_redis(&house.server().url(), &other, house.settings).await.unwrap();
-    house.server().signal(Signal::CONT);
-    tokio::time::sleep(SECOND / 2).await;
-    assert!(!store.is_ready());
-    assert_eq!(store.look_up(Ask::Key(KEY)).await, Err(Unavailable));
-    house.token().await;
-}
-
-pub(super) async fn who_stops_leaves_the_list_of_members(house: House) {
-    let replica = house.replica().await;
-    let members = async || house.server().command(&["HLEN", "{gp}:members"]).await;
-    assert_eq!(members().await, ::redis::Value::Int(2));
-    replica.flush().await;
-    drop(replica);
-    assert_eq!(members().await, ::redis::Value::Int(1));
-}
-
-pub(super) async fn busy_it_is_unavailable_and_back_within_a_second(house: House) {
-    let minted = house.token().await;
-    house.server().command(&["CONFIG", "SET", "busy-reply-threshold", "20"]).await;
-    let url = house.server().url();
-    // a script that never ends, whose client does not wait for it
-    let busy = tokio::spawn(async move {
-        let mut connection = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
-        let mut endless = ::redis::cmd("EVAL");
-        endless.arg("while true do end").arg(0);
-        drop(endless.query_async::<()>(&mut connection).await);
-    });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    for _ in 0..10 {
-        let begun = Instant::now();
-        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable));
-        assert!(begun.elapsed() < Duration::from_millis(250));
-    }
-    house.server().command(&["SCRIPT", "KILL"]).await;
-    let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
-    busy.await.unwrap();
-}
-
-pub(super) async fn a_half_open_connection_is_replaced_within_a_second(house: House) {
-    // a way to Redis on which what was open goes silent, without an end, while anew it is open
-    let way = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (port, redis) = (way.local_addr().unwrap().port(), house.server().port);
-    let (silence, silent) = tokio::sync::watch::channel(());
-    let relay = tokio::spawn(async move {
-        let mut kept = Vec::new();
-        while let Ok((mut near, _)) = way.accept().await {
-            let mut silent = silent.clone();
-            silent.mark_unchanged();
-            kept.push(tokio::spawn(async move {
-                let mut far = tokio::net::TcpStream::connect(("127.0.0.1", redis)).await.unwrap();
-                tokio::select! {
-                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                    _ = silent.changed() => tokio::time::sleep(Duration::from_secs(60)).await,
-                }
-            }));
-        }
-    });
-    let store = start_redis(&format!("redis://127.0.0.1:{port}/"), &house.database, house.settings).await.unwrap();
-    let minted = house.token().await;
-    assert!(fill(&store, ask(&minted)).await.is_some());
-    silence.send(()).unwrap();
-    let begun = Instant::now();
-    assert_eq!(store.look_up(ask(&minted)).await, Err(Unavailable));
-    assert!(begun.elapsed() < Duration::from_millis(250));
-    let back = until_answered(&store, ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
-    relay.abort();
-}
-
-pub(super) async fn more_than_it_takes_are_refused_at_once(house: House) {
-    let minted = house.token().await;
-    house.server().signal(Signal::STOP);
-    let checks: Vec<_> = (0..3000)
-        .map(|_| {
-            let (store, asked) = (house.store().clone(), ask(&minted));
-            tokio::spawn(async move {
-                let begun = Instant::now();
-                (store.look_up(asked).await, begun.elapsed())
-            })
-        })
-        .collect();
-    for check in checks {
-        let (answer, took) = check.await.unwrap();
-        assert_eq!(answer, Err(Unavailable));
-        assert!(took < Duration::from_millis(250), "{took:?}");
-    }
-    house.server().signal(Signal::CONT);
-    assert!(until_answered(house.store(), ask(&minted)).await < SECOND);
 }
 
 pub(super) async fn a_mint_that_read_before_an_end_aborts(house: House) {

@@ -1,0 +1,192 @@
+//! What the store knows, and how it reacts where Redis cannot be asked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+use super::link::{Failure, Link, Wire};
+use super::mint::Bringing;
+use crate::clock::{UnixMs, millis};
+use crate::database::Database;
+use crate::id::Id;
+use crate::token::record::TokenRecord;
+use crate::token::sliding::Grid;
+use crate::token::store::{Settings, Unavailable};
+
+/// What the clocks of replicas and of Redis may differ by, in what is kept and what is replayed.
+const CLOCKS: Duration = Duration::from_secs(3600);
+/// Most idle ends that wait for the flusher; a check of a token that found no room asks again.
+const SLIDES: usize = 100_000;
+/// Idle ends sent at once.
+const SLIDES_AT_ONCE: usize = 500;
+
+/// What the store's calls and tasks share.
+pub(super) struct Core {
+    /// Itself, for tasks that outlive the call that began them.
+    pub(super) this: std::sync::Weak<Core>,
+    pub(super) link: Link,
+    pub(super) database: Database,
+    pub(super) settings: Settings,
+    pub(super) grid: Grid,
+    /// This process, among the members.
+    pub(super) member: Id,
+    /// Set while Redis was found whole and ours; checks are sent only then.
+    pub(super) held: ArcSwapOption<Held>,
+    /// Wakes the heartbeat.
+    pub(super) kick: Arc<Notify>,
+    /// Told whenever an epoch has been adopted.
+    pub(super) adopted: Notify,
+    /// Redis's time less ours, in ms; see [`Core::note_time`].
+    pub(super) offset_ms: AtomicI64,
+    /// How often in a row the database had another epoch than a whole Redis.
+    pub(super) strays: AtomicU32,
+    /// What was logged last: nothing yet, up, or down.
+    pub(super) said: AtomicU8,
+    /// Idle ends in Redis's time that have not been sent.
+    pub(super) slides: Mutex<HashMap<Id, u64>>,
+    /// Whose turn it is to apply the outbox.
+    pub(super) applying: tokio::sync::Mutex<()>,
+    pub(super) bringing: Bringing,
+}
+
+/// An epoch, and the connection on which Redis was found whole under it.
+pub(super) struct Held {
+    pub(super) wire: Wire,
+    pub(super) epoch: String,
+}
+
+impl Core {
+    /// Nothing held yet.
+    pub(super) fn new(link: Link, kick: Arc<Notify>, member: Id, database: Database, settings: Settings) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: std::sync::Weak::clone(this),
+            link,
+            grid: Grid::new(settings.ttl),
+            member,
+            held: ArcSwapOption::empty(),
+            kick,
+            adopted: Notify::new(),
+            offset_ms: AtomicI64::new(0),
+            strays: AtomicU32::new(0),
+            said: AtomicU8::new(0),
+            slides: Mutex::default(),
+            applying: tokio::sync::Mutex::default(),
+            bringing: Bringing::default(),
+            database,
+            settings,
+        })
+    }
+
+    pub(super) fn now(&self) -> UnixMs {
+        self.database.clock().now()
+    }
+
+    /// Our time as Redis tells it: idle ends lie on Redis's time line, the same for every replica.
+    pub(super) fn redis_time(&self, at: UnixMs) -> UnixMs {
+        UnixMs(at.0.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Redis's time as we tell it.
+    pub(super) fn our_time(&self, at: UnixMs) -> UnixMs {
+        UnixMs(at.0.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed).saturating_neg()))
+    }
+
+    /// The idle end, in Redis's time, of a token used at `now`; never after `cap`.
+    pub(super) fn idle_end(&self, now: UnixMs, cap: UnixMs) -> UnixMs {
+        self.grid.idle_end(self.redis_time(now), self.redis_time(cap))
+    }
+
+    /// Notes what time Redis tells. Small differences are the round trip's and change nothing, so that an idle
+    /// end read and written again stays the same to the millisecond.
+    pub(super) fn note_time(&self, redis: UnixMs, ours: UnixMs) {
+        let seen = i64::try_from(redis.0).unwrap_or(i64::MAX).saturating_sub(i64::try_from(ours.0).unwrap_or(i64::MAX));
+        if seen.abs_diff(self.offset_ms.load(Ordering::Relaxed)) > 100 {
+            self.offset_ms.store(seen, Ordering::Relaxed);
+        }
+    }
+
+    /// What is held, to be asked.
+    pub(super) fn hold(&self) -> Result<Arc<Held>, Unavailable> {
+        self.held.load_full().ok_or(Unavailable)
+    }
+
+    /// Reacts to a command that has no answer: where Redis as a whole cannot be asked, nobody asks any more until
+    /// the heartbeat, kicked by this, found that it can.
+    pub(super) fn failed(&self, held: &Arc<Held>, failure: &Failure) -> Unavailable {
+        if failure.is_general() || held.wire.is_stalled() {
+            self.let_go(held, &failure.to_string());
+        }
+        Unavailable
+    }
+
+    /// Holds `held` no more, if it is what is held.
+    pub(super) fn let_go(&self, held: &Arc<Held>, why: &str) {
+        let current = self.held.load();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, held)) {
+            self.held.store(None);
+            self.say(false, why);
+            self.kick.notify_one();
+        }
+    }
+
+    /// Logs and shows a change between up and down, once.
+    pub(super) fn say(&self, up: bool, why: &str) {
+        let what = if up { 1 } else { 2 };
+        if self.said.swap(what, Ordering::Relaxed) != what {
+            metrics::gauge!("gatepost_store_up").set(if up { 1.0 } else { 0.0 });
+            if up {
+                tracing::info!("Redis answers: {why}");
+            } else {
+                tracing::error!("Redis cannot be asked, so credentials are refused as unavailable: {why}");
+            }
+        }
+    }
+
+    /// Waits a moment for another epoch to be adopted.
+    pub(super) async fn until_adopted(&self, at_most: Duration) {
+        let adopted = self.adopted.notified();
+        self.kick.notify_one();
+        drop(tokio::time::timeout(at_most, adopted).await);
+    }
+
+    /// How long records stay in Redis unless renewed: a little longer than any token minted with them.
+    pub(super) fn kept_ms(&self) -> u64 {
+        millis(self.settings.max_lifetime.saturating_add(Duration::from_secs(60)))
+    }
+
+    /// From when on ends and changes are replayed: older ones cannot be missing from any record that is left.
+    pub(super) fn replay_since(&self) -> UnixMs {
+        self.now().before(self.settings.max_lifetime.saturating_add(CLOCKS))
+    }
+
+    /// See [`crate::token::store::TokenStore::slide`].
+    pub(super) fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
+        let idle_end = self.idle_end(self.now(), token.cap);
+        if idle_end > self.redis_time(seen_idle_end) {
+            let mut slides = self.slides.lock().unwrap_or_else(PoisonError::into_inner);
+            if slides.len() < SLIDES {
+                slides.insert(token.id, idle_end.0);
+            }
+        }
+    }
+
+    /// Writes idle ends that moved.
+    pub(super) async fn flush(&self) {
+        let Ok(held) = self.hold() else { return };
+        let slides: Vec<_> = std::mem::take(&mut *self.slides.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
+        for portion in slides.chunks(SLIDES_AT_ONCE) {
+            if let Err(failure) = held.wire.slide(portion).await {
+                self.failed(&held, &failure);
+                let mut kept = self.slides.lock().unwrap_or_else(PoisonError::into_inner);
+                for (id, end) in portion {
+                    let later = kept.entry(*id).or_insert(*end);
+                    *later = (*later).max(*end);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! How long tokens last: idle ends, restarts, clocks.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::house::{House, KEY, TTL, ask};
+use crate::clock::Clock;
+use crate::id::Id;
+use crate::token::embedded::Embedded;
+use crate::token::store::{Ask, Settings};
+
+pub(super) async fn a_slide_is_written_once_a_step(mut house: House) {
+    // a step is one second
+    house.restart(house.clock.clone(), Settings { ttl: Duration::from_secs(10), ..house.settings }).await;
+    let minted = house.token().await;
+    let before = writes(&house, minted.token.id).await;
+    let begun = std::time::Instant::now();
+    for _ in 0..20 {
+        let tenth = Duration::from_millis(100);
+        house.clock.advance(tenth);
+        if house.engine != Engine::Embedded {
+            tokio::time::sleep(tenth).await;
+        }
+        let (token, seen) = house.fill(ask(&minted)).await.unwrap().token.unwrap();
+        house.store().slide(&token, seen);
+        house.store().flush().await;
+    }
+    let written = writes(&house, minted.token.id).await - before;
+    match house.engine {
+        Engine::Embedded => assert_eq!(written, 2000, "two steps on"),
+        _ => assert!((1..=begun.elapsed().as_secs() + 1).contains(&written), "{written} writes in {:?}", begun.elapsed()),
+    }
+    let (_, end) = house.fill(ask(&minted)).await.unwrap().token.unwrap();
+    assert!(end >= house.now().after(Duration::from_secs(10)));
+}
+
+/// Redis: how many PEXPIREATs ran. Embedded: the idle end in the database.
+async fn writes(house: &House, id: Id) -> u64 {
+    match &house.server {
+        Some(server) => server.calls("pexpireat").await,
+        None => {
+            let live = house.database.live_tokens(house.now()).await.unwrap();
+            live.iter().find(|live| live.token.id == id).unwrap().idle_end.0
+        }
+    }
+}
+
+pub(super) async fn a_slide_never_resurrects(house: House) {
+    let minted = house.token().await;
+    let (token, seen) = house.fill(ask(&minted)).await.unwrap().token.unwrap();
+    house.advance(TTL / 2).await;
+    house.end_token(minted.token.id).await;
+    house.store().slide(&token, seen);
+    house.store().flush().await;
+    assert!(house.check(ask(&minted)).await.is_none());
+    assert!(house.database.live_tokens(house.now()).await.unwrap().is_empty());
+}
+
+pub(super) async fn an_unused_token_runs_out_and_a_used_one_does_not(mut house: House) {
+    let ttl = Duration::from_secs(2);
+    house.restart(house.clock.clone(), Settings { ttl, ..house.settings }).await;
+    let (unused, used) = (house.token().await, house.mint(house.order_of("orders:read")).await.unwrap());
+    // Redis ends tokens by its own clock; a step is a second, so at most two seconds more
+    for _ in 0..9 {
+        let half = Duration::from_millis(500);
+        if house.engine == Engine::Embedded {
+            house.clock.advance(half);
+        } else {
+            tokio::time::sleep(half).await;
+            house.clock.advance(half);
+        }
+        let (token, seen) = house.fill(ask(&used)).await.expect("used: it goes on").token.unwrap();
+        house.store().slide(&token, seen);
+        house.store().flush().await;
+    }
+    assert!(house.check(ask(&unused)).await.is_none());
+    assert!(house.check(ask(&used)).await.is_some());
+    assert_ne!(house.token().await.token.id, unused.token.id);
+}
+
+pub(super) async fn idle_ends_of_many(house: House) {
+    let minted = house.token().await;
+    let ends = house.store().idle_ends(&[Id::from_bytes([9; 16]), minted.token.id]).await.unwrap();
+    assert_eq!(ends, [None, Some(minted.idle_end)]);
+    assert_eq!(house.store().idle_ends(&[]).await.unwrap(), []);
+}
+
+pub(super) async fn a_restart_loses_nothing(mut house: House) {
+    let (kept, ended) = (house.token().await, house.mint(house.order_of("orders:read")).await.unwrap());
+    house.end_token(ended.token.id).await;
+    house.restart(house.clock.clone(), house.settings).await;
+    assert!(house.check(ask(&kept)).await.is_some());
+    assert!(house.check(ask(&ended)).await.is_none());
+    assert_eq!(house.token().await.token, kept.token);
+    house.end_key().await;
+    house.restart(house.clock.clone(), house.settings).await;
+    assert!(house.check(ask(&kept)).await.is_none());
+    assert!(house.check(Ask::Key(KEY)).await.is_none());
+}
+
+#[tokio::test]
+async fn embedded_a_clock_set_back_revives_nothing() {
+    let mut house = House::new(Engine::Embedded).await;
+    let minted = house.token().await;
+    house.clock.advance(2 * TTL);
+    assert!(house.check(ask(&minted)).await.is_none(), "it ran out, and somebody saw it");
+    let set_back = Clock::manual(minted.token.issued);
+    house.restart(set_back, house.settings).await;
+    assert!(house.now() > minted.token.issued.after(TTL));
+    assert!(house.check(ask(&minted)).await.is_none());
+}
+
+#[tokio::test]
+async fn embedded_a_second_process_is_refused() {
+    let house = House::new(Engine::Embedded).await;
+    let error = Embedded::start(house.database.clone(), house.settings).await.err().unwrap();
+    assert!(error.to_string().contains("another gatepost serves"), "{error}");
+}

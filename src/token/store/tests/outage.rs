@@ -1,0 +1,170 @@
+//! Redis is away, stalled, busy or out of memory: refused in time, never `not found`, and soon back.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::house::{House, KEY, SECOND, ask, fill, start_redis, until_answered};
+use crate::token::store::{MintRefusal, Unavailable};
+
+pub(super) async fn killed_and_restarted_it_serves_within_a_second(mut house: House) {
+    let minted = house.token().await;
+    house.server().command(&["SAVE"]).await;
+    house.server_mut().kill();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable), "never `not found`");
+        assert!(begun.elapsed() < Duration::from_millis(250));
+    }
+    assert!(!house.store().is_ready());
+    assert_eq!(house.store().mint(house.order()).await.unwrap_err(), MintRefusal::Unavailable);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    house.server_mut().run().await;
+    let back = until_answered(house.store(), ask(&minted)).await;
+    assert!(back < SECOND, "{back:?}");
+    assert!(house.check(ask(&minted)).await.is_some());
+    assert!(house.store().is_ready());
+}
+
+pub(super) async fn stopped_it_is_unavailable_in_time_and_back_within_a_second(house: House) {
+    let minted = house.token().await;
+    house.server().signal(Signal::STOP);
+    let sockets = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let checks = (0..100).map(|_| {
+        let (store, asked) = (house.store().clone(), ask(&minted));
+        tokio::spawn(async move {
+            let begun = Instant::now();
+            (store.look_up(asked).await, begun.elapsed())
+        })
+    });
+    for check in checks.collect::<Vec<_>>() {
+        let (answer, took) = check.await.unwrap();
+        assert_eq!(answer, Err(Unavailable));
+        assert!(took < Duration::from_millis(250), "{took:?}");
+    }
+    let before = sockets();
+    let begun = Instant::now();
+    let mut asked = 0;
+    while begun.elapsed() < 2 * SECOND {
+        let one = Instant::now();
+        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable));
+        assert!(one.elapsed() < Duration::from_millis(50), "the breaker is open");
+        asked += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(asked > 20 && sockets() < before + 50, "no heap of half-open connections");
+    house.server().signal(Signal::CONT);
+    let back = until_answered(house.store(), ask(&minted)).await;
+    assert!(back < SECOND, "{back:?}");
+    assert!(house.check(ask(&minted)).await.is_some());
+}
+
+pub(super) async fn out_of_memory_checks_and_ends_go_on(house: House) {
+    let (minted, ended) = (house.token().await, house.mint(house.order_of("orders:read")).await.unwrap());
+    house.server().command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(house.check(ask(&minted)).await.is_some());
+    house.end_token(ended.token.id).await;
+    assert!(house.check(ask(&ended)).await.is_none(), "an end needs no room");
+    assert_eq!(house.store().mint(house.order_of("users:read")).await.unwrap_err(), MintRefusal::Unavailable);
+    house.server().command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert!(house.mint(house.order_of("users:read")).await.is_ok());
+}
+
+pub(super) async fn a_wrong_type_at_a_key_is_unavailable_not_absent(house: House) {
+    let (broken, fine) = (house.token().await, house.mint(house.order_of("orders:read")).await.unwrap());
+    let name = format!("{{gp}}:t:{}", broken.token.id);
+    house.server().command(&["SET", &name, "x"]).await;
+    assert_eq!(house.store().look_up(ask(&broken)).await, Err(Unavailable));
+    assert!(house.check(ask(&fine)).await.is_some(), "one broken key does not take the others down");
+    assert!(house.store().is_ready());
+    house.server().command(&["DEL", &name]).await;
+    house.server().command(&["HSET", &name, "c", "no json", "k", &KEY.to_string()]).await;
+    assert_eq!(house.store().look_up(ask(&broken)).await, Err(Unavailable));
+}
+
+pub(super) async fn scripts_flushed_and_clients_killed(house: House) {
+    let minted = house.token().await;
+    house.server().command(&["SCRIPT", "FLUSH"]).await;
+    assert!(house.check(ask(&minted)).await.is_some());
+    assert_eq!(house.token().await.token, minted.token);
+    house.server().try_command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.unwrap();
+    let back = until_answered(house.store(), ask(&minted)).await;
+    assert!(back < SECOND, "{back:?}");
+}
+
+pub(super) async fn busy_it_is_unavailable_and_back_within_a_second(house: House) {
+    let minted = house.token().await;
+    house.server().command(&["CONFIG", "SET", "busy-reply-threshold", "20"]).await;
+    let url = house.server().url();
+    // a script that never ends, whose client does not wait for it
+    let busy = tokio::spawn(async move {
+        let mut connection = ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let mut endless = ::redis::cmd("EVAL");
+        endless.arg("while true do end").arg(0);
+        drop(endless.query_async::<()>(&mut connection).await);
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..10 {
+        let begun = Instant::now();
+        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable));
+        assert!(begun.elapsed() < Duration::from_millis(250));
+    }
+    house.server().command(&["SCRIPT", "KILL"]).await;
+    let back = until_answered(house.store(), ask(&minted)).await;
+    assert!(back < SECOND, "{back:?}");
+    busy.await.unwrap();
+}
+
+pub(super) async fn a_half_open_connection_is_replaced_within_a_second(house: House) {
+    // a way to Redis on which what was open goes silent, without an end, while anew it is open
+    let way = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, redis) = (way.local_addr().unwrap().port(), house.server().port);
+    let (silence, silent) = tokio::sync::watch::channel(());
+    let relay = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((mut near, _)) = way.accept().await {
+            let mut silent = silent.clone();
+            silent.mark_unchanged();
+            kept.push(tokio::spawn(async move {
+                let mut far = tokio::net::TcpStream::connect(("127.0.0.1", redis)).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = silent.changed() => tokio::time::sleep(Duration::from_secs(60)).await,
+                }
+            }));
+        }
+    });
+    let store = start_redis(&format!("redis://127.0.0.1:{port}/"), &house.database, house.settings).await.unwrap();
+    let minted = house.token().await;
+    assert!(fill(&store, ask(&minted)).await.is_some());
+    silence.send(()).unwrap();
+    let begun = Instant::now();
+    assert_eq!(store.look_up(ask(&minted)).await, Err(Unavailable));
+    assert!(begun.elapsed() < Duration::from_millis(250));
+    let back = until_answered(&store, ask(&minted)).await;
+    assert!(back < SECOND, "{back:?}");
+    relay.abort();
+}
+
+pub(super) async fn more_than_it_takes_are_refused_at_once(house: House) {
+    let minted = house.token().await;
+    house.server().signal(Signal::STOP);
+    let checks: Vec<_> = (0..3000)
+        .map(|_| {
+            let (store, asked) = (house.store().clone(), ask(&minted));
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                (store.look_up(asked).await, begun.elapsed())
+            })
+        })
+        .collect();
+    for check in checks {
+        let (answer, took) = check.await.unwrap();
+        assert_eq!(answer, Err(Unavailable));
+        assert!(took < Duration::from_millis(250), "{took:?}");
+    }
+    house.server().signal(Signal::CONT);
+    assert!(until_answered(house.store(), ask(&minted)).await < SECOND);
+}

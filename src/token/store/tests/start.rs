@@ -1,0 +1,77 @@
+//! Which Redis is taken at the start, and what is written into it.
+
+use rustix::process::Signal;
+
+use super::house::{CLIENT, House, KEY, SECOND, SECRET, SESSION, start_redis, until_answered};
+use super::server::{Server, free_port};
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::id::hex;
+use crate::token::redis::StartError;
+use crate::token::store::{Ask, Unavailable};
+
+pub(super) async fn another_installation_is_refused(house: House) {
+    let data = tempfile::tempdir().unwrap();
+    let other = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
+    let refused = start_redis(&house.server().url(), &other, house.settings).await.err().unwrap();
+    assert!(matches!(refused, StartError::Foreign), "{refused}");
+    house.token().await;
+}
+
+pub(super) async fn an_eviction_policy_is_refused(house: House) {
+    let server = Server::start_with(house.engine, free_port(), &["--maxmemory-policy", "allkeys-lru"]).await;
+    let refused = start_redis(&server.url(), &house.database, house.settings).await.err().unwrap();
+    assert!(refused.to_string().contains("`maxmemory-policy allkeys-lru`"), "{refused}");
+    let locked = Server::start_with(house.engine, free_port(), &["--requirepass", "x"]).await;
+    let refused = start_redis(&locked.url(), &house.database, house.settings).await.err().unwrap();
+    assert!(matches!(refused, StartError::Refused(_)), "{refused}");
+    let refused = start_redis("http://127.0.0.1/", &house.database, house.settings).await.err().unwrap();
+    assert!(matches!(refused, StartError::Address(_)), "{refused}");
+}
+
+pub(super) async fn found_foreign_later_it_stays_unavailable(house: House) {
+    let data = tempfile::tempdir().unwrap();
+    let other = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
+    house.server().signal(Signal::STOP);
+    let store = start_redis(&house.server().url(), &other, house.settings).await.unwrap();
+    house.server().signal(Signal::CONT);
+    tokio::time::sleep(SECOND / 2).await;
+    assert!(!store.is_ready());
+    assert_eq!(store.look_up(Ask::Key(KEY)).await, Err(Unavailable));
+    house.token().await;
+}
+
+pub(super) async fn ids_are_in_key_names_and_secrets_are_not(house: House) {
+    let minted = house.token().await;
+    assert!(house.check(Ask::Session(SESSION)).await.is_some());
+    let names: Vec<String> = ::redis::FromRedisValue::from_redis_value(house.server().command(&["KEYS", "*"]).await).unwrap();
+    assert!(names.contains(&format!("{{gp}}:t:{}", minted.token.id)) && names.contains(&format!("{{gp}}:s:{CLIENT}")), "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("{gp}:")), "{names:?}");
+    assert!(names.iter().all(|name| !name.contains(&hex(&SECRET))), "{names:?}");
+    let expiring = ["t", "k", "s", "l", "m"];
+    for name in names.iter().filter(|name| expiring.iter().any(|kind| name.starts_with(&format!("{{gp}}:{kind}:")))) {
+        let ::redis::Value::Int(left) = house.server().command(&["PTTL", name]).await else { panic!() };
+        assert!(left > 0, "{name} stays for ever");
+    }
+}
+
+pub(super) async fn who_stops_leaves_the_list_of_members(house: House) {
+    let replica = house.replica().await;
+    let members = async || house.server().command(&["HLEN", "{gp}:members"]).await;
+    assert_eq!(members().await, ::redis::Value::Int(2));
+    replica.flush().await;
+    drop(replica);
+    assert_eq!(members().await, ::redis::Value::Int(1));
+}
+
+pub(super) async fn started_without_redis_it_serves_when_redis_comes(house: House) {
+    let data = tempfile::tempdir().unwrap();
+    let database = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
+    let port = free_port();
+    let store = start_redis(&format!("redis://127.0.0.1:{port}/"), &database, house.settings).await.unwrap();
+    assert!(!store.is_ready());
+    assert_eq!(store.look_up(Ask::Key(KEY)).await, Err(Unavailable));
+    let _server = Server::start_with(house.engine, port, &[]).await;
+    assert!(until_answered(&store, Ask::Key(KEY)).await < SECOND);
+    assert!(store.is_ready());
+}
