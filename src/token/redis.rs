@@ -89,7 +89,7 @@ impl Redis {
         let core = Core::new(link, kick, member, database, settings);
         metrics::gauge!("gatepost_store_up").set(0.0);
         let answers = match core.link.connect().await {
-            Ok(wire) => heartbeat::examine(&core, &wire).await.map(|()| true)?,
+            Ok(wire) => heartbeat::examine(&core, &wire).await?,
             Err(failure) => heartbeat::refusal(&failure).map_or(Ok(false), Err)?,
         };
         let adopted = core.adopted.notified();
