@@ -3,12 +3,16 @@
 //! Who may run this may read the database file, so it reaches everyone's keys. A running server hears
 //! of each change through the outbox; the command waits for that, or says when it will be.
 
+mod arguments;
+
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+
+pub use arguments::KeysCommand;
+use arguments::{Create, KeysAct, List};
 
 use crate::accounts::keys::{Keys, NewKey, Reach};
 use crate::accounts::names::Name;
@@ -18,7 +22,6 @@ use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
 use crate::config::{Config, DatabaseConfig, StoreConfig};
 use crate::database::{Committed, Database, KeyRow, Page};
-use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::secret::{PlainSecret, SecretMint};
 
@@ -28,76 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// Rows read at once.
 const PORTION: u32 = 500;
-
-/// Make, list, rotate and revoke API keys.
-#[derive(Debug, Args)]
-pub struct KeysCommand {
-    #[command(subcommand)]
-    act: KeysAct,
-}
-
-#[derive(Debug, Subcommand)]
-enum KeysAct {
-    /// Make a key; its text is shown once.
-    Create(Create),
-    /// List live keys, oldest first.
-    List(List),
-    /// Give a key a new secret; its tokens go on.
-    Rotate(Rotate),
-    /// End a key and every token minted from it.
-    Revoke(Revoke),
-}
-
-#[derive(Debug, Args)]
-struct Create {
-    /// Whose: user name, e-mail address, phone number or uid.
-    #[arg(long, value_name = "NAME|UID")]
-    principal: String,
-    /// What the key is called.
-    #[arg(long)]
-    name: Option<String>,
-    /// What it may do at most. Default: all its owner holds.
-    #[arg(long, value_name = "A,B", value_parser = scopes)]
-    scopes: Option<ScopeSet>,
-    /// How long it lives, as 30d or 12h. Default: until it is revoked.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    expires_in: Option<Duration>,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct List {
-    /// Only those of this principal.
-    #[arg(long, value_name = "NAME|UID")]
-    principal: Option<String>,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct Rotate {
-    /// The key's id.
-    id: Id,
-    /// How long the old secret stays valid, at most 7d.
-    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
-    grace: Duration,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct Revoke {
-    /// The key's id.
-    id: Id,
-}
-
-fn scopes(text: &str) -> Result<ScopeSet, String> {
-    ScopeSet::parse(text.split(',').map(str::trim)).map_err(|e| e.to_string())
-}
 
 /// Runs the command.
 pub async fn run(command: KeysCommand, config: &Config) -> ExitCode {

@@ -66,6 +66,19 @@ impl Name {
         }
     }
 
+    /// A name to sign up under: a user name or an e-mail address.
+    ///
+    /// # Errors
+    /// Where it is a phone number.
+    pub fn to_sign_up_under(self) -> Result<Self, Refusal> {
+        match self.kind {
+            NameKind::User | NameKind::Email => Ok(self),
+            NameKind::Phone => {
+                Err(Refusal::field(field(NameKind::User), "a user name or an e-mail address; a phone number goes into `phone`"))
+            }
+        }
+    }
+
     /// The text, where it is of this kind.
     pub fn of_kind(&self, kind: NameKind) -> Option<&str> {
         (self.kind == kind).then_some(self.text.as_str())

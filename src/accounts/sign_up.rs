@@ -3,7 +3,7 @@
 //! INVARIANT: the founding is one row, taken in the sign-up's own transaction: of two that race, one founds.
 
 use super::keys::{self, NewKey};
-use super::names::{Name, field};
+use super::names::Name;
 use super::password::{self, Password};
 use super::{Accounts, Origin, Refusal, RequirePhone, SignUp};
 use crate::audit::Action;
@@ -138,20 +138,5 @@ fn taken(error: DatabaseError) -> Refusal {
     match error {
         DatabaseError::Taken => Refusal::UserExists,
         other => other.into(),
-    }
-}
-
-impl Name {
-    /// A name to sign up under: a user name or an e-mail address.
-    ///
-    /// # Errors
-    /// Where it is a phone number.
-    pub fn to_sign_up_under(self) -> Result<Self, Refusal> {
-        match self.kind {
-            NameKind::User | NameKind::Email => Ok(self),
-            NameKind::Phone => {
-                Err(Refusal::field(field(NameKind::User), "a user name or an e-mail address; a phone number goes into `phone`"))
-            }
-        }
     }
 }

@@ -108,7 +108,7 @@ impl Call {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
         if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
-            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content type must be application/json"));
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"));
         }
         // serde would read a list as a struct whose fields come in order: a secret without a name
         if self.body.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {

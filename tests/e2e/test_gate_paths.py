@@ -17,10 +17,10 @@ RULES = [
     {"id": "admin", "hosts": [PUBLIC], "path": "/admin/**", "scopes": {"all": ["admin"]}},
 ]
 
-DOTS = [".", "..", "%2e", "%2E", "%2e%2e", "%2E%2e", ".%2e", "%2e.", ".;", "..;", "..;x=1", ".;a=b", "%2e%2e;x", "..;;", "%2e;"]
+DOTS = [".", "..", "%2e", "%2E", "%2e%2e", "%2E%2e", ".%2e", "%2e.", ".;", "..;", "..;x=1", ".;a=b", "%2e%2e;x", "..;;", "%2e;", "...", "....", "%2e%2e%2e", "..%20", "%20..", ".%20."]
 ENCODED = ["%2f", "%2F", "%5c", "%5C", "%23", "%3f", "%3F", "%25", "%3b", "%3B", "%00", "%0a", "%0d", "%09", "%1f", "%7f", "%0d%0aX-Auth-User:%20root"]
 DOUBLY_ENCODED = ["%252e%252e", "%252f", "%25252f", "%255c", "%2500", "%253b"]
-BROKEN = ["%", "%2", "%zz", "%u002e", "%u2216", "%-1", "%0", "%2g", "% 2", "a%"]
+BROKEN = ["%", "%2%", "%zz", "%u002e", "%u2216", "%-1", "%0", "%2g", "% 2", "a%"]
 NOT_UTF8 = ["%c0%ae", "%c0%af", "%c0%ae%c0%ae", "%e0%80%af", "%f0%80%80%af", "%ff", "%fe", "%80", "%bf", "%c3", "%c3%28", "%ed%a0%80", "%f4%90%80%80", "%f8%88%80%80%80"]
 RAW = [b" ", b"\t", b"\\", b"#", b"#/../x", b"\x01", b"\x0b", b"\x7f", b"\x80", b"\xff", "é".encode(), "é".encode("latin-1"), "．．".encode(),
        "∕".encode(), b"\xc0\xae", b"\xc2\x85", b"a b"]
@@ -38,7 +38,7 @@ INTO_ADMIN = [f"/public/{dots}/admin/x" for dots in DOTS] + [
     "/public//../admin/x", "/public/a/../../admin/x", "/public/..%00/admin/x", "/public/%252e%252e/admin/x", "/public;/../admin/x",
     "/one/..%2fadmin", "/one/%2e%2e", "/one/a%2fb", "//admin/x", "/./admin/x", "/admin;x/x", "/%61dmin/x", "/admin/../admin/x",
 ]
-HARMLESS = ["/", "/a", "/a/", "/caf%C3%A9", "/a%20b", "/a+b,c:d@e~f!g$h&i'j(k)l*m=n", "/.well-known/x", "/a.b", "/...", "/..a", "/a..", "/a;v=1", "/a;v=1/b;w=2",
+HARMLESS = ["/", "/a", "/a/", "/caf%C3%A9", "/a%20b", "/a+b,c:d@e~f!g$h&i'j(k)l*m=n", "/.well-known/x", "/a.b", "/..a", "/a..", "/a;v=1", "/a;v=1/b;w=2",
             "/%41", "/a?x=/../%2f%00//#".replace("#", ""), "/a?", "/%7E", "/a%3Db"]
 
 

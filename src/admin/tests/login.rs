@@ -144,3 +144,24 @@ async fn a_hash_of_other_parameters_is_replaced_at_login() {
     assert!(hash().await.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
     house.log_in("ann").await.is(200);
 }
+
+/// A wide bound, for machines that do other things besides; measured at rest the medians differ by less than 2 %.
+#[tokio::test]
+async fn an_unknown_name_takes_as_long_as_a_known_one() {
+    let house = House::new().await;
+    house.sign_up("ann").await.is(201);
+    let mut times = [Vec::new(), Vec::new()];
+    for n in 0..20 {
+        for (times, name) in times.iter_mut().zip(["ann".to_owned(), format!("nobody{n}")]) {
+            house.clock.advance(Duration::from_secs(1000));
+            let begun = std::time::Instant::now();
+            house.ask(Ask::get("/v1/login").basic(&name, "wrong")).await.is(401);
+            times.push(begun.elapsed());
+        }
+    }
+    let [known, unknown] = times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    assert!(known.max(unknown) < known.min(unknown).mul_f64(1.5), "known {known:?}, unknown {unknown:?}");
+}

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import os
+import signal
 import subprocess
 
 from . import binaries
@@ -34,6 +35,8 @@ def call(port, method, path, body=None, headers=(), timeout=8):
 class Gatepost(Service):
     """`sections` replaces whole top-level keys of the configuration; the gates listen on `ports`."""
 
+    end = signal.SIGINT  # as Ctrl-C does: without the seconds that SIGTERM leaves to load balancers
+
     def __init__(self, folder, rules, ports=PORTS, environment=None, **sections):
         self.config = folder / "gatepost.yaml"
         self.rules = folder / "rules.yaml"
@@ -45,11 +48,12 @@ class Gatepost(Service):
             "metrics": {"listen": f"127.0.0.1:{METRICS}"},
             "data": str(folder / "data"),
             "rules": "rules.yaml",
+            "secret_key": {"env": "SECRET_KEY"},
             "accounts": {"sign_up": "open", "direct_scopes": ["*"], "require_phone": "never"},
             **sections,
         }
         self.config.write_text(json.dumps(settings, indent=1))  # JSON is YAML
-        environment = {**NO_GATEPOST, "GATEPOST_CONFIG": str(self.config), "GATEPOST_PROXY_SECRET": SECRET, **(environment or {})}
+        environment = {**NO_GATEPOST, "GATEPOST_CONFIG": str(self.config), "GATEPOST_PROXY_SECRET": SECRET, "SECRET_KEY": "5e" * 32, **(environment or {})}
         super().__init__("gatepost", [binaries.gatepost()], folder, environment)
 
     def write_rules(self, rules):
@@ -119,9 +123,12 @@ class Person:
         return answer.json["jwt"]
 
     def call(self, method, path, body=None):
-        """A management call by this person."""
-        self._login = self._login or self.login()
-        return self.gatepost.admin(method, path, body, token=self._login["token"])
+        """A management call by this person, who logs in again where the login has ended."""
+        answer = self._login and self.gatepost.admin(method, path, body, token=self._login["token"])
+        if not answer or answer.status == 401:
+            self._login = self.login()
+            answer = self.gatepost.admin(method, path, body, token=self._login["token"])
+        return answer
 
     def token(self, *scopes):
         return self.gatepost.token(self.api_key, list(scopes) or None)

@@ -1,5 +1,6 @@
 """Programs that run beside the tests: each with a folder, a log and an end."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -23,13 +24,16 @@ def until(what, seconds, condition, every=0.02):
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
-            pytest.fail(f"not within {seconds} s: {what}")
+            said = "\n".join(service.said(2000) for service in RUNNING)
+            pytest.fail(f"not within {seconds} s: {what}\n{said}")
         time.sleep(every)
     return time.monotonic() - began
 
 
 class Service:
     """A child process whose output goes to a file."""
+
+    end = signal.SIGTERM
 
     def __init__(self, name, command, folder, environment=None):
         self.name, self.command, self.folder, self.environment = name, command, folder, environment
@@ -44,12 +48,14 @@ class Service:
 
         def done():
             if self.process.poll() is not None:
-                code = self.process.returncode
-                self.forget()
-                pytest.fail(f"{self.name} ended with {code}:\n{self.said()}", pytrace=False)
+                pytest.fail(f"{self.name} ended with {self.process.returncode}:\n{self.said()}", pytrace=False)
             return ready()
 
-        until(f"{self.name} is up\n{self.said()}", seconds, done)
+        try:
+            until(f"{self.name} is up", seconds, done)
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def said(self, last=4000):
@@ -61,7 +67,7 @@ class Service:
 
     def stop(self, seconds=30):
         if self.process and self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(self.end)
             try:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:

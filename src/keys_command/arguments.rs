@@ -1,0 +1,78 @@
+//! What can be typed after `gatepost keys`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::decision::scopes::ScopeSet;
+use crate::id::Id;
+
+/// Make, list, rotate and revoke API keys.
+#[derive(Debug, Args)]
+pub struct KeysCommand {
+    #[command(subcommand)]
+    pub(super) act: KeysAct,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysAct {
+    /// Make a key; its text is shown once.
+    Create(Create),
+    /// List live keys, oldest first.
+    List(List),
+    /// Give a key a new secret; its tokens go on.
+    Rotate(Rotate),
+    /// End a key and every token minted from it.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Whose: user name, e-mail address, phone number or uid.
+    #[arg(long, value_name = "NAME|UID")]
+    pub(super) principal: String,
+    /// What the key is called.
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// What it may do at most. Default: all its owner holds.
+    #[arg(long, value_name = "A,B", value_parser = scopes)]
+    pub(super) scopes: Option<ScopeSet>,
+    /// How long it lives, as 30d or 12h. Default: until it is revoked.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) expires_in: Option<Duration>,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// Only those of this principal.
+    #[arg(long, value_name = "NAME|UID")]
+    pub(super) principal: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rotate {
+    /// The key's id.
+    pub(super) id: Id,
+    /// How long the old secret stays valid, at most 7d.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(super) grace: Duration,
+    /// As JSON.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Revoke {
+    /// The key's id.
+    pub(super) id: Id,
+}
+
+fn scopes(text: &str) -> Result<ScopeSet, String> {
+    ScopeSet::parse(text.split(',').map(str::trim)).map_err(|e| e.to_string())
+}
