@@ -183,4 +183,9 @@ impl Database {
     pub(crate) async fn last_row_in_test(&self) -> i64 {
         sqlx::query_as::<_, (i64,)>("SELECT COALESCE(MAX(n), 0) FROM outbox").fetch_one(&self.pool).await.unwrap().0
     }
+
+    /// As if the database were gone.
+    pub(crate) async fn close_in_test(&self) {
+        self.pool.close().await;
+    }
 }

@@ -46,8 +46,8 @@ use crate::id::Id;
 const PREFIX: &str = "{gp}:";
 /// The key every script is given; it makes the others from it.
 const EPOCH: &str = "{gp}:epoch";
-/// For any look-up, whatever Redis and the database do.
-const LOOK_UP: Duration = Duration::from_millis(240);
+/// For any look-up, whatever Redis and the database do: the answer to the proxy is due within 250 ms.
+const LOOK_UP: Duration = Duration::from_millis(200);
 /// How long a start waits for the first heartbeat before it goes on without.
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -89,7 +89,7 @@ impl Redis {
         let core = Core::new(link, kick, member, database, settings);
         metrics::gauge!("gatepost_store_up").set(0.0);
         let answers = match core.link.connect().await {
-            Ok(wire) => heartbeat::examine(&core, &wire).await.map(|()| true)?,
+            Ok(wire) => heartbeat::examine(&core, &wire).await?,
             Err(failure) => heartbeat::refusal(&failure).map_or(Ok(false), Err)?,
         };
         let adopted = core.adopted.notified();

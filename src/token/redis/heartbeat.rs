@@ -44,11 +44,12 @@ pub(super) async fn run(core: Weak<Core>) {
     }
 }
 
-/// Whether this Redis may be used at all.
-pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<(), StartError> {
-    let info = match wire.info().await {
-        Ok(info) => info,
-        Err(failure) => return refusal(&failure).map_or(Ok(()), Err),
+/// Whether this Redis may be used; false where it did not say.
+pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<bool, StartError> {
+    let answers = async { Ok::<_, Failure>((wire.info().await?, core.send_beat(wire).await?)) };
+    let (info, beat) = match answers.await {
+        Ok(answers) => answers,
+        Err(failure) => return refusal(&failure).map_or(Ok(false), Err),
     };
     let field = |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
     let version = field("redis_version");
@@ -58,11 +59,7 @@ pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<(), StartError> 
     if field("maxmemory_policy") != "noeviction" {
         return Err(StartError::Evicts(field("maxmemory_policy").to_owned()));
     }
-    match core.send_beat(wire).await {
-        Ok(beat) if beat.is_foreign(core) => Err(StartError::Foreign),
-        Ok(_) => Ok(()),
-        Err(failure) => refusal(&failure).map_or(Ok(()), Err),
-    }
+    if beat.is_foreign(core) { Err(StartError::Foreign) } else { Ok(true) }
 }
 
 /// The error for an answer that waiting will not change; `None` where it may.
@@ -127,9 +124,13 @@ impl Core {
             AGAIN
         })?;
         match examine(self, &wire).await {
-            Ok(()) => {
+            Ok(true) => {
                 heart.wire = Some(wire.clone());
                 Ok(wire)
+            }
+            Ok(false) => {
+                self.lose("it does not answer yet");
+                Err(AGAIN)
             }
             Err(error) => Err(self.complain(heart, &error.to_string())),
         }

@@ -24,6 +24,8 @@ use crate::token::store::{MintOrder, MintRefusal, Minted, TOKENS_PER_KEY, Unavai
 const TRIES: usize = 5;
 /// So many credentials are brought at once.
 const BRINGING: usize = 16;
+/// So many are begun in a second: a flood of keys that are rightly tagged and not there must not drown the database.
+const BEGUN_IN_A_SECOND: u32 = 1000;
 /// How long a mint waits for the next epoch.
 const NEXT_EPOCH: Duration = Duration::from_millis(300);
 
@@ -32,8 +34,24 @@ type Outcome = watch::Receiver<Option<Result<bool, Unavailable>>>;
 
 /// What is being brought: whoever comes second waits for the first.
 pub(super) struct Bringing {
-    under_way: Mutex<HashMap<Id, Outcome>>,
+    under_way: Mutex<UnderWay>,
     permits: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    of: HashMap<Id, Outcome>,
+    /// Which second since boot it is, and how many were begun in it.
+    begun: (u64, u32),
+}
+
+impl UnderWay {
+    /// Whether one more may be begun.
+    fn may_begin(&mut self, second: u64) -> bool {
+        let so_far = if self.begun.0 == second { self.begun.1 } else { 0 };
+        self.begun = (second, so_far + 1);
+        so_far < BEGUN_IN_A_SECOND
+    }
 }
 
 impl Default for Bringing {
@@ -106,8 +124,9 @@ impl Core {
     pub(super) async fn bring(&self, kind: PendingKind, id: Id) -> Result<bool, Unavailable> {
         let mut outcome = {
             let mut under_way = self.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-            match under_way.get(&id) {
-                Some(outcome) => outcome.clone(),
+            match under_way.of.get(&id).cloned() {
+                Some(outcome) => outcome,
+                None if !under_way.may_begin(crate::clock::boottime_ms() / 1000) => return Err(Unavailable),
                 None => {
                     let permit = Arc::clone(&self.bringing.permits).try_acquire_owned().map_err(|_| Unavailable)?;
                     let (tell, outcome) = watch::channel(None);
@@ -115,11 +134,11 @@ impl Core {
                     // a task of its own: it goes on for those who wait when the one who began it has to answer
                     tokio::spawn(async move {
                         let result = core.bring_now(kind, id).await;
-                        core.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                        core.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner).of.remove(&id);
                         let _ = tell.send(Some(result));
                         drop(permit);
                     });
-                    under_way.insert(id, outcome.clone());
+                    under_way.of.insert(id, outcome.clone());
                     outcome
                 }
             }
@@ -147,5 +166,18 @@ impl Core {
             }
         }
         Err(Unavailable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_are_begun_in_a_second() {
+        let mut under_way = UnderWay::default();
+        assert!((0..BEGUN_IN_A_SECOND).all(|_| under_way.may_begin(7)));
+        assert!(!under_way.may_begin(7));
+        assert!(under_way.may_begin(8));
     }
 }

@@ -78,6 +78,7 @@ every_engine! {
         a_slide_never_resurrects,
         an_unused_token_runs_out_and_a_used_one_does_not,
         idle_ends_of_many,
+        without_the_database_nothing_is_guessed,
         a_restart_loses_nothing,
     }
 }

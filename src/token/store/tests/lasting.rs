@@ -7,7 +7,7 @@ use super::house::{House, KEY, TTL, ask};
 use crate::clock::Clock;
 use crate::id::Id;
 use crate::token::embedded::Embedded;
-use crate::token::store::{Ask, Settings};
+use crate::token::store::{Ask, MintRefusal, Propagated, Settings, Unavailable};
 
 pub(super) async fn a_slide_is_written_once_a_step(mut house: House) {
     // a step is one second
@@ -96,6 +96,24 @@ pub(super) async fn a_restart_loses_nothing(mut house: House) {
     house.restart(house.clock.clone(), house.settings).await;
     assert!(house.check(ask(&kept)).await.is_none());
     assert!(house.check(Ask::Key(KEY)).await.is_none());
+}
+
+pub(super) async fn without_the_database_nothing_is_guessed(house: House) {
+    let minted = house.token().await;
+    house.database.close_in_test().await;
+    assert!(house.check(ask(&minted)).await.is_some(), "presence is asked of the store alone");
+    assert_eq!(house.store().mint(house.order()).await.unwrap_err(), MintRefusal::Unavailable);
+    assert_eq!(house.store().apply(i64::MAX).await, Propagated::Later);
+    house.advance(TTL / 4).await;
+    let found = house.store().look_up(ask(&minted)).await;
+    match house.engine {
+        Engine::Embedded => assert_eq!(found, Err(Unavailable), "beyond the time mark nobody may judge"),
+        _ => assert!(found.unwrap().is_some()),
+    }
+    if let Some(server) = &house.server {
+        server.command(&["DEL", &format!("{{gp}}:k:{KEY}")]).await;
+        assert_eq!(house.store().look_up(Ask::Key(KEY)).await, Err(Unavailable), "never `not found`");
+    }
 }
 
 #[tokio::test]
