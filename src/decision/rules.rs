@@ -9,7 +9,7 @@
 mod pattern;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
@@ -230,23 +230,23 @@ impl RuleSet {
     /// Every pair of equal precedence that can both match with different demands.
     pub fn compile(specs: Vec<RuleSpec>) -> Result<Self, Vec<Clash>> {
         let mut set = Self::default();
-        let mut clashes = Vec::new();
+        let (mut clashes, mut told) = (Vec::new(), HashSet::new());
         for (number, spec) in specs.into_iter().enumerate() {
-            set.rules.push(Rule { number, id: spec.id.clone(), requirement: spec.requirement.clone() });
+            let RuleSpec { id, hosts, methods, path, fallthrough, requirement } = spec;
+            set.rules.push(Rule { number, id, requirement });
             let rules = &set.rules;
             let mut insert = |tree: &mut Tree, host: &str| {
-                let group = tree.group_at(&spec.path);
-                group.insert(number, &spec.methods, spec.fallthrough, |a, b| same_demand(rules, a, b), &mut |first, method: &str| {
-                    let clash = Clash { first, second: number, example: format!("{method} https://{host}{}", spec.path.example()) };
-                    if !clashes.iter().any(|known: &Clash| (known.first, known.second) == (first, number)) {
-                        clashes.push(clash);
+                let group = tree.group_at(&path);
+                group.insert(number, &methods, fallthrough, |a, b| same_demand(rules, a, b), &mut |first, method: &str| {
+                    if told.insert((first, number)) {
+                        clashes.push(Clash { first, second: number, example: format!("{method} https://{host}{}", path.example()) });
                     }
                 });
             };
-            if spec.hosts.is_empty() {
+            if hosts.is_empty() {
                 insert(&mut set.any, "any.example");
             }
-            for host in &spec.hosts {
+            for host in &hosts {
                 match host {
                     HostPattern::Exact(name) => insert(set.exact.entry(name.as_bytes().into()).or_default(), name),
                     HostPattern::Wildcard(suffix) => {
