@@ -74,6 +74,9 @@ def test_quickstart_stays_and_ends(free_ports, tmp_path):
         second = subprocess.run([ROOT / "examples/quickstart/run", "--once"], capture_output=True, text=True, timeout=60, env=NO_GATEPOST)
         assert second.returncode == 1 and "is taken" in second.stderr
         assert process.poll() is None
+        went_on = [line[line.index("curl "):] for line in (tmp_path / "log").read_text().partition("How to go on")[2].splitlines() if "curl " in line]
+        get_token, register = (shell(line + " -sS -w ' %{http_code}'", tmp_path, NO_GATEPOST) for line in went_on)
+        assert get_token.endswith(" 200") and "gpt_" in get_token and register.endswith(" 201"), (get_token, register)
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(40) == 130
