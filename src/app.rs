@@ -71,6 +71,7 @@ pub struct App {
     admin_router: axum::Router,
     metrics: Listener,
     probes: Arc<Probes>,
+    recorder: PrometheusHandle,
     drain: Drain,
     stopper: Stopper,
     tokens: TokenStore,
@@ -179,7 +180,8 @@ impl App {
             admin: server::bind(&Listen::Tcp(config.admin.listen)).await?,
             admin_router: admin::router(admin),
             metrics: server::bind(&Listen::Tcp(config.metrics)).await?,
-            probes: Arc::new(Probes::new(metrics, drain.clone(), tokens.clone())),
+            probes: Arc::new(Probes::new(metrics.clone(), drain.clone(), tokens.clone())),
+            recorder: metrics,
             drain,
             stopper,
             tokens,
@@ -217,6 +219,7 @@ impl App {
             let probes = probes.clone();
             async move { probes.answer(request).await }
         };
+        serving.spawn(crate::metrics::upkeep(self.recorder));
         let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
         let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, self.drain.clone(), Arc::new(probe)));
         let at_once = loop {

@@ -25,7 +25,11 @@ const RELOAD_FAILURES: &str = "gatepost_reload_failures_total";
 /// Whether the last reload was refused.
 const RELOAD_FAILED: &str = "gatepost_reload_failed";
 /// Whether the store answers checks.
-const STORE_READY: &str = "gatepost_store_ready";
+const STORE_UP: &str = "gatepost_store_up";
+/// From a command being sent to its answer, by operation.
+const STORE_DURATION: &str = "gatepost_store_request_duration_seconds";
+/// Commands without a good answer, by operation and cause.
+const STORE_ERRORS: &str = "gatepost_store_errors_total";
 /// Answers of the admin listener, by route and status.
 const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
 /// Version and commit, value 1.
@@ -33,6 +37,8 @@ const BUILD: &str = "gatepost_build_info";
 
 /// From 50 µs up, seconds.
 const BUCKETS: [f64; 14] = [50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0];
+
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Installs the recorder and describes every metric. Once a process.
 ///
@@ -49,7 +55,9 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_counter!(RELOADS, "Reloads that took");
     describe_counter!(RELOAD_FAILURES, "Reloads that were refused: the old rules stay");
     describe_gauge!(RELOAD_FAILED, "1 where the last reload was refused");
-    describe_gauge!(STORE_READY, "1 where the token store answers checks");
+    describe_gauge!(STORE_UP, "1 where the token store answers checks");
+    describe_histogram!(STORE_DURATION, Unit::Seconds, "From a command being sent to its answer, by operation");
+    describe_counter!(STORE_ERRORS, "Commands without a good answer, by operation and cause");
     describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
     describe_gauge!(BUILD, "Version, value 1");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -84,8 +92,26 @@ pub fn admin_answered(route: &str, status: u16) {
 }
 
 /// Whether the store answers checks.
-pub fn store_ready(ready: bool) {
-    gauge!(STORE_READY).set(if ready { 1.0 } else { 0.0 });
+pub fn store_up(up: bool) {
+    gauge!(STORE_UP).set(if up { 1.0 } else { 0.0 });
+}
+
+/// The store was asked something, and this long passed.
+pub fn store_asked(operation: &'static str, took: Duration) {
+    histogram!(STORE_DURATION, "operation" => operation).record(took);
+}
+
+/// The store gave no good answer.
+pub fn store_failed(operation: &'static str, cause: &'static str) {
+    counter!(STORE_ERRORS, "operation" => operation, "cause" => cause).increment(1);
+}
+
+/// Folds recorded samples into their buckets from time to time: without it, they pile up while nobody scrapes.
+pub async fn upkeep(handle: PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP_EVERY).await;
+        handle.run_upkeep();
+    }
 }
 
 /// The counters of one generation of rules: allows are counted without looking anything up.

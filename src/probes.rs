@@ -30,7 +30,7 @@ impl Probes {
     pub async fn answer<B>(&self, request: http::Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
         let (status, kind, body) = match request.uri().path() {
             "/metrics" => {
-                crate::metrics::store_ready(self.tokens.is_ready());
+                crate::metrics::store_up(self.tokens.is_ready());
                 (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render())
             }
             "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),

@@ -137,7 +137,7 @@ impl Core {
     pub(super) fn say(&self, up: bool, why: &str) {
         let what = if up { 1 } else { 2 };
         if self.said.swap(what, Ordering::Relaxed) != what {
-            metrics::gauge!("gatepost_store_up").set(if up { 1.0 } else { 0.0 });
+            crate::metrics::store_up(up);
             if up {
                 tracing::info!("Redis answers: {why}");
             } else {

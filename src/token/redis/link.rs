@@ -208,13 +208,13 @@ impl Wire {
             Err(Failure::Stalled) => drop(self.state.stalls.fetch_add(1, Ordering::Relaxed)),
             _ => self.state.stalls.store(0, Ordering::Relaxed),
         }
-        metrics::histogram!("gatepost_store_request_duration_seconds", "operation" => operation).record(begun.elapsed());
+        crate::metrics::store_asked(operation, begun.elapsed());
         answer.map(Reply::from).map_err(|failure| counted(operation, failure))
     }
 }
 
 fn counted(operation: &'static str, failure: Failure) -> Failure {
-    metrics::counter!("gatepost_store_errors_total", "operation" => operation, "cause" => failure.cause()).increment(1);
+    crate::metrics::store_failed(operation, failure.cause());
     failure
 }
 
