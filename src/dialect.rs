@@ -151,6 +151,10 @@ impl Dialect {
     /// What the target asks for, and the original URI where the target carries it. The query of the check's own
     /// target is the client's (Caddy appends it) and changes nothing.
     fn call(target: &Uri, carries_uri: bool) -> (Option<Call>, Option<&str>) {
+        // a target with a host of its own would say twice where the request goes
+        if target.authority().is_some() {
+            return (None, None);
+        }
         let split = |text: &str| match text {
             _ if text.starts_with("/verify") => Some((Call::Verify, "/verify".len())),
             _ if text.starts_with("/explain") => Some((Call::Explain, "/explain".len())),

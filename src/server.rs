@@ -94,11 +94,15 @@ where
     let mut http = http1::Builder::new();
     let io = match limits {
         Limits::Gate { raw_target } => {
-            http.max_headers(256).max_buf_size(128 * 1024);
+            http.max_headers(256).max_header_size(128 * 1024).max_buf_size(128 * 1024);
             Guarded::heads(stream, HEAD_TIMEOUT, raw_target)
         }
         Limits::Admin => {
-            http.max_headers(64).max_buf_size(16 * 1024).timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            http.max_headers(64)
+                .max_header_size(16 * 1024)
+                .max_buf_size(16 * 1024)
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT);
             Guarded::open(stream)
         }
     };

@@ -90,6 +90,8 @@ fn nothing_else_lives_on_a_gate() {
         ("/metrics", None, None),
         ("/healthz", None, None),
         ("/Verify", None, None),
+        ("http://app.example/verify", None, None),
+        ("http://app.example/verify/a", None, None),
     ] {
         for (proxy, text) in all() {
             let (method, _, headers) = parts(text);
