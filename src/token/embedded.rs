@@ -118,6 +118,11 @@ impl Embedded {
         tokens.iter().map(|id| memory.live(*id, now).map(memory::Live::idle_end)).collect()
     }
 
+    /// See [`super::store::TokenStore::is_ready`].
+    pub fn is_ready(&self) -> bool {
+        self.state.mark.reaches(self.state.database.clock().now())
+    }
+
     /// See [`super::store::TokenStore::flush`].
     pub async fn flush(&self) {
         self.state.flush().await;

@@ -180,7 +180,7 @@ impl TokenStore {
     /// Whether checks can be answered now; for `/readyz` and the state metric.
     pub fn is_ready(&self) -> bool {
         match self {
-            Self::Embedded(_) => true,
+            Self::Embedded(store) => store.is_ready(),
             Self::Redis(store) => store.is_ready(),
         }
     }

@@ -37,7 +37,7 @@ impl Mark {
 
     /// Makes sure that `now` may be lived in. No I/O while upkeep runs.
     pub(super) async fn covers(&self, database: &Database, now: UnixMs) -> Result<(), Unavailable> {
-        if now.0 <= self.stored.load(Ordering::Acquire) {
+        if self.reaches(now) {
             return Ok(());
         }
         // boxed: rarely taken, and a check's future is to stay small. In time: whatever the database does, a check is answered
@@ -49,6 +49,11 @@ impl Mark {
             }
             Err(_) => Err(Unavailable),
         }
+    }
+
+    /// Whether `now` may be lived in as things are.
+    pub(super) fn reaches(&self, now: UnixMs) -> bool {
+        now.0 <= self.stored.load(Ordering::Acquire)
     }
 
     /// Keeps the mark ahead of `now`.

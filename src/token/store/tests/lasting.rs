@@ -1,6 +1,6 @@
 //! How long tokens last: idle ends, restarts, clocks.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::house::{House, KEY, TTL, ask};
@@ -14,7 +14,7 @@ pub(super) async fn a_slide_is_written_once_a_step(mut house: House) {
     house.restart(house.clock.clone(), Settings { ttl: Duration::from_secs(10), ..house.settings }).await;
     let minted = house.token().await;
     let before = writes(&house, minted.token.id).await;
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     for _ in 0..20 {
         let tenth = Duration::from_millis(100);
         house.clock.advance(tenth);
@@ -126,6 +126,32 @@ async fn embedded_a_clock_set_back_revives_nothing() {
     house.restart(set_back, house.settings).await;
     assert!(house.now() > minted.token.issued.after(TTL));
     assert!(house.check(ask(&minted)).await.is_none());
+}
+
+/// A database that another program holds locked costs no check more than its moment, and everybody gets an answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_a_locked_database_keeps_nobody_waiting() {
+    let house = House::new(Engine::Embedded).await;
+    let minted = house.token().await;
+    let act = house.database.act().await.unwrap();
+    house.clock.advance(Duration::from_secs(30));
+    let asked = Instant::now();
+    let mut checks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (store, ask) = (house.store().clone(), ask(&minted));
+        checks.spawn(async move { store.look_up(ask).await });
+    }
+    for found in checks.join_all().await {
+        assert_eq!(found, Err(Unavailable));
+    }
+    assert!(asked.elapsed() < Duration::from_millis(250), "{:?}", asked.elapsed());
+    assert!(!house.store().is_ready());
+    drop(act);
+    let begun = Instant::now();
+    while house.store().look_up(ask(&minted)).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(8), "it does not recover");
+    }
+    assert!(house.store().is_ready());
 }
 
 #[tokio::test]
