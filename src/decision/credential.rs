@@ -150,6 +150,8 @@ fn word(bytes: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(authorization: &[&'static str], x_authorization: &[&'static str], x_api_key: &[&'static str]) -> Presented<'static> {
@@ -202,6 +204,38 @@ mod tests {
             read(&["Bearer t"], &[], &["k", "l"]),
         ] {
             assert!(matches!(presented, Presented::Malformed(_)), "{presented:?}");
+        }
+    }
+
+    fn value() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![prop::collection::vec(any::<u8>(), 0..6), "(?i)(bearer|agent|basic)? ?[a-z.,\t ]{0,4}".prop_map(String::into_bytes)]
+    }
+
+    fn values() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(value(), 0..3)
+    }
+
+    proptest! {
+        /// Whatever the headers hold: two of a name are no credential, and what is presented stands in one of them, whole.
+        #[test]
+        fn nothing_is_made_up(authorization in values(), x_authorization in values(), x_api_key in values()) {
+            let mut carriers = Carriers::default();
+            authorization.iter().for_each(|value| carriers.authorization.add(value));
+            x_authorization.iter().for_each(|value| carriers.x_authorization.add(value));
+            x_api_key.iter().for_each(|value| carriers.x_api_key.add(value));
+            let doubled = [&authorization, &x_authorization, &x_api_key].iter().any(|values| values.len() > 1);
+            let holds = |values: &[Vec<u8>], word: &str| values.iter().any(|value| value.ends_with(word.as_bytes()));
+            match Presented::read(&carriers) {
+                Presented::Malformed(_) => {}
+                _ if doubled => prop_assert!(false, "doubled, yet read"),
+                Presented::Nothing => prop_assert!(x_authorization.is_empty() && x_api_key.is_empty()),
+                Presented::ApiKey(key) => prop_assert_eq!(x_api_key[0].as_slice(), key.as_bytes()),
+                Presented::Bearer(token, key) => {
+                    prop_assert!(holds(&authorization, token) || holds(&x_authorization, token));
+                    prop_assert!(x_authorization.is_empty() || holds(&x_authorization, token), "ours was left for the standard one");
+                    prop_assert_eq!(key.is_some(), !x_api_key.is_empty());
+                }
+            }
         }
     }
 }
