@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, LazyLock};
 
 /// Longest scope, in bytes.
 pub const SCOPE_BYTES: usize = 128;
@@ -13,7 +14,7 @@ pub const SCOPES: usize = 64;
 
 /// One scope: `[A-Za-z0-9._-]+(:[A-Za-z0-9._-]+)*`, with `*` alone or as the last segment.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Scope(Box<str>);
+pub struct Scope(Arc<str>);
 
 /// Why a text is no scope, or a list no scope set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,12 +89,13 @@ impl fmt::Debug for Scope {
 
 /// A set of scopes, sorted, without duplicates. Written with one space between.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct ScopeSet(Box<[Scope]>);
+pub struct ScopeSet(Arc<[Scope]>);
 
 impl ScopeSet {
     /// The set that covers everything: `*`.
     pub fn everything() -> Self {
-        Self(Box::new([Scope("*".into())]))
+        static EVERYTHING: LazyLock<ScopeSet> = LazyLock::new(|| ScopeSet(Arc::new([Scope("*".into())])));
+        EVERYTHING.clone()
     }
 
     /// The set of these scopes.
@@ -139,6 +141,12 @@ impl ScopeSet {
     /// What both cover: a scope is covered by the result exactly where it is covered by both.
     #[must_use]
     pub fn intersect(&self, other: &Self) -> Self {
+        // the usual level gives everything, and takes nothing away
+        match (&*self.0, &*other.0) {
+            (_, [all]) if all.as_str() == "*" => return self.clone(),
+            ([all], _) if all.as_str() == "*" => return other.clone(),
+            _ => {}
+        }
         let narrower = |a: &Scope| {
             other.iter().filter_map(move |b| if a.covers(b) { Some(b.clone()) } else { b.covers(a).then(|| a.clone()) }).collect::<Vec<_>>()
         };
@@ -148,6 +156,9 @@ impl ScopeSet {
     /// What either holds.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
+        if other.is_empty() {
+            return self.clone();
+        }
         Self::of(self.iter().chain(other.iter()).cloned())
     }
 
