@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 use crate::accounts::Rules;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
-use crate::config::rules_file::RulesFile;
+use crate::config::file::Loaded;
 use crate::config::watch::Watch;
 use crate::config::{Config, DatabaseConfig, StoreConfig};
 use crate::database::Database;
+use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
@@ -139,27 +140,19 @@ impl App {
     ///
     /// # Errors
     /// Where something is missing, taken or broken.
-    pub async fn build(config: Config, rules: RulesFile, metrics: PrometheusHandle) -> Result<Self, StartError> {
+    pub async fn build(loaded: Loaded, metrics: PrometheusHandle) -> Result<Self, StartError> {
+        let Loaded { config, rules, file, .. } = loaded;
         let Stores { database, tokens } = open_stores(&config).await?;
         let keyring = Arc::new(ArcSwap::from_pointee(secret_key::read_or_make(&config)?));
         let (drain, stopper) = Drain::new();
         let hangup = Arc::new(Notify::new());
         let key_file = secret_key::file(&config).map(|path| (path, keyring.load_full()));
         let watch = Watch::new(&config.rules, &rules, key_file.as_ref().map(|(path, keyring)| (path.clone(), &**keyring)), hangup.clone());
-        let mut greeting = greeting::listeners(&config);
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let keep_alive = KeepAlive::start(tokens.clone(), database.clone(), config.tokens.ttl);
         let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone()).await?;
-        let at_home = matches!(config.tokens.store, StoreConfig::Embedded) && config.admin.listen.ip().is_loopback();
-        if at_home && let Some(key) = admin.quickstart_key().await? {
-            greeting.push_str(&greeting::first_minutes(&config, &in_force.load().rules, &key));
-        }
-        if let Some(code) = admin.setup_code() {
-            greeting.push_str(&greeting::setup_code(code));
-        }
-
         let shared = Arc::new(Shared {
             in_force: in_force.clone(),
             tokens: tokens.clone(),
@@ -168,6 +161,7 @@ impl App {
             clock: database.clock().clone(),
             keep_alive,
             ttl_s: config.tokens.ttl.as_secs(),
+            configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
         let mut gates = Vec::new();
         for gate in &config.gates {
@@ -175,11 +169,14 @@ impl App {
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
             gates.push((server::bind(&gate.listen).await?, Arc::new(Gate::new(dialect, shared.clone())), limits));
         }
+        let admin_listener = server::bind(&Listen::Tcp(config.admin.listen)).await?;
+        let metrics_listener = server::bind(&Listen::Tcp(config.metrics)).await?;
+        let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
         Ok(Self {
             gates,
-            admin: server::bind(&Listen::Tcp(config.admin.listen)).await?,
+            admin: admin_listener,
             admin_router: admin::router(admin),
-            metrics: server::bind(&Listen::Tcp(config.metrics)).await?,
+            metrics: metrics_listener,
             probes: Arc::new(Probes::new(metrics.clone(), drain.clone(), tokens.clone())),
             recorder: metrics,
             drain,
@@ -190,6 +187,22 @@ impl App {
             reloaded: reload::Reloaded { in_force, keyring },
             greeting,
         })
+    }
+
+    /// What a start prints. The key of the first minutes replaces the one before, so it is made when nothing can fail any more.
+    async fn greet(config: &Config, admin: &Admin, rules: &RuleSet) -> Result<String, StartError> {
+        let mut greeting = greeting::listeners(config);
+        let on_loopback = config.admin.listen.ip().is_loopback() && config.gates.iter().all(|gate| gate.listen.is_local());
+        if on_loopback
+            && matches!(config.tokens.store, StoreConfig::Embedded)
+            && let Some(key) = admin.quickstart_key().await?
+        {
+            greeting.push_str(&greeting::first_minutes(config, rules, &key));
+        }
+        if let Some(code) = admin.setup_code() {
+            greeting.push_str(&greeting::setup_code(code));
+        }
+        Ok(greeting)
     }
 
     /// What to print once everything listens.

@@ -4,6 +4,10 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
 use crate::args::{Command, ExplainArguments};
 use crate::config::file::Loaded;
 use crate::config::{self, Environment, LogConfig, StoreConfig};
@@ -25,12 +29,15 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
 
 /// Starts the log.
 pub fn log(config: &LogConfig) {
-    let builder =
-        tracing_subscriber::fmt().with_max_level(config.level).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    // what libraries have to say at debug is for their authors
+    let others = config.level.min(tracing::Level::WARN);
+    let targets = Targets::new().with_default(others).with_targets(["gatepost", "audit", "admin"].map(|ours| (ours, config.level)));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(targets);
     if config.json {
-        builder.json().flatten_event(true).with_current_span(false).init();
+        registry.with(layer.json().flatten_event(true).with_current_span(false)).init();
     } else {
-        builder.init();
+        registry.with(layer).init();
     }
 }
 

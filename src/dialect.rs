@@ -77,6 +77,8 @@ pub struct Told<'a> {
     pub host: Carrier<'a>,
     /// The original scheme.
     pub proto: Carrier<'a>,
+    /// The check's own request line.
+    pub line: (&'a Method, &'a Uri),
 }
 
 impl Dialect {
@@ -106,7 +108,8 @@ impl Dialect {
     /// Reads a check. Headers of other families are not looked at.
     pub fn read<'a>(&self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
         let names = self.names();
-        let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent };
+        let line = (method, target);
+        let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent, line };
         let (mut carriers, mut secret, mut origin, mut preflight, mut request_id) =
             (Carriers::default(), Carrier::Absent, Carrier::Absent, Carrier::Absent, Carrier::Absent);
         let mut announces_body = false;
@@ -213,6 +216,7 @@ impl Told<'_> {
                 Carrier::Doubled => headers.extend([(name, b"x".to_vec()), (name, b"x".to_vec())]),
             }
         };
+        // what the request line says is not said again
         add(names.method, self.method);
         add(names.uri, self.uri);
         add(Some(names.host), self.host);
@@ -220,12 +224,14 @@ impl Told<'_> {
         headers
     }
 
-    /// The request line that says the same, where it carries the description (Envoy).
-    pub fn as_request_line(&self, proxy: Proxy) -> Option<String> {
-        let text = |carrier: Carrier<'_>| carrier.once().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
-        Dialect::new(proxy, None, None).reads_request_line().then(|| format!("{} /verify{}", text(self.method), text(self.uri)))
+    /// The check's own request line, without version.
+    pub fn as_request_line(&self) -> String {
+        format!("{} {}", self.line.0, self.line.1)
     }
 }
+
+/// A check that asks for nothing that lives on a gate.
+pub const NOTHING_HERE: RequestFault = RequestFault::NotDescribed("nothing lives here but /verify and /explain");
 
 /// On every refusal: no cache may answer for the gate.
 pub const NO_STORE: (header::HeaderName, http::HeaderValue) = (header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));

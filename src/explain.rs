@@ -18,7 +18,7 @@ use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Dialect, Proxy};
+use crate::dialect::{Call, Dialect, NOTHING_HERE, Proxy};
 
 pub use shown::shown;
 
@@ -81,7 +81,10 @@ pub async fn explain(
     let trial = trial(arguments)?;
     let uri_bytes = arguments.url.as_deref().map(split_url);
     let request = match (&check, &trial, uri_bytes) {
-        (Some(check), _, _) => dialect.read(&check.method, &check.target, &check.headers).request,
+        (Some(check), _, _) => {
+            let asked = dialect.read(&check.method, &check.target, &check.headers);
+            asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
+        }
         (None, Some(trial), Some((host, uri))) => {
             Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
         }

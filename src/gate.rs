@@ -15,7 +15,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::decision::credential::CredentialKind;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect};
+use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::id::Id;
 use crate::metrics::DecisionMetrics;
 use crate::token::holder::live;
@@ -58,6 +58,8 @@ pub struct Shared {
     pub keep_alive: KeepAlive,
     /// `tokens.ttl`, seconds.
     pub ttl_s: u64,
+    /// The configuration file, for the command that a refusal's log line ends with.
+    pub configuration: Option<std::path::PathBuf>,
 }
 
 /// One check listener's handler.
@@ -100,7 +102,7 @@ impl Gate {
         let (verdict, kind) = self.decide(&asked, &in_force.rules).await;
         if asked.call != Some(Call::Explain) {
             in_force.metrics.count(&verdict, kind, began.elapsed());
-            log::decision(&self.dialect, &asked, &verdict, kind);
+            log::decision(self, &asked, &verdict, kind);
         }
         let mut answer = self.dialect.render(asked.call.unwrap_or(Call::Verify), &verdict);
         if asked.announces_body {
@@ -116,7 +118,7 @@ impl Gate {
             return refuse(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()));
         }
         if asked.call.is_none() {
-            return refuse(Denial::bare(Reason::RequestNotDescribed, "nothing lives here but /verify and /explain"));
+            return refuse(Denial::of_fault(NOTHING_HERE));
         }
         let request = match &asked.request {
             Ok(request) => request,

@@ -12,7 +12,14 @@ use gatepost::{app, commands};
 const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(asked) => {
+            // --help and --version are fine; what cannot be read is as bad as a configuration that cannot
+            let _ = asked.print();
+            return if asked.use_stderr() { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::SUCCESS };
+        }
+    };
     let environment = Environment::of_process();
     match arguments.command.unwrap_or(Command::Serve) {
         Command::Serve => serve(arguments.config.as_deref(), &environment),
@@ -31,13 +38,14 @@ fn serve(path: Option<&std::path::Path>, environment: &Environment) -> ExitCode 
     };
     commands::log(&loaded.config.log);
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let workers = loaded.config.workers;
     let serving = async {
         let metrics = gatepost::metrics::install().map_err(app::StartError::Process)?;
-        let app = app::App::build(loaded.config.clone(), loaded.rules, metrics).await?;
+        let app = app::App::build(loaded, metrics).await?;
         say(&mut std::io::stdout(), app.greeting());
         app.run().await
     };
-    match commands::runtime(loaded.config.workers).map(|runtime| runtime.block_on(serving)) {
+    match commands::runtime(workers).map(|runtime| runtime.block_on(serving)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),

@@ -40,6 +40,11 @@ impl Failure {
         Self::coded(StatusCode::BAD_REQUEST, "invalid_request", message)
     }
 
+    /// The same, said to someone who must say who he is (RFC 9110 §15.5.2).
+    pub(super) fn unauthorized(self) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, challenge: Some(CHALLENGE), ..self }
+    }
+
     /// 400: the scheme in `Authorization` is not the one this route takes.
     pub(super) fn invalid_method() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid authorization method")

@@ -37,9 +37,9 @@ pub(super) fn credentials(call: &Call, given: Given) -> Result<(Name, Password),
     match call.authorization()? {
         Some(Authorization::Basic(..)) if in_body => Err(Failure::invalid("credentials both in `authorization` and in the body")),
         Some(Authorization::Basic(name, password)) => Ok((Name::of_basic(&name)?, Password::new("password", &password)?)),
-        Some(Authorization::Bearer(_)) => Err(Failure::invalid_method()),
-        None if !in_body => Err(Refusal::MissingCredentials.into()),
-        None => {
+        // a Bearer token is no password: as if it were not there
+        Some(Authorization::Bearer(_)) | None if !in_body => Err(Refusal::MissingCredentials.into()),
+        Some(Authorization::Bearer(_)) | None => {
             let [(kind, text)] = named.as_slice() else { return Err(Failure::invalid("exactly one of `user`, `email`, `phone`")) };
             let password = given.password.ok_or_else(|| Failure::invalid("missing field `password`"))?;
             Ok((Name::given(*kind, text)?, Password::new("password", &password)?))

@@ -24,8 +24,7 @@ struct Body {
 
 pub(super) async fn change(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let (name, old) = match call.authorization()? {
-        None => return Err(Refusal::MissingCredentials.into()),
-        Some(Authorization::Bearer(_)) => return Err(Failure::invalid_method()),
+        None | Some(Authorization::Bearer(_)) => return Err(Refusal::MissingCredentials.into()),
         Some(Authorization::Basic(name, password)) => (Name::of_basic(&name)?, Password::new("password", &password)?),
     };
     let body: Body = call.json()?;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Query, Request};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -20,6 +21,9 @@ use crate::decision::scopes::ScopeSet;
 
 /// Longest body.
 const BODY_BYTES: usize = 64 * 1024;
+
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// One request.
 pub(super) struct Call {
@@ -44,7 +48,9 @@ impl FromRequest<Arc<Admin>> for Call {
     async fn from_request(request: Request, admin: &Arc<Admin>) -> Result<Self, Failure> {
         let (head, body) = request.into_parts();
         let peer = head.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(address)| *address);
-        let body = match Limited::new(body, BODY_BYTES).collect().await {
+        let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY_BYTES).collect()).await;
+        let Ok(collected) = collected else { return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "body too slow")) };
+        let body = match collected {
             Ok(body) => body.to_bytes().to_vec(),
             Err(e) if e.is::<LengthLimitError>() => return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "body too large")),
             Err(_) => return Err(Failure::invalid("the body ended early")),
@@ -100,7 +106,7 @@ impl Call {
             Ok(Some(Authorization::Bearer(token))) => Ok(admin.accounts.caller(token).await?),
             Ok(None) => Err(Failure::new(StatusCode::UNAUTHORIZED, "missing authorization header")),
             Ok(Some(Authorization::Basic(..))) => Err(Failure::new(StatusCode::UNAUTHORIZED, "invalid authorization method")),
-            Err(failure) => Err(Failure::new(StatusCode::UNAUTHORIZED, failure.message())),
+            Err(failure) => Err(failure.unauthorized()),
         }
     }
 

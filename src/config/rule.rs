@@ -198,14 +198,18 @@ fn set<T: PartialEq>(field: &Field<'_>, read: impl Fn(&str) -> Result<T, Complai
         field.problem(Complaint::new("an empty list", "write what is meant, or take it out"));
     }
     let mut set = Vec::with_capacity(items.len());
+    let mut whole = field.shape() == Shape::Sequence;
     for item in &items {
-        let value = item.read(&read)?;
+        let Some(value) = item.read(&read) else {
+            whole = false;
+            continue;
+        };
         if set.contains(&value) {
             item.problem(Complaint::new("stands twice", "take one out"));
         }
         set.push(value);
     }
-    (field.shape() == Shape::Sequence).then_some(set)
+    whole.then_some(set)
 }
 
 /// The value, or `default` where there is none.

@@ -237,11 +237,23 @@ impl RuleSet {
             let rules = &set.rules;
             let mut insert = |tree: &mut Tree, host: &str| {
                 let group = tree.group_at(&path);
-                group.insert(number, &methods, fallthrough, |a, b| same_demand(rules, a, b), &mut |first, method: &str| {
-                    if told.insert((first, number)) {
-                        clashes.push(Clash { first, second: number, example: format!("{method} https://{host}{}", path.example()) });
+                let mut clash = |first, second, method: &str| {
+                    if told.insert((first, second)) {
+                        clashes.push(Clash { first, second, example: format!("{method} https://{host}{}", path.example()) });
                     }
+                };
+                group.insert(number, &methods, fallthrough, |a, b| same_demand(rules, a, b), &mut |first, method: &str| {
+                    clash(first, number, method);
                 });
+                // a preflight is an OPTIONS request: one rule would let it pass, the other asks for more
+                if let Some(options) =
+                    group.rule_for(b"OPTIONS").and_then(|options| rules.get(options)).filter(|o| !o.requirement.anonymous)
+                {
+                    let lets_pass = |other: &Rule| other.requirement.preflight && other.requirement != options.requirement;
+                    for other in group.rules().filter_map(|other| rules.get(other)).filter(|other| lets_pass(other)) {
+                        clash(other.number.min(options.number), other.number.max(options.number), "OPTIONS");
+                    }
+                }
             };
             if hosts.is_empty() {
                 insert(&mut set.any, "any.example");

@@ -4,26 +4,27 @@
 
 use std::fmt::Write;
 
+use super::Gate;
 use crate::decision::credential::{Carrier, CredentialKind};
 use crate::decision::{Denial, Reason, Verdict};
-use crate::dialect::{Asked, Dialect, Proxy, Told};
+use crate::dialect::{Asked, Proxy, Told};
 
 /// Writes the line of one decision.
-pub(super) fn decision(dialect: &Dialect, asked: &Asked<'_>, verdict: &Verdict<'_>, kind: Option<CredentialKind>) {
-    let gate = dialect.proxy().as_str();
+pub(super) fn decision(at: &Gate, asked: &Asked<'_>, verdict: &Verdict<'_>, kind: Option<CredentialKind>) {
+    let gate = at.dialect.proxy().as_str();
     let request_id = asked.request_id.unwrap_or("-");
     match verdict {
         Verdict::Allow(permit) => {
             let key_id = permit.holder().map_or("-", |holder| dash(&holder.key_id));
             if let Some(denial) = permit.shadowed() {
-                refusal("shadow", gate, request_id, denial, &explain(dialect.proxy(), asked, denial, kind));
+                refusal("shadow", gate, request_id, denial, &explain(at, asked, denial, kind));
             } else {
                 tracing::debug!(target: "gatepost::check", result = "allow", gate, request_id, rule = permit.rule().id, reason = "-", key_id);
             }
         }
         Verdict::Deny(denial) => {
             if tracing::enabled!(target: "gatepost::check", tracing::Level::INFO) {
-                refusal("deny", gate, request_id, denial, &explain(dialect.proxy(), asked, denial, kind));
+                refusal("deny", gate, request_id, denial, &explain(at, asked, denial, kind));
             }
         }
     }
@@ -41,10 +42,14 @@ fn dash(text: &str) -> &str {
 }
 
 /// The command that reproduces a refusal from the files.
-fn explain(proxy: Proxy, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<CredentialKind>) -> String {
+fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<CredentialKind>) -> String {
+    let proxy = gate.dialect.proxy();
     let mut command = String::from("gatepost explain");
+    if let Some(file) = &gate.shared.configuration {
+        let _ = write!(command, " --config {}", quoted(file.as_os_str().as_encoded_bytes()));
+    }
     match (asked.told.method, asked.told.host, asked.told.uri) {
-        (Carrier::Once(method), Carrier::Once(host), Carrier::Once(uri)) if says_all(denial.reason, uri) => {
+        (Carrier::Once(method), Carrier::Once(host), Carrier::Once(uri)) if asked.call.is_some() && says_all(denial.reason, uri) => {
             let scheme = asked.told.proto.once().unwrap_or(b"https");
             let url = [scheme, b"://", host, uri].concat();
             let _ = write!(command, " {} {}", quoted(method), quoted(&url));
@@ -90,9 +95,7 @@ fn says_all(reason: Reason, uri: &[u8]) -> bool {
 }
 
 fn as_headers(command: &mut String, proxy: Proxy, told: &Told<'_>) {
-    if let Some(line) = told.as_request_line(proxy) {
-        let _ = write!(command, " --request-line {}", quoted(line.as_bytes()));
-    }
+    let _ = write!(command, " --request-line {}", quoted(told.as_request_line().as_bytes()));
     for (name, value) in told.as_headers(proxy) {
         let _ = write!(command, " --header {}", quoted(&[name.as_bytes(), b": ", &value].concat()));
     }

@@ -40,6 +40,8 @@ struct Heads {
 /// Where in a head the reader stands, for gates whose request line carries the original URI.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
+    /// Before the request line: empty lines are skipped by the parser, too.
+    Start,
     /// In the request line.
     Request,
     /// In a header line, not at its beginning.
@@ -51,7 +53,7 @@ enum Line {
 impl Guarded {
     /// Guards heads: each must be complete within `limit` of its first byte.
     pub(super) fn heads(stream: Stream, limit: Duration, raw_target: bool) -> Self {
-        let heads = Heads { limit, tail: *b"\n\r\n", deadline: None, line: raw_target.then_some(Line::Request) };
+        let heads = Heads { limit, tail: *b"\n\r\n", deadline: None, line: raw_target.then_some(Line::Start) };
         Self { stream, heads: Some(heads), linger: None }
     }
 
@@ -85,15 +87,14 @@ impl Heads {
 fn spoil_fragments(mut line: Line, bytes: &mut [u8]) -> Line {
     for byte in bytes {
         line = match (line, *byte) {
-            (Line::Request, b'#') => {
+            (Line::Start, b'\r' | b'\n') | (Line::Begin, b'\n') => Line::Start,
+            (Line::Start | Line::Request, b'#') => {
                 *byte = 0;
                 Line::Request
             }
-            // empty lines before a request line are skipped by the parser, too
-            (Line::Begin, b'\n') => Line::Request,
             (Line::Request | Line::Header, b'\n') | (Line::Begin, b'\r') => Line::Begin,
-            (Line::Request, _) => Line::Request,
-            _ => Line::Header,
+            (Line::Start | Line::Request, _) => Line::Request,
+            (Line::Begin | Line::Header, _) => Line::Header,
         };
     }
     line
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     fn spoiled(chunks: &[&str]) -> String {
-        let mut line = Line::Request;
+        let mut line = Line::Start;
         chunks
             .iter()
             .map(|chunk| {
@@ -182,6 +183,15 @@ mod tests {
         assert_eq!(spoiled(&["GET /a#b HTTP/1.1\r\nx: #\r\n\r\nGET /c#"]), "GET /a\0b HTTP/1.1\r\nx: #\r\n\r\nGET /c\0");
         assert_eq!(spoiled(&["GET /a HTTP/1.1\nx: #\n\nGET #"]), "GET /a HTTP/1.1\nx: #\n\nGET \0");
         assert_eq!(spoiled(&["GET /a HTTP/1.1\r\n\r", "\nGET #"]), "GET /a HTTP/1.1\r\n\r\nGET \0");
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_line_hide_nothing() {
+        for before in ["\r\n", "\n", "\r\n\r\n", "\n\n\r\n"] {
+            assert_eq!(spoiled(&[before, "GET /a#b HTTP/1.1\r\n\r\n"]), format!("{before}GET /a\0b HTTP/1.1\r\n\r\n"));
+            let second = format!("GET /a HTTP/1.1\r\nx: y\r\n\r\n{before}GET /a#b");
+            assert_eq!(spoiled(&[&second]), second.replace('#', "\0"));
+        }
     }
 
     proptest! {

@@ -132,6 +132,18 @@ fn equal_precedence_with_different_demands_is_a_clash() {
 }
 
 #[test]
+fn a_preflight_let_pass_clashes_with_a_rule_for_options_that_demands() {
+    let mut get = rule("get", &[], &["GET"], "/x");
+    get.requirement.preflight = true;
+    let options = rule("options", &[], &["OPTIONS"], "/x");
+    let clashes = RuleSet::compile(vec![get.clone(), options.clone()]).err().unwrap();
+    assert_eq!(clashes, [Clash { first: 0, second: 1, example: "OPTIONS https://any.example/x".into() }]);
+    assert!(RuleSet::compile(vec![options.clone(), get.clone()]).is_err());
+    let anonymous = RuleSpec { requirement: Requirement::anonymous(), ..options };
+    assert!(RuleSet::compile(vec![get, anonymous]).is_ok());
+}
+
+#[test]
 fn the_same_demand_twice_is_no_clash() {
     let a = rule("a", &[], &[], "/x");
     assert!(RuleSet::compile(vec![a.clone(), RuleSpec { id: "b".into(), ..a }]).is_ok());
