@@ -44,7 +44,7 @@ http {{
     }}
 }}
 """
-SPOOFED = [*((name, "mallory") for name in IDENTITY), ("X-Api-Key", "SECRET-1"), ("X-Proxy-Secret", "SECRET-2"), ("Forwarded", "host=SECRET-3"),
+SPOOFED = [*((name, "mallory") for name in IDENTITY), ("X-Proxy-Secret", "SECRET-2"), ("Forwarded", "host=SECRET-3"),
            ("X-HTTP-Method-Override", "SECRET-4"), ("X-Forwarded-Uri", "/SECRET-5"), ("Cookie", "a=1; __Host-gatepost=SECRET-6; b=2")]
 
 
@@ -59,7 +59,7 @@ def world(request, tmp_path_factory, application):
     with Gatepost(tmp_path_factory.mktemp("gatepost"), RULES, ports={"nginx": 9001}) as gatepost:
         nginx = Service("nginx", request.param.command(request.param.find_binary(), folder), folder).start(lambda: listening(FIGHTING))
         alice = gatepost.sign_up("alice")
-        yield SimpleNamespace(gatepost=gatepost, token=alice.token("orders:read"), narrow=alice.token("other"), application=application, fastcgi=fastcgi)
+        yield SimpleNamespace(gatepost=gatepost, alice=alice, token=alice.token("orders:read"), narrow=alice.token("other"), application=application, fastcgi=fastcgi)
         nginx.stop()
     fastcgi.stop()
 
@@ -70,21 +70,22 @@ def send(world, port, method, target, headers=(), body=b""):
     return answer, reached
 
 
-def spoofed(token):
-    return [*(h for h in SPOOFED if h[0] not in ("X-Api-Key",)), *bearer(token)]
+def spoofed(world):
+    return [*SPOOFED, *bearer(world.token), ("X-Authorization", f"Agent {world.token}"), ("X-Api-Key", world.alice.api_key)]
 
 
-def assert_clean(got, token):
-    assert b"SECRET" not in got.raw and b"mallory" not in got.raw and token.encode() not in got.raw
+def assert_clean(world, got):
+    for gone in ("SECRET", "mallory", world.token, world.alice.api_key):
+        assert gone.encode() not in got.raw
     assert got.cookies == ["a=1", "b=2"]
 
 
 @pytest.mark.parametrize("port", [FIGHTING, OTHER], ids=["proxy", "grpc"])
 def test_allowed(world, port):
-    answer, [got] = send(world, port, "POST", "/orders/1", spoofed(world.token), b"hello")
+    answer, [got] = send(world, port, "POST", "/orders/1", spoofed(world), b"hello")
     assert answer.status == 200 and got.body == b"hello"
     assert (got.one("x-auth-user"), got.one("x-auth-scopes")) == ("alice", "orders:read")
-    assert_clean(got, world.token)
+    assert_clean(world, got)
 
 
 @pytest.mark.parametrize("port, target", [(FIGHTING, "/orders/1"), (OTHER, "/orders/1"), (OTHER, "/fcgi/1")], ids=["proxy", "grpc", "fastcgi"])
@@ -99,18 +100,34 @@ def test_refused(world, port, target, method):
 
 
 def test_fastcgi(world):
-    answer, _ = send(world, OTHER, "GET", "/fcgi/1", [*spoofed(world.token), ("Proxy", "SECRET-7")])
+    answer, _ = send(world, OTHER, "GET", "/fcgi/1", [*spoofed(world), ("Proxy", "SECRET-7")])
     assert (answer.status, answer.body) == (200, b"from fastcgi"), answer
     params = world.fastcgi.seen[-1]
     assert (params["HTTP_X_AUTH_USER"], params["HTTP_X_AUTH_SCOPES"], params["HTTP_COOKIE"]) == (["alice"], ["orders:read"], ["a=1; b=2"])
-    assert "SECRET" not in str(params) and "mallory" not in str(params) and world.token not in str(params)
+    for gone in ("SECRET", "mallory", world.token, world.alice.api_key):
+        assert gone not in str(params)
 
 
 def test_an_open_location_carries_no_identity(world):
-    answer, [got] = send(world, FIGHTING, "GET", "/open/x", SPOOFED)
+    answer, [got] = send(world, FIGHTING, "GET", "/open/x", spoofed(world))
     assert answer.status == 200
     assert not [n for n, _ in got.headers if n.lower().startswith("x-auth-")]
-    assert_clean(got, "SECRET")
+    assert_clean(world, got)
+
+
+@pytest.mark.parametrize("port", [FIGHTING, OTHER], ids=["proxy", "grpc"])
+@pytest.mark.parametrize("status", [401, 403, 500, 503])
+def test_the_application_s_own_refusals_stay_its_own(world, port, status):
+    answer, reached = send(world, port, "GET", f"/orders/answers-{status}", bearer(world.token))
+    assert (answer.status, answer.body, len(reached)) == (status, b"from the application", 1), answer
+
+
+def test_no_client_reaches_the_gate_itself(world):
+    for target in ("/_gatepost/verify", "/_gatepost/verify?x", "/%5fgatepost/verify", "//_gatepost/verify", "/@gatepost_explain"):
+        for headers in ((), spoofed(world), [("X-Original-Method", "GET"), ("X-Original-URI", "/orders/1"), ("X-Original-Host", "app.example"), *bearer(world.token)]):
+            answer, reached = send(world, FIGHTING, "GET", target, headers)
+            assert answer.status in (401, 403, 404) and not reached, answer
+            assert not answer.all("x-auth-user") and not answer.all("x-deny-reason")
 
 
 def test_gate_stopped(world):
@@ -119,5 +136,6 @@ def test_gate_stopped(world):
         served = len(world.fastcgi.seen)
         answer, reached = send(world, port, "GET", target, bearer(world.token))
         assert (answer.status, answer.one("retry-after")) == (503, "1"), answer
+        assert (answer.json["code"], answer.one("content-type"), answer.one("cache-control")) == (503, "application/json", "no-store")
         assert not reached and len(world.fastcgi.seen) == served
     world.gatepost.start()

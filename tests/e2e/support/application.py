@@ -1,5 +1,6 @@
-"""The application behind the proxies: records every request that reaches it and answers 200."""
+"""The application behind the proxies: records every request that reaches it and answers 200, or N to …/answers-N."""
 
+import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -68,7 +69,8 @@ class Application:
                 while request := self._read(reader):
                     self.seen.append(request)
                     body = b"" if request.method == "HEAD" else b"from the application"
-                    connection.sendall(b"HTTP/1.1 200 OK\r\nX-App: reached\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                    status = re.search(r"/answers-(\d+)$", request.target)
+                    connection.sendall(b"HTTP/1.1 %s Its\r\nX-App: reached\r\nContent-Length: %d\r\n\r\n" % (status[1].encode() if status else b"200", len(body)) + body)
             except (OSError, ValueError):
                 pass
 
