@@ -1,0 +1,54 @@
+"""What a check asks of the store: one script where a credential must be looked up, nothing where it cannot matter."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from support.gate import bearer, check
+from support.gatepost import Gatepost
+
+RULES = [
+    {"id": "open", "path": "/open/**", "access": "anonymous"},
+    {"id": "orders", "path": "/orders/**", "methods": ["GET"], "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]},
+    {"id": "tokens-only", "path": "/tokens-only", "scopes": {"all": ["orders:read"]}},
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, redis):
+    with Gatepost(tmp_path_factory.mktemp("gatepost"), RULES, tokens={"store": f"redis://127.0.0.1:{redis.port}"}) as gatepost:
+        alice = gatepost.sign_up("alice")
+        yield SimpleNamespace(gatepost=gatepost, key=alice.api_key, token=alice.token("orders:read"))
+
+
+def fills(gatepost):
+    """How often a check has asked the store."""
+    return sum(int(n) for n in re.findall(r'gatepost_store_request_duration_seconds_count\{operation="fill"\} (\d+)', gatepost.metrics()))
+
+
+def changed(text):
+    return text[:-1] + ("a" if text[-1] != "a" else "b")
+
+
+def test_each_look_up_is_one(world):
+    before = fills(world.gatepost)
+    for headers in (bearer(world.token), [("X-Api-Key", world.key)]) * 3:
+        assert check("nginx", uri="/orders/1", headers=headers).status == 200
+    assert fills(world.gatepost) - before == 6
+
+
+def test_forged_and_needless_credentials_never_reach_it(world):
+    before = fills(world.gatepost)
+    forged = [changed(world.token), "gpt_" + "0" * 66, "gpt_", "eyJhbGciOiJub25lIn0.e30.", world.key, "x" * 9000]
+    made_up = [changed(world.key), "gpk_" + "0" * 50, "gpk_", "k", world.token]
+    for n in range(3):
+        for token in forged:
+            assert check("nginx", uri="/orders/1", headers=bearer(token)).status == 401
+        for key in made_up:
+            assert check("nginx", uri="/orders/1", headers=[("X-Api-Key", key)]).status == 401
+        for uri, status in (("/open/a", 200), ("/nowhere", 403), ("/orders/../x", 403)):
+            assert check("nginx", uri=uri, headers=bearer(world.token)).status == status
+        assert check("nginx", "DELETE", "/orders/1", headers=bearer(world.token)).status == 403
+        assert check("nginx", uri="/tokens-only", headers=[("X-Api-Key", world.key)]).status == 401
+    assert fills(world.gatepost) == before
