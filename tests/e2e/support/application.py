@@ -5,10 +5,12 @@ import socket
 import threading
 from contextlib import contextmanager
 
+from .wire import Message
+
 PORT = 8080
 
 
-class Reached:
+class Reached(Message):
     """One request as it arrived."""
 
     def __init__(self, head):
@@ -18,14 +20,6 @@ class Reached:
         self.target = rest.rpartition(" ")[0]
         self.headers = [(n.strip(), v.strip()) for n, _, v in (line.partition(":") for line in lines if line)]
         self.body = b""
-
-    def all(self, name):
-        return [v for n, v in self.headers if n.lower() == name.lower()]
-
-    def one(self, name):
-        found = self.all(name)
-        assert len(found) <= 1, f"{name} more than once: {found}"
-        return found[0] if found else None
 
     @property
     def cookies(self):

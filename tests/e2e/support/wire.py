@@ -6,9 +6,10 @@ import socket
 CLIENT = "127.0.0.5"  # not 127.0.0.1: a proxy's peer must be told from the proxy itself
 
 
-class Answer:
-    def __init__(self, status, headers, body):
-        self.status, self.headers, self.body = status, headers, body
+class Message:
+    """Whatever has `headers`, a list of names and values."""
+
+    headers = ()
 
     def all(self, name):
         return [v for n, v in self.headers if n.lower() == name.lower()]
@@ -17,6 +18,11 @@ class Answer:
         found = self.all(name)
         assert len(found) <= 1, f"{name} more than once: {found}"
         return found[0] if found else None
+
+
+class Answer(Message):
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
 
     @property
     def json(self):
