@@ -4,7 +4,7 @@ use crate::database::{Database, DatabaseError, PendingKind};
 use crate::decision::holder::Grant;
 use crate::id::Id;
 use crate::token::holder::effective;
-use crate::token::record::{Content, Record, SessionRecord, SubjectRecord};
+use crate::token::record::{Content, Fill, Record, SessionRecord, SubjectRecord};
 
 /// A principal that is refused by nobody above.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +42,7 @@ pub async fn of_session(database: &Database, session: Id) -> Result<Option<(Sess
 }
 
 fn judge(records: Vec<Record>) -> Option<Standing> {
-    let (mut chain, mut policies) = (Vec::new(), Vec::new());
-    for record in records {
-        match record.content {
-            Content::Subject(subject) => chain.push((record.id, subject)),
-            Content::Policy(policy) => policies.push((record.id, policy)),
-            Content::Key(_) | Content::Session(_) => return None,
-        }
-    }
+    let Fill { key: None, session: None, chain, policies, .. } = Fill::of(records) else { return None };
     let grant = effective(&chain, &policies)?;
     let (uid, subject) = chain.into_iter().next()?;
     Some(Standing { uid, subject, grant })

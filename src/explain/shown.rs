@@ -11,7 +11,7 @@ use crate::id::Id;
 use crate::token::holder::live;
 use crate::token::keyring::Keyring;
 use crate::token::recognise::{Authentic, recognise};
-use crate::token::record::{Content, Fill, Record, TokenFormat, TokenRecord};
+use crate::token::record::{Fill, TokenFormat, TokenRecord};
 use crate::token::secret::SecretMint;
 use crate::token::store::Ask;
 
@@ -38,7 +38,7 @@ pub async fn shown(
         Ask::Token { key, .. } | Ask::Key(key) => (PendingKind::Key, key),
         Ask::Session(sid) => (PendingKind::Session, sid),
     };
-    let mut fill = gathered(database.records_of(about, id).await?);
+    let mut fill = Fill::of(database.records_of(about, id).await?);
     let mut state = "authentic and live".to_owned();
     if let Ask::Token { id, key } = ask {
         if presence_is_here {
@@ -59,19 +59,6 @@ pub async fn shown(
             Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(kind), state }
         }
     })
-}
-
-fn gathered(records: Vec<Record>) -> Fill {
-    let mut fill = Fill { token: None, key: None, session: None, chain: Vec::new(), policies: Vec::new() };
-    for Record { id, content, .. } in records {
-        match content {
-            Content::Key(key) => fill.key = Some((id, key)),
-            Content::Session(session) => fill.session = Some((id, session)),
-            Content::Subject(subject) => fill.chain.push((id, subject)),
-            Content::Policy(policy) => fill.policies.push((id, policy)),
-        }
-    }
-    fill
 }
 
 fn assumed(id: Id, key: Id, fill: &Fill, cap: UnixMs) -> TokenRecord {

@@ -60,7 +60,7 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
         }
         Ask::Key(wanted) | Ask::Token { key: wanted, .. } => {
             let (id, key) = fill.key.as_ref()?;
-            if *id != wanted || key.ended || key.ends.is_some_and(|end| end <= now) || key.subject != *subject {
+            if *id != wanted || !key.is_live(now) || key.subject != *subject {
                 return None;
             }
             // beside a token or alone, a presented key must be a live secret of this very key
@@ -100,7 +100,7 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
 }
 
 /// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.
-fn secret_of(key: &KeyRecord, secret: &[u8; 32], now: UnixMs) -> Option<Option<UnixMs>> {
+pub(super) fn secret_of(key: &KeyRecord, secret: &[u8; 32], now: UnixMs) -> Option<Option<UnixMs>> {
     let same = |hash: &[u8; 32]| bool::from(subtle::ConstantTimeEq::ct_eq(&hash[..], &secret[..]));
     let (_, until) = key.secrets.iter().find(|(hash, _)| same(hash))?;
     until.is_none_or(|until| until > now).then_some(*until)

@@ -72,6 +72,13 @@ pub struct KeyRecord {
     pub ended: bool,
 }
 
+impl KeyRecord {
+    /// Whether it has neither been ended nor run out.
+    pub fn is_live(&self, now: UnixMs) -> bool {
+        !self.ended && self.ends.is_none_or(|end| end > now)
+    }
+}
+
 /// A session: one login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
@@ -212,4 +219,20 @@ pub struct Fill {
     pub chain: Vec<(Id, SubjectRecord)>,
     /// Every policy that the chain names. One missing = refuse.
     pub policies: Vec<(Id, PolicyRecord)>,
+}
+
+impl Fill {
+    /// What these records say, in their order; no token.
+    pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
+        let mut fill = Self { token: None, key: None, session: None, chain: Vec::new(), policies: Vec::new() };
+        for Record { id, content, .. } in records {
+            match content {
+                Content::Key(key) => fill.key = Some((id, key)),
+                Content::Session(session) => fill.session = Some((id, session)),
+                Content::Subject(subject) => fill.chain.push((id, subject)),
+                Content::Policy(policy) => fill.policies.push((id, policy)),
+            }
+        }
+        fill
+    }
 }

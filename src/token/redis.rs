@@ -87,7 +87,6 @@ impl Redis {
         let link = Link::new(url.expose_secret(), Arc::clone(&kick)).map_err(StartError::Address)?;
         let member = Id::random().map_err(|_| StartError::Refused("the system gave no randomness".into()))?;
         let core = Core::new(link, kick, member, database, settings);
-        crate::metrics::store_up(false);
         let answers = match core.link.connect().await {
             Ok(wire) => heartbeat::examine(&core, &wire).await?,
             Err(failure) => heartbeat::refusal(&failure).map_or(Ok(false), Err)?,

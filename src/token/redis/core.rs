@@ -137,7 +137,6 @@ impl Core {
     pub(super) fn say(&self, up: bool, why: &str) {
         let what = if up { 1 } else { 2 };
         if self.said.swap(what, Ordering::Relaxed) != what {
-            crate::metrics::store_up(up);
             if up {
                 tracing::info!("Redis answers: {why}");
             } else {

@@ -1,14 +1,5 @@
-#!lua flags=no-writes
 -- The fill of a check: everything one credential hangs on, in one go.
 -- KEYS[1] {tag}:epoch; ARGV: the epoch held, kind (t token, k key, l session), id, the key a token names, most subjects.
--- Role and master_replid are enough to know that an epoch is whole: the latter changes at every restart and promotion.
-local P = string.sub(KEYS[1], 1, -6)
-local replication = redis.call('INFO', 'replication')
-local epoch = redis.call('HMGET', KEYS[1], 'nonce', 'replid')
-if epoch[1] ~= ARGV[1] or string.match(replication, 'role:(%w+)') ~= 'master'
-  or string.match(replication, 'master_replid:(%w+)') ~= epoch[2] then
-  return { 'epoch' }
-end
 local kind, id, token, ends = ARGV[2], ARGV[3], false, false
 if kind == 't' then
   local name = P .. 't:' .. id

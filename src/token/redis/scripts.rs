@@ -34,10 +34,17 @@ macro_rules! script {
     };
 }
 
+/// Scripts that only read.
+macro_rules! reading {
+    ($file:literal) => {
+        concat!("#!lua flags=no-writes\n", include_str!("read.lua"), include_str!($file))
+    };
+}
+
 const ALL: [(Script, &str, &str); 9] = [
     (Script::Beat, "beat", script!(" flags=allow-oom", "beat.lua")),
-    (Script::Fill, "fill", include_str!("fill.lua")),
-    (Script::Ends, "idle_ends", include_str!("ends.lua")),
+    (Script::Fill, "fill", reading!("fill.lua")),
+    (Script::Ends, "idle_ends", reading!("ends.lua")),
     (Script::End, "end", script!(" flags=allow-oom", "end.lua")),
     (Script::Mint, "mint", script!("", "mint.lua")),
     (Script::Members, "members", script!(" flags=allow-oom", "members.lua")),
