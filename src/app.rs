@@ -5,6 +5,7 @@ mod reload;
 mod secret_key;
 
 use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -29,7 +30,7 @@ use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
 
-pub use secret_key::read_or_make as read_secret_keys;
+pub use secret_key::read as read_secret_keys;
 
 /// Why the program cannot start. Exit status 1.
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +95,31 @@ pub struct Stores {
 ///
 /// # Errors
 /// Where either cannot be.
-pub async fn open_database(config: &Config) -> Result<Database, StartError> {
+async fn open_database(config: &Config) -> Result<Database, StartError> {
     let mut builder = std::fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(&config.data);
     made.map_err(|error| StartError::Data { path: config.data.display().to_string(), error })?;
+    Ok(Database::open_sqlite(&database_file(config), Clock::system()).await?)
+}
+
+/// The database, if there is one: for commands that have no business making one, whose keys would belong to nobody.
+///
+/// # Errors
+/// Where there is none, or it cannot be opened; with what to do.
+pub async fn existing_database(config: &Config) -> Result<Database, String> {
+    let path = database_file(config);
+    if !path.exists() {
+        return Err(format!(
+            "there is no database at `{}`; start `gatepost` once, or name the configuration with --config",
+            path.display()
+        ));
+    }
+    Database::open_sqlite(&path, Clock::system()).await.map_err(|error| error.to_string())
+}
+
+fn database_file(config: &Config) -> PathBuf {
     let DatabaseConfig::Sqlite(file) = &config.database;
-    Ok(Database::open_sqlite(&config.data.join(file), Clock::system()).await?)
+    config.data.join(file)
 }
 
 /// Opens database and token store.

@@ -10,11 +10,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Command, ExplainArguments};
 use crate::config::file::Loaded;
-use crate::config::{self, Environment, LogConfig, StoreConfig};
+use crate::config::{self, BAD_CONFIGURATION, Environment, LogConfig, StoreConfig};
 use crate::explain::{self, Shown, Through};
-
-/// Bad configuration (`EX_USAGE` of sysexits.h).
-const BAD_CONFIGURATION: u8 = 64;
 
 /// Runs a command other than `serve`.
 pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> ExitCode {
@@ -68,11 +65,7 @@ async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCod
     else {
         return fail("no gate is configured");
     };
-    let through = Through {
-        proxy: arguments.gate.unwrap_or(gate.proxy),
-        has_secret: gate.secret.is_some() || arguments.no_proxy_secret,
-        denial_status: config.denial_status,
-    };
+    let through = Through { proxy: arguments.gate.unwrap_or(gate.proxy), denial_status: config.denial_status };
     let shown = match shown(&arguments, config).await {
         Ok(shown) => shown,
         Err(error) => return fail(&error),
@@ -91,7 +84,7 @@ async fn shown(arguments: &ExplainArguments, config: &config::Config) -> Result<
         (_, Some(key)) => crate::decision::credential::Presented::ApiKey(key),
         (None, None) => return Ok(None),
     };
-    let database = crate::app::open_database(config).await.map_err(|error| error.to_string())?;
+    let database = crate::app::existing_database(config).await?;
     let keyring = crate::app::read_secret_keys(config).map_err(|error| error.to_string())?;
     let embedded = matches!(config.tokens.store, StoreConfig::Embedded);
     explain::shown(presented, &database, &keyring, config.tokens.ttl, embedded).await.map(Some).map_err(|error| error.to_string())

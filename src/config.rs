@@ -36,6 +36,9 @@ pub use crate::server::Listen;
 pub use environment::Environment;
 pub use later::{Email, OidcProvider, Senders, Sms};
 
+/// Exit status of a configuration, or a command line, that cannot be taken (`EX_USAGE` of sysexits.h).
+pub const BAD_CONFIGURATION: u8 = 64;
+
 /// Everything.
 #[derive(Debug, Clone)]
 pub struct Config {

@@ -94,20 +94,12 @@ impl Dialect {
 
     /// Whether the request line carries the original URI, which then must reach [`Dialect::read`] unabridged.
     pub fn reads_request_line(&self) -> bool {
-        self.names().uri.is_none()
-    }
-
-    fn names(&self) -> &'static Names {
-        match self.proxy {
-            Proxy::Nginx => &nginx::NAMES,
-            Proxy::Traefik | Proxy::Caddy | Proxy::Haproxy => &forwarded::NAMES,
-            Proxy::Envoy => &envoy::NAMES,
-        }
+        names_of(self.proxy).uri.is_none()
     }
 
     /// Reads a check. Headers of other families are not looked at.
     pub fn read<'a>(&self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
-        let names = self.names();
+        let names = names_of(self.proxy);
         let line = (method, target);
         let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent, line };
         let (mut carriers, mut secret, mut origin, mut preflight, mut request_id) =
@@ -181,6 +173,14 @@ impl Dialect {
     }
 }
 
+fn names_of(proxy: Proxy) -> &'static Names {
+    match proxy {
+        Proxy::Nginx => &nginx::NAMES,
+        Proxy::Traefik | Proxy::Caddy | Proxy::Haproxy => &forwarded::NAMES,
+        Proxy::Envoy => &envoy::NAMES,
+    }
+}
+
 /// Missing, empty, doubled or unparsable = refuse, never a default of `/` or GET.
 fn described<'a>(told: &Told<'a>, preflight_for: Option<&'a [u8]>) -> Result<Request<'a>, RequestFault> {
     let once = |carrier: Carrier<'a>, absent, doubled| match carrier {
@@ -206,7 +206,7 @@ fn request_id_of(value: &[u8]) -> Option<&str> {
 impl Told<'_> {
     /// The headers that say the same, credentials left out: for `gatepost explain`. Two of a name say "doubled".
     pub fn as_headers(&self, proxy: Proxy) -> Vec<(&'static str, Vec<u8>)> {
-        let names = Dialect::new(proxy, None, None).names();
+        let names = names_of(proxy);
         let mut headers = Vec::new();
         let mut add = |name: Option<&'static str>, carrier: Carrier<'_>| {
             let Some(name) = name else { return };

@@ -38,8 +38,6 @@ pub struct Shown {
 pub struct Through {
     /// Whose dialect.
     pub proxy: Proxy,
-    /// Whether it asks for a proxy secret.
-    pub has_secret: bool,
     /// `denials.status`.
     pub denial_status: Option<u16>,
 }
@@ -92,7 +90,7 @@ pub async fn explain(
     };
     let mut candidates = Vec::new();
     let credential = shown.as_ref().map(|shown| shown.state.clone());
-    let verdict = if through.has_secret && arguments.no_proxy_secret {
+    let verdict = if arguments.no_proxy_secret {
         Verdict::Deny(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()))
     } else {
         match &request {

@@ -18,9 +18,10 @@ use crate::accounts::keys::{Keys, NewKey, Reach};
 use crate::accounts::names::Name;
 use crate::accounts::standing::{self, Standing};
 use crate::accounts::{Refusal, RequirePhone};
+use crate::app::existing_database;
 use crate::audit::By;
-use crate::clock::{Clock, UnixMs};
-use crate::config::{Config, DatabaseConfig, StoreConfig};
+use crate::clock::UnixMs;
+use crate::config::{Config, StoreConfig};
 use crate::database::{Committed, Database, KeyRow, Page};
 use crate::id::Id;
 use crate::token::secret::{PlainSecret, SecretMint};
@@ -44,7 +45,7 @@ pub async fn run(command: KeysCommand, config: &Config) -> ExitCode {
 }
 
 async fn answer(command: KeysCommand, config: &Config, out: Out<'_>, notes: Out<'_>) -> Result<(), String> {
-    let database = open(config).await?;
+    let database = existing_database(config).await?;
     let command_line = CommandLine {
         mint: SecretMint::new(&database.installation().key_tag),
         require_phone: config.accounts.require_phone,
@@ -54,19 +55,6 @@ async fn answer(command: KeysCommand, config: &Config, out: Out<'_>, notes: Out<
         notes,
     };
     command_line.run(command.act).await
-}
-
-/// The database, if there is one: a key in one made just now would belong to nobody.
-async fn open(config: &Config) -> Result<Database, String> {
-    let DatabaseConfig::Sqlite(file) = &config.database;
-    let path = config.data.join(file);
-    if !path.exists() {
-        return Err(format!(
-            "there is no database at `{}`; start `gatepost` once, or name the configuration with --config",
-            path.display()
-        ));
-    }
-    Database::open_sqlite(&path, Clock::system()).await.map_err(|e| e.to_string())
 }
 
 /// Where text goes.

@@ -5,11 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gatepost::args::{Arguments, Command};
-use gatepost::config::{self, Environment};
+use gatepost::config::{self, BAD_CONFIGURATION, Environment};
 use gatepost::{app, commands};
-
-/// Bad configuration (`EX_USAGE` of sysexits.h).
-const BAD_CONFIGURATION: u8 = 64;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

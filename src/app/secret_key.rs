@@ -10,25 +10,30 @@ use super::StartError;
 use crate::config::{Config, DatabaseConfig, SecretSource, StoreConfig};
 use crate::token::keyring::Keyring;
 
-/// Reads the keys that `config` names. Where everything is embedded and the file is not there, one is made, mode 0600:
-/// nobody else can need to know it.
+/// Reads the keys that `config` names. Makes nothing.
 ///
 /// # Errors
-/// Where the file cannot be read or made, or holds no keys.
-pub fn read_or_make(config: &Config) -> Result<Keyring, StartError> {
+/// Where the file cannot be read, or holds no keys.
+pub fn read(config: &Config) -> Result<Keyring, StartError> {
     match &config.secret_key {
         SecretSource::Text(text) => parse(text.expose_secret(), "GATEPOST_SECRET_KEY"),
-        SecretSource::File(_) => {
-            let Some(path) = file(config) else { return Err(StartError::secret_key("no file is named")) };
-            match std::fs::read_to_string(&path) {
-                Ok(text) => {
-                    warn_where_others_may_read(&path);
-                    parse(&text, &path.display().to_string())
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_all_embedded(config) => make(&path),
-                Err(error) => Err(StartError::secret_key(format!("{}: {error}", path.display()))),
-            }
+        SecretSource::File(path) => {
+            let path = config.data.join(path);
+            let text = std::fs::read_to_string(&path).map_err(|error| StartError::secret_key(format!("{}: {error}", path.display())))?;
+            warn_where_others_may_read(&path);
+            parse(&text, &path.display().to_string())
         }
+    }
+}
+
+/// Reads the keys. Where everything is embedded and the file is not there, one is made, mode 0600: nobody else can need to know it.
+///
+/// # Errors
+/// As [`read`], and where the file cannot be made.
+pub(super) fn read_or_make(config: &Config) -> Result<Keyring, StartError> {
+    match file(config) {
+        Some(path) if is_all_embedded(config) && !path.exists() => make(&path),
+        _ => read(config),
     }
 }
 

@@ -4,13 +4,11 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::BAD_CONFIGURATION;
 use super::environment::Environment;
 use super::file;
 use super::problem::Problem;
 use super::rules_file::{RuleTest, RulesFile};
-
-/// Bad configuration, as every command says it.
-const BAD_CONFIGURATION: u8 = 64;
 
 /// Everything that is wrong, at once; where nothing is, what would be served, and what is risky.
 /// Exit 0, or 64 where something is wrong.

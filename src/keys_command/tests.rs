@@ -3,6 +3,7 @@
 use clap::Parser;
 
 use super::*;
+use crate::clock::Clock;
 use crate::config::Environment;
 use crate::database::NewPrincipal;
 use crate::token::embedded::Embedded;
