@@ -1,10 +1,11 @@
 //! The database: the authority for every principal, key, session, token and end.
 //!
-//! One schema; SQLite is the engine at hand. Every admin act is one transaction with its audit row
+//! One schema on three engines ([`engine`]). Every admin act is one transaction with its audit row
 //! and its outbox row, so a crash between two steps leaves nothing half done. Only this folder
 //! names sqlx.
 
 mod acts;
+mod engine;
 mod keys;
 mod ledger;
 mod lock;
@@ -14,15 +15,16 @@ mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{AnyPool, SqlStr};
 use tokio::sync::Mutex;
 
 use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
+pub use engine::Engine;
 pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
@@ -53,8 +55,10 @@ impl From<sqlx::Error> for DatabaseError {
 /// A handle on the database; clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pool: SqlitePool,
-    file: PathBuf,
+    pool: AnyPool,
+    engine: Engine,
+    /// The file of a SQLite database.
+    file: Option<PathBuf>,
     clock: Clock,
     installation: Installation,
     /// Whose turn it is to act: who waits, waits here and holds no connection.
@@ -71,36 +75,37 @@ pub struct Installation {
 }
 
 impl Database {
-    /// Opens (or makes) the SQLite database at `path`, brings its schema up to date and raises `clock` to its
-    /// high-water mark. `synchronous=FULL`: what was committed survives a power cut.
+    /// Opens (or makes) the SQLite database at `path`. As [`Database::open`].
     ///
     /// # Errors
-    /// Where the file cannot be opened or migrated, or was written by a newer version.
+    /// As [`Database::open`].
     pub async fn open_sqlite(path: &Path, clock: Clock) -> Result<Self, DatabaseError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
-        sqlx::migrate!("src/database/migrations/sqlite")
-            .run(&pool)
-            .await
-            .map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))?;
-        let installation = Self::installation_of(&pool).await?;
-        let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
-        clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
-        Ok(Self { pool, file: path.to_owned(), clock, installation, turn: Arc::default() })
+        Self::open_with(Engine::Sqlite, &engine::sqlite_url(path), Some(path.to_owned()), clock).await
     }
 
-    async fn installation_of(pool: &SqlitePool) -> Result<Installation, DatabaseError> {
+    /// Opens the database at `url`, brings its schema up to date and raises `clock` to its high-water mark.
+    ///
+    /// # Errors
+    /// Where it cannot be reached or migrated, or was written by a newer version.
+    pub async fn open(engine: Engine, url: &SecretString, clock: Clock) -> Result<Self, DatabaseError> {
+        Self::open_with(engine, url.expose_secret(), None, clock).await
+    }
+
+    async fn open_with(engine: Engine, url: &str, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
+        let pool = engine.connect(url).await?;
+        engine.migrate(&pool).await?;
+        let installation = Self::installation_of(engine, &pool).await?;
+        let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
+        clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
+        Ok(Self { pool, engine, file, clock, installation, turn: Arc::default() })
+    }
+
+    async fn installation_of(engine: Engine, pool: &AnyPool) -> Result<Installation, DatabaseError> {
         let none = |_| DatabaseError::Unavailable("the system gave no randomness".into());
         let (id, key_tag) = (Id::random().map_err(none)?, random_bytes::<32>().map_err(none)?);
-        sqlx::query("INSERT INTO installation (one, id, key_tag) VALUES (1, ?, ?) ON CONFLICT DO NOTHING")
+        sqlx::query(engine.sql("INSERT INTO installation (one, id, key_tag) VALUES (1, ?, ?) ON CONFLICT DO NOTHING"))
             .bind(id.to_string())
-            .bind(key_tag.as_slice())
+            .bind(key_tag.to_vec())
             .execute(pool)
             .await?;
         let (id, key_tag): (String, Vec<u8>) = sqlx::query_as("SELECT id, key_tag FROM installation").fetch_one(pool).await?;
@@ -123,6 +128,21 @@ impl Database {
     /// The clock its rows are dated by.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Which engine it is.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// A statement in the engine's tongue.
+    fn sql(&self, statement: &'static str) -> SqlStr {
+        self.engine.sql(statement)
+    }
+
+    /// A transaction whose reads all see one moment.
+    async fn reading(&self) -> Result<sqlx::Transaction<'static, sqlx::Any>, DatabaseError> {
+        Ok(self.pool.begin_with(self.engine.begin_reading()).await?)
     }
 
     /// The time now as a column value.

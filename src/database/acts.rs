@@ -8,17 +8,18 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{Any, AnyConnection, SqlStr, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Database, DatabaseError, PendingKind, column};
+use super::{Database, DatabaseError, Engine, PendingKind, column};
 use crate::audit::{DONE, Entry};
 use crate::clock::UnixMs;
 use crate::id::Id;
 
 /// A transaction under way; dropped without [`Act::commit`], nothing of it stands.
 pub struct Act {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction<'static, Any>,
+    engine: Engine,
     now: UnixMs,
     told: Option<i64>,
     // after the transaction: fields are dropped in order, and the next in turn finds the write lock free
@@ -60,8 +61,11 @@ impl Database {
     pub async fn act(&self) -> Result<Act, DatabaseError> {
         let busy = |_| DatabaseError::Unavailable("too many acts wait for their turn".to_owned());
         let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.turn).lock_owned()).await.map_err(busy)?;
-        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Act { transaction, now: self.clock.now(), told: None, _turn: turn })
+        let mut transaction = self.pool.begin_with(self.engine.begin()).await?;
+        if let Some(turn) = self.engine.turn() {
+            sqlx::query(turn).execute(&mut *transaction).await?;
+        }
+        Ok(Act { transaction, engine: self.engine, now: self.clock.now(), told: None, _turn: turn })
     }
 }
 
@@ -75,20 +79,23 @@ impl Act {
         column(self.now)
     }
 
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+    /// A statement in the engine's tongue.
+    pub(super) fn sql(&self, statement: &'static str) -> SqlStr {
+        self.engine.sql(statement)
+    }
+
+    pub(super) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.transaction
     }
 
     /// The token store must learn of this record.
     pub(super) async fn tell(&mut self, kind: PendingKind, id: Id) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        let row = sqlx::query("INSERT INTO outbox (kind, id, at) VALUES (?, ?, ?)")
-            .bind(kind.as_str())
-            .bind(id.to_string())
-            .bind(now)
-            .execute(self.connection())
-            .await?;
-        self.told = Some(row.last_insert_rowid());
+        let insert = sqlx::query(self.sql("INSERT INTO outbox (kind, id, at) VALUES (?, ?, ?)"));
+        insert.bind(kind.as_str()).bind(id.to_string()).bind(now).execute(self.connection()).await?;
+        // acts come one after the other: the last row is this one
+        let (last,): (i64,) = sqlx::query_as("SELECT MAX(n) FROM outbox").fetch_one(self.connection()).await?;
+        self.told = Some(last);
         Ok(())
     }
 
@@ -98,7 +105,7 @@ impl Act {
     /// Where it cannot be committed: then nothing of it stands.
     pub async fn commit(mut self, entry: &Entry) -> Result<Committed, DatabaseError> {
         let now = self.now_column();
-        sqlx::query("INSERT INTO audit (at, actor, action, target, origin, result) VALUES (?, ?, ?, ?, ?, ?)")
+        sqlx::query(self.sql("INSERT INTO audit (at, actor, action, target, origin, result) VALUES (?, ?, ?, ?, ?, ?)"))
             .bind(now)
             .bind(entry.by.actor.to_string())
             .bind(entry.action.as_str())

@@ -47,7 +47,7 @@ fn row((id, principal, name, scopes, created_at, expires_at, last_used_at): Colu
 macro_rules! live_keys {
     ($rest:literal) => {
         concat!(
-            "SELECT id, principal, name, scopes, created_at, expires_at, last_used_at FROM keys
+            "SELECT id, principal, name, scopes, created_at, expires_at, last_used_at FROM api_keys
              WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ",
             $rest
         )
@@ -63,15 +63,15 @@ impl Database {
         let (at, id) = page.after_columns();
         let rows: Vec<Columns> = match principal {
             Some(principal) => {
-                sqlx::query_as(live_keys!("AND principal = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"))
+                sqlx::query_as(self.sql(live_keys!("AND principal = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?")))
                     .bind(self.now())
                     .bind(principal.to_string())
             }
-            None => sqlx::query_as(live_keys!("AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?")).bind(self.now()),
+            None => sqlx::query_as(self.sql(live_keys!("AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"))).bind(self.now()),
         }
         .bind(at)
         .bind(id)
-        .bind(page.limit)
+        .bind(i64::from(page.limit))
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(row).collect()
@@ -82,8 +82,10 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn owner_of_key(&self, key: Id) -> Result<Option<Id>, DatabaseError> {
-        let row: Option<(String,)> =
-            sqlx::query_as("SELECT principal FROM keys WHERE id = ?").bind(key.to_string()).fetch_optional(&self.pool).await?;
+        let row: Option<(String,)> = sqlx::query_as(self.sql("SELECT principal FROM api_keys WHERE id = ?"))
+            .bind(key.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
         row.map(|(principal,)| spelled("keys", &principal)).transpose()
     }
 }
@@ -96,7 +98,7 @@ impl Act {
     pub async fn live_key(&mut self, key: Id) -> Result<Option<KeyRow>, DatabaseError> {
         let now = self.now_column();
         let found: Option<Columns> =
-            sqlx::query_as(live_keys!("AND id = ?")).bind(now).bind(key.to_string()).fetch_optional(self.connection()).await?;
+            sqlx::query_as(self.sql(live_keys!("AND id = ?"))).bind(now).bind(key.to_string()).fetch_optional(self.connection()).await?;
         found.map(row).transpose()
     }
 
@@ -106,23 +108,25 @@ impl Act {
     /// Where it cannot be written.
     pub async fn insert_key(&mut self, key: &KeyRow, secret: HashedSecret) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("INSERT INTO keys (id, principal, name, scopes, created_at, expires_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)")
-            .bind(key.id.to_string())
-            .bind(key.principal.to_string())
-            .bind(&key.name)
-            .bind(key.scopes.to_string())
-            .bind(column(key.created_at))
-            .bind(key.expires_at.map(column))
-            .bind(now)
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            self.sql("INSERT INTO api_keys (id, principal, name, scopes, created_at, expires_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"),
+        )
+        .bind(key.id.to_string())
+        .bind(key.principal.to_string())
+        .bind(&key.name)
+        .bind(key.scopes.to_string())
+        .bind(column(key.created_at))
+        .bind(key.expires_at.map(column))
+        .bind(now)
+        .execute(self.connection())
+        .await?;
         self.insert_secret(key.id, secret).await?;
         self.tell(PendingKind::Key, key.id).await
     }
 
     async fn insert_secret(&mut self, key: Id, secret: HashedSecret) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("INSERT INTO key_secrets (hash, key, created_at) VALUES (?, ?, ?)")
+        sqlx::query(self.sql("INSERT INTO key_secrets (hash, key_id, created_at) VALUES (?, ?, ?)"))
             .bind(secret.to_vec())
             .bind(key.to_string())
             .bind(now)
@@ -136,16 +140,21 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn rotate_key(&mut self, key: Id, secret: HashedSecret, until: Option<UnixMs>) -> Result<(), DatabaseError> {
-        sqlx::query("DELETE FROM key_secrets WHERE key = ? AND until IS NOT NULL").bind(key.to_string()).execute(self.connection()).await?;
+        sqlx::query(self.sql("DELETE FROM key_secrets WHERE key_id = ? AND until IS NOT NULL"))
+            .bind(key.to_string())
+            .execute(self.connection())
+            .await?;
         match until {
-            Some(until) => sqlx::query("UPDATE key_secrets SET until = ? WHERE key = ?").bind(column(until)).bind(key.to_string()),
-            None => sqlx::query("DELETE FROM key_secrets WHERE key = ?").bind(key.to_string()),
+            Some(until) => {
+                sqlx::query(self.sql("UPDATE key_secrets SET until = ? WHERE key_id = ?")).bind(column(until)).bind(key.to_string())
+            }
+            None => sqlx::query(self.sql("DELETE FROM key_secrets WHERE key_id = ?")).bind(key.to_string()),
         }
         .execute(self.connection())
         .await?;
         self.insert_secret(key, secret).await?;
         let now = self.now_column();
-        sqlx::query("UPDATE keys SET version = version + 1, changed_at = ? WHERE id = ?")
+        sqlx::query(self.sql("UPDATE api_keys SET version = version + 1, changed_at = ? WHERE id = ?"))
             .bind(now)
             .bind(key.to_string())
             .execute(self.connection())
@@ -159,7 +168,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn set_key_scopes(&mut self, key: Id, scopes: &ScopeSet) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("UPDATE keys SET scopes = ?, version = version + 1, changed_at = ? WHERE id = ?")
+        sqlx::query(self.sql("UPDATE api_keys SET scopes = ?, version = version + 1, changed_at = ? WHERE id = ?"))
             .bind(scopes.to_string())
             .bind(now)
             .bind(key.to_string())
@@ -174,7 +183,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn end_key(&mut self, key: Id) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("UPDATE keys SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL")
+        sqlx::query(self.sql("UPDATE api_keys SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL"))
             .bind(now)
             .bind(now)
             .bind(key.to_string())
@@ -188,11 +197,12 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn end_quickstart_keys(&mut self) -> Result<(), DatabaseError> {
-        let keys: Vec<(String,)> =
-            sqlx::query_as("SELECT k.id FROM keys k JOIN principals p ON p.uid = k.principal WHERE p.role = ? AND k.ended_at IS NULL")
-                .bind(Role::Quickstart.as_str())
-                .fetch_all(self.connection())
-                .await?;
+        let keys: Vec<(String,)> = sqlx::query_as(
+            self.sql("SELECT k.id FROM api_keys k JOIN principals p ON p.uid = k.principal WHERE p.role = ? AND k.ended_at IS NULL"),
+        )
+        .bind(Role::Quickstart.as_str())
+        .fetch_all(self.connection())
+        .await?;
         for (key,) in keys {
             self.end_key(spelled("keys", &key)?).await?;
         }

@@ -10,7 +10,7 @@ mod outbox;
 mod rows;
 mod tokens;
 
-use sqlx::sqlite::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::{Database, DatabaseError, column};
 use crate::clock::UnixMs;
@@ -77,7 +77,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn records_of(&self, kind: PendingKind, id: Id) -> Result<Vec<Record>, DatabaseError> {
-        let mut read = self.pool.begin().await?;
+        let mut read = self.reading().await?;
         let mut records = Vec::new();
         let Some(own) = self.one(&mut read, kind, id).await? else { return Ok(records) };
         let mut up = above(&own.content);
@@ -109,7 +109,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn record(&self, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
-        let mut read = self.pool.begin().await?;
+        let mut read = self.reading().await?;
         self.one(&mut read, kind, id).await
     }
 
@@ -118,7 +118,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn all_records(&self) -> Result<Vec<Record>, DatabaseError> {
-        let mut read = self.pool.begin().await?;
+        let mut read = self.reading().await?;
         let mut records = rows::principals(&mut read, rows::SINCE, 0).await?;
         records.extend(rows::tenants(&mut read, rows::SINCE, 0).await?);
         records.extend(rows::policies(&mut read, rows::SINCE, 0).await?);
@@ -133,7 +133,7 @@ impl Database {
     /// Where the database cannot be read.
     pub async fn records_changed(&self, since: UnixMs) -> Result<Vec<Record>, DatabaseError> {
         let since = column(since);
-        let mut read = self.pool.begin().await?;
+        let mut read = self.reading().await?;
         let mut records = rows::principals(&mut read, rows::SINCE, since).await?;
         records.extend(rows::tenants(&mut read, rows::SINCE, since).await?);
         records.extend(rows::policies(&mut read, rows::SINCE, since).await?);
@@ -142,7 +142,7 @@ impl Database {
         Ok(records)
     }
 
-    async fn one(&self, read: &mut SqliteConnection, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
+    async fn one(&self, read: &mut AnyConnection, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
         let name = id.to_string();
         let mut found = match kind {
             PendingKind::Token => return Ok(None),
@@ -172,7 +172,7 @@ mod tests;
 impl Database {
     /// Runs statements in one transaction, for tests below other folders, which may not name sqlx.
     pub(crate) async fn run_in_test(&self, statements: &[String]) {
-        let mut write = self.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let mut write = self.pool.begin_with(self.engine.begin()).await.unwrap();
         for statement in statements {
             sqlx::query(sqlx::AssertSqlSafe(statement.as_str())).execute(&mut *write).await.unwrap();
         }

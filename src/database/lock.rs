@@ -20,7 +20,7 @@ impl Database {
     /// # Errors
     /// Where another process holds it, or the file cannot be made.
     pub fn lock(&self) -> Result<Lock, DatabaseError> {
-        let path = self.file.with_file_name("gatepost.lock");
+        let path = self.file.as_deref().unwrap_or(std::path::Path::new("")).with_file_name("gatepost.lock");
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -38,7 +38,9 @@ impl Database {
 
     /// Whether a server holds the lock. Asked for a moment only, and shared, so that those who ask do not meet.
     pub fn is_served(&self) -> bool {
-        let Ok(file) = File::open(self.file.with_file_name("gatepost.lock")) else { return false };
+        let Ok(file) = File::open(self.file.as_deref().unwrap_or(std::path::Path::new("")).with_file_name("gatepost.lock")) else {
+            return false;
+        };
         flock(&file, FlockOperation::NonBlockingLockShared).is_err()
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! INVARIANT: a principal's row stays after its end, so its names are never given to anyone else.
 
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 
 use super::acts::{Act, spelled};
-use super::{Database, DatabaseError, PendingKind};
+use super::{Database, DatabaseError, Engine, PendingKind};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
@@ -59,7 +59,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn is_founded(&self) -> Result<bool, DatabaseError> {
-        let row: Option<(i64,)> = sqlx::query_as("SELECT one FROM founding").fetch_optional(&self.pool).await?;
+        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT one FROM founding")).fetch_optional(&self.pool).await?;
         Ok(row.is_some())
     }
 
@@ -69,11 +69,11 @@ impl Database {
     /// Where the database cannot be read.
     pub async fn login_row(&self, kind: NameKind, name: &str) -> Result<Option<LoginRow>, DatabaseError> {
         let statement = match kind {
-            NameKind::User => "SELECT uid, password FROM principals WHERE user = ? AND ended_at IS NULL",
+            NameKind::User => "SELECT uid, password FROM principals WHERE user_name = ? AND ended_at IS NULL",
             NameKind::Email => "SELECT uid, password FROM principals WHERE email = ? AND ended_at IS NULL",
             NameKind::Phone => "SELECT uid, password FROM principals WHERE phone = ? AND ended_at IS NULL",
         };
-        let row: Option<(String, Option<String>)> = sqlx::query_as(statement).bind(name).fetch_optional(&self.pool).await?;
+        let row: Option<(String, Option<String>)> = sqlx::query_as(self.sql(statement)).bind(name).fetch_optional(&self.pool).await?;
         row.map(|(uid, password)| Ok(LoginRow { uid: spelled("principals", &uid)?, password })).transpose()
     }
 
@@ -83,11 +83,11 @@ impl Database {
     /// Where the database cannot be read.
     pub async fn is_taken(&self, kind: NameKind, name: &str) -> Result<bool, DatabaseError> {
         let statement = match kind {
-            NameKind::User => "SELECT 1 FROM principals WHERE user = ?",
+            NameKind::User => "SELECT 1 FROM principals WHERE user_name = ?",
             NameKind::Email => "SELECT 1 FROM principals WHERE email = ?",
             NameKind::Phone => "SELECT 1 FROM principals WHERE phone = ?",
         };
-        let row: Option<(i64,)> = sqlx::query_as(statement).bind(name).fetch_optional(&self.pool).await?;
+        let row: Option<(i64,)> = sqlx::query_as(self.sql(statement)).bind(name).fetch_optional(&self.pool).await?;
         Ok(row.is_some())
     }
 
@@ -96,7 +96,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn has_phone(&self, uid: Id) -> Result<bool, DatabaseError> {
-        let row: Option<(i64,)> = sqlx::query_as("SELECT 1 FROM principals WHERE uid = ? AND phone_verified <> 0")
+        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT 1 FROM principals WHERE uid = ? AND phone_verified <> 0"))
             .bind(uid.to_string())
             .fetch_optional(&self.pool)
             .await?;
@@ -108,10 +108,10 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn shown_name(&self, uid: Id) -> Result<Option<String>, DatabaseError> {
-        let row: Option<(String,)> = sqlx::query_as(
-            "SELECT COALESCE(user, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid)
+        let row: Option<(String,)> = sqlx::query_as(self.sql(
+            "SELECT COALESCE(user_name, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid)
              FROM principals WHERE uid = ?",
-        )
+        ))
         .bind(uid.to_string())
         .fetch_optional(&self.pool)
         .await?;
@@ -127,13 +127,13 @@ impl Database {
     }
 }
 
-async fn is_below(read: &mut SqliteConnection, uid: Id, above: Id) -> Result<bool, DatabaseError> {
-    let row: Option<(i64,)> = sqlx::query_as(
+async fn is_below(read: &mut AnyConnection, uid: Id, above: Id) -> Result<bool, DatabaseError> {
+    let row: Option<(i64,)> = sqlx::query_as(Engine::of(read).sql(
         "WITH RECURSIVE up (uid) AS (
              SELECT parent FROM principals WHERE uid = ?
              UNION SELECT p.parent FROM principals p JOIN up ON p.uid = up.uid
          ) SELECT 1 FROM up WHERE uid = ?",
-    )
+    ))
     .bind(uid.to_string())
     .bind(above.to_string())
     .fetch_optional(read)
@@ -147,7 +147,7 @@ impl Act {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn is_founded(&mut self) -> Result<bool, DatabaseError> {
-        let row: Option<(i64,)> = sqlx::query_as("SELECT one FROM founding").fetch_optional(self.connection()).await?;
+        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT one FROM founding")).fetch_optional(self.connection()).await?;
         Ok(row.is_some())
     }
 
@@ -164,7 +164,7 @@ impl Act {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn quickstart_principal(&mut self) -> Result<Option<Id>, DatabaseError> {
-        let row: Option<(String,)> = sqlx::query_as("SELECT uid FROM principals WHERE role = ? AND ended_at IS NULL")
+        let row: Option<(String,)> = sqlx::query_as(self.sql("SELECT uid FROM principals WHERE role = ? AND ended_at IS NULL"))
             .bind(Role::Quickstart.as_str())
             .fetch_optional(self.connection())
             .await?;
@@ -177,7 +177,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn found(&mut self, uid: Id) -> Result<bool, DatabaseError> {
         let now = self.now_column();
-        let row = sqlx::query("INSERT INTO founding (one, principal, at) VALUES (1, ?, ?) ON CONFLICT DO NOTHING")
+        let row = sqlx::query(self.sql("INSERT INTO founding (one, principal, at) VALUES (1, ?, ?) ON CONFLICT DO NOTHING"))
             .bind(uid.to_string())
             .bind(now)
             .execute(self.connection())
@@ -191,7 +191,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn insert_tenant(&mut self, id: Id, name: &str) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("INSERT INTO tenants (id, name, created_at, changed_at) VALUES (?, ?, ?, ?)")
+        sqlx::query(self.sql("INSERT INTO tenants (id, name, created_at, changed_at) VALUES (?, ?, ?, ?)"))
             .bind(id.to_string())
             .bind(name)
             .bind(now)
@@ -207,10 +207,10 @@ impl Act {
     /// [`DatabaseError::Taken`] where one of its names is or was someone's.
     pub async fn insert_principal(&mut self, new: &NewPrincipal<'_>) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query(
-            "INSERT INTO principals (uid, tenant, parent, role, user, email, phone, password, scopes, created_at, changed_at)
+        sqlx::query(self.sql(
+            "INSERT INTO principals (uid, tenant, parent, role, user_name, email, phone, password, scopes, created_at, changed_at)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
+        ))
         .bind(new.uid.to_string())
         .bind(new.tenant.to_string())
         .bind(new.parent.map(|parent| parent.to_string()))
@@ -233,12 +233,14 @@ impl Act {
     /// Where it cannot be written.
     pub async fn end_principal(&mut self, uid: Id) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("UPDATE principals SET ended_at = ?, changed_at = ?, version = version + 1 WHERE uid = ? AND ended_at IS NULL")
-            .bind(now)
-            .bind(now)
-            .bind(uid.to_string())
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            self.sql("UPDATE principals SET ended_at = ?, changed_at = ?, version = version + 1 WHERE uid = ? AND ended_at IS NULL"),
+        )
+        .bind(now)
+        .bind(now)
+        .bind(uid.to_string())
+        .execute(self.connection())
+        .await?;
         self.tell(PendingKind::Subject, uid).await
     }
 
@@ -247,7 +249,7 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn replace_password(&mut self, uid: Id, old: &str, new: &str) -> Result<bool, DatabaseError> {
-        let row = sqlx::query("UPDATE principals SET password = ? WHERE uid = ? AND password = ? AND ended_at IS NULL")
+        let row = sqlx::query(self.sql("UPDATE principals SET password = ? WHERE uid = ? AND password = ? AND ended_at IS NULL"))
             .bind(new)
             .bind(uid.to_string())
             .bind(old)

@@ -46,15 +46,15 @@ impl Database {
     /// Where the database cannot be read.
     pub async fn sessions_of(&self, principal: Id, page: Page) -> Result<Vec<SessionRow>, DatabaseError> {
         let (at, id) = page.after_columns();
-        let rows: Vec<Columns> = sqlx::query_as(
+        let rows: Vec<Columns> = sqlx::query_as(self.sql(
             "SELECT id, principal, created_at, ends_at FROM sessions
              WHERE principal = ? AND ended_at IS NULL AND ends_at > ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?",
-        )
+        ))
         .bind(principal.to_string())
         .bind(self.now())
         .bind(at)
         .bind(id)
-        .bind(page.limit)
+        .bind(i64::from(page.limit))
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(row).collect()
@@ -65,13 +65,17 @@ impl Database {
     /// # Errors
     /// Where they cannot be deleted.
     pub async fn forget_sessions(&self, before: UnixMs) -> Result<u64, DatabaseError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM refresh_tokens WHERE session IN (SELECT id FROM sessions WHERE ends_at < ?1 OR ended_at < ?1)")
+        let mut transaction = self.pool.begin_with(self.engine.begin()).await?;
+        sqlx::query(self.sql("DELETE FROM refresh_tokens WHERE session IN (SELECT id FROM sessions WHERE ends_at < ? OR ended_at < ?)"))
+            .bind(column(before))
             .bind(column(before))
             .execute(&mut *transaction)
             .await?;
-        let gone =
-            sqlx::query("DELETE FROM sessions WHERE ends_at < ?1 OR ended_at < ?1").bind(column(before)).execute(&mut *transaction).await?;
+        let gone = sqlx::query(self.sql("DELETE FROM sessions WHERE ends_at < ? OR ended_at < ?"))
+            .bind(column(before))
+            .bind(column(before))
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(gone.rows_affected())
     }
@@ -84,12 +88,13 @@ impl Act {
     /// Where the database cannot be read.
     pub async fn live_session(&mut self, session: Id) -> Result<Option<SessionRow>, DatabaseError> {
         let now = self.now_column();
-        let found: Option<Columns> =
-            sqlx::query_as("SELECT id, principal, created_at, ends_at FROM sessions WHERE id = ? AND ended_at IS NULL AND ends_at > ?")
-                .bind(session.to_string())
-                .bind(now)
-                .fetch_optional(self.connection())
-                .await?;
+        let found: Option<Columns> = sqlx::query_as(
+            self.sql("SELECT id, principal, created_at, ends_at FROM sessions WHERE id = ? AND ended_at IS NULL AND ends_at > ?"),
+        )
+        .bind(session.to_string())
+        .bind(now)
+        .fetch_optional(self.connection())
+        .await?;
         found.map(row).transpose()
     }
 
@@ -99,7 +104,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn insert_session(&mut self, session: &SessionRow) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("INSERT INTO sessions (id, principal, created_at, ends_at, changed_at) VALUES (?, ?, ?, ?, ?)")
+        sqlx::query(self.sql("INSERT INTO sessions (id, principal, created_at, ends_at, changed_at) VALUES (?, ?, ?, ?, ?)"))
             .bind(session.id.to_string())
             .bind(session.principal.to_string())
             .bind(column(session.created_at))
@@ -116,12 +121,14 @@ impl Act {
     /// Where it cannot be written.
     pub async fn end_session(&mut self, session: Id) -> Result<bool, DatabaseError> {
         let now = self.now_column();
-        let row = sqlx::query("UPDATE sessions SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL")
-            .bind(now)
-            .bind(now)
-            .bind(session.to_string())
-            .execute(self.connection())
-            .await?;
+        let row = sqlx::query(
+            self.sql("UPDATE sessions SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL"),
+        )
+        .bind(now)
+        .bind(now)
+        .bind(session.to_string())
+        .execute(self.connection())
+        .await?;
         let ended = row.rows_affected() == 1;
         if ended {
             self.tell(PendingKind::Session, session).await?;
@@ -135,11 +142,12 @@ impl Act {
     /// Where it cannot be written.
     pub async fn end_sessions_of(&mut self, principal: Id) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        let sessions: Vec<(String,)> = sqlx::query_as("SELECT id FROM sessions WHERE principal = ? AND ended_at IS NULL AND ends_at > ?")
-            .bind(principal.to_string())
-            .bind(now)
-            .fetch_all(self.connection())
-            .await?;
+        let sessions: Vec<(String,)> =
+            sqlx::query_as(self.sql("SELECT id FROM sessions WHERE principal = ? AND ended_at IS NULL AND ends_at > ?"))
+                .bind(principal.to_string())
+                .bind(now)
+                .fetch_all(self.connection())
+                .await?;
         for (session,) in sessions {
             self.end_session(spelled("sessions", &session)?).await?;
         }
@@ -152,7 +160,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn insert_refresh_token(&mut self, token: HashedSecret, session: Id) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("INSERT INTO refresh_tokens (hash, session, created_at) VALUES (?, ?, ?)")
+        sqlx::query(self.sql("INSERT INTO refresh_tokens (hash, session, created_at) VALUES (?, ?, ?)"))
             .bind(token.to_vec())
             .bind(session.to_string())
             .bind(now)
@@ -166,7 +174,7 @@ impl Act {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn refresh_token(&mut self, token: HashedSecret) -> Result<Option<RefreshRow>, DatabaseError> {
-        let found: Option<(String, Option<i64>)> = sqlx::query_as("SELECT session, used_at FROM refresh_tokens WHERE hash = ?")
+        let found: Option<(String, Option<i64>)> = sqlx::query_as(self.sql("SELECT session, used_at FROM refresh_tokens WHERE hash = ?"))
             .bind(token.to_vec())
             .fetch_optional(self.connection())
             .await?;
@@ -181,7 +189,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn use_refresh_token(&mut self, token: HashedSecret) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("UPDATE refresh_tokens SET used_at = ? WHERE hash = ? AND used_at IS NULL")
+        sqlx::query(self.sql("UPDATE refresh_tokens SET used_at = ? WHERE hash = ? AND used_at IS NULL"))
             .bind(now)
             .bind(token.to_vec())
             .execute(self.connection())

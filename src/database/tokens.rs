@@ -40,16 +40,17 @@ impl Database {
     /// Where the database cannot be read.
     pub async fn tokens_of(&self, principal: Id, page: Page) -> Result<Vec<TokenRow>, DatabaseError> {
         let (at, id) = page.after_columns();
-        let rows: Vec<Columns> = sqlx::query_as(
-            "SELECT t.id, t.key, t.scopes, t.issued_at, t.cap FROM tokens t JOIN keys k ON k.id = t.key
-             WHERE k.principal = ?1 AND k.ended_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?2)
-               AND t.ended_at IS NULL AND t.cap > ?2 AND (t.issued_at, t.id) > (?3, ?4) ORDER BY t.issued_at, t.id LIMIT ?5",
-        )
+        let rows: Vec<Columns> = sqlx::query_as(self.sql(
+            "SELECT t.id, t.key_id, t.scopes, t.issued_at, t.cap FROM tokens t JOIN api_keys k ON k.id = t.key_id
+             WHERE k.principal = ? AND k.ended_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?)
+               AND t.ended_at IS NULL AND t.cap > ? AND (t.issued_at, t.id) > (?, ?) ORDER BY t.issued_at, t.id LIMIT ?",
+        ))
         .bind(principal.to_string())
+        .bind(self.now())
         .bind(self.now())
         .bind(at)
         .bind(id)
-        .bind(page.limit)
+        .bind(i64::from(page.limit))
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(row).collect()
@@ -63,9 +64,9 @@ impl Act {
     /// Where the database cannot be read.
     pub async fn token_owner(&mut self, token: Id) -> Result<Option<Id>, DatabaseError> {
         let now = self.now_column();
-        let found: Option<(String,)> = sqlx::query_as(
-            "SELECT k.principal FROM tokens t JOIN keys k ON k.id = t.key WHERE t.id = ? AND t.ended_at IS NULL AND t.cap > ?",
-        )
+        let found: Option<(String,)> = sqlx::query_as(self.sql(
+            "SELECT k.principal FROM tokens t JOIN api_keys k ON k.id = t.key_id WHERE t.id = ? AND t.ended_at IS NULL AND t.cap > ?",
+        ))
         .bind(token.to_string())
         .bind(now)
         .fetch_optional(self.connection())
@@ -79,7 +80,7 @@ impl Act {
     /// Where it cannot be written.
     pub async fn end_token(&mut self, token: Id) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query("UPDATE tokens SET ended_at = ? WHERE id = ? AND ended_at IS NULL")
+        sqlx::query(self.sql("UPDATE tokens SET ended_at = ? WHERE id = ? AND ended_at IS NULL"))
             .bind(now)
             .bind(token.to_string())
             .execute(self.connection())

@@ -1,8 +1,8 @@
 //! The outbox (what the token store must still be told), the epoch, and the time high-water mark.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::AssertSqlSafe;
 
-use super::super::{Database, DatabaseError, column};
+use super::super::{Database, DatabaseError, Engine, column};
 use super::rows::{damaged, parse};
 use super::{Pending, PendingKind};
 use crate::clock::UnixMs;
@@ -13,10 +13,11 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn pending(&self, limit: u32) -> Result<Vec<Pending>, DatabaseError> {
-        let rows: Vec<(i64, String, String)> = sqlx::query_as("SELECT n, kind, id FROM outbox WHERE done_at IS NULL ORDER BY n LIMIT ?")
-            .bind(limit)
-            .fetch_all(&self.pool)
-            .await?;
+        let rows: Vec<(i64, String, String)> =
+            sqlx::query_as(self.sql("SELECT n, kind, id FROM outbox WHERE done_at IS NULL ORDER BY n LIMIT ?"))
+                .bind(i64::from(limit))
+                .fetch_all(&self.pool)
+                .await?;
         let pending = |(n, kind, id): (i64, String, String)| {
             let kind = PendingKind::from_name(&kind).ok_or_else(|| damaged("outbox", &n.to_string()))?;
             Ok(Pending { n, kind, id: parse("outbox", &n.to_string(), &id)? })
@@ -33,17 +34,18 @@ impl Database {
         if rows.is_empty() {
             return Ok(true);
         }
-        let mut update = QueryBuilder::<Sqlite>::new("UPDATE outbox SET done_at = ");
-        update.push_bind(self.now()).push(" WHERE n IN (");
-        let mut list = update.separated(", ");
-        for n in rows {
-            list.push_bind(*n);
-        }
-        list.push_unseparated(")");
-        if let Some(epoch) = epoch {
-            update.push(" AND EXISTS (SELECT 1 FROM installation WHERE epoch = ").push_bind(epoch.to_owned()).push(")");
-        }
-        Ok(update.build().execute(&self.pool).await?.rows_affected() > 0)
+        // numbers need no binding
+        let list = rows.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+        let update = format!("UPDATE outbox SET done_at = {} WHERE n IN ({list})", self.now());
+        let done = match epoch {
+            None => sqlx::query(AssertSqlSafe(update)).execute(&self.pool).await?,
+            Some(epoch) => {
+                let placeholder = if self.engine == Engine::Postgres { "$1" } else { "?" };
+                let update = format!("{update} AND EXISTS (SELECT 1 FROM installation WHERE epoch = {placeholder})");
+                sqlx::query(AssertSqlSafe(update)).bind(epoch.to_owned()).execute(&self.pool).await?
+            }
+        };
+        Ok(done.rows_affected() > 0)
     }
 
     /// Whether outbox row `until` and every one before it are done: for a process that is not the server and waits for it.
@@ -51,8 +53,10 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn is_done(&self, until: i64) -> Result<bool, DatabaseError> {
-        let pending: Option<(i64,)> =
-            sqlx::query_as("SELECT n FROM outbox WHERE done_at IS NULL AND n <= ? LIMIT 1").bind(until).fetch_optional(&self.pool).await?;
+        let pending: Option<(i64,)> = sqlx::query_as(self.sql("SELECT n FROM outbox WHERE done_at IS NULL AND n <= ? LIMIT 1"))
+            .bind(until)
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(pending.is_none())
     }
 
@@ -61,7 +65,7 @@ impl Database {
     /// # Errors
     /// Where they cannot be deleted.
     pub async fn forget_done(&self, before: UnixMs) -> Result<u64, DatabaseError> {
-        let done = sqlx::query("DELETE FROM outbox WHERE done_at < ?").bind(column(before)).execute(&self.pool).await?;
+        let done = sqlx::query(self.sql("DELETE FROM outbox WHERE done_at < ?")).bind(column(before)).execute(&self.pool).await?;
         Ok(done.rows_affected())
     }
 
@@ -70,7 +74,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn epoch(&self) -> Result<Option<String>, DatabaseError> {
-        let (epoch,): (Option<String>,) = sqlx::query_as("SELECT epoch FROM installation").fetch_one(&self.pool).await?;
+        let (epoch,): (Option<String>,) = sqlx::query_as(self.sql("SELECT epoch FROM installation")).fetch_one(&self.pool).await?;
         Ok(epoch)
     }
 
@@ -79,7 +83,7 @@ impl Database {
     /// # Errors
     /// Where it cannot be written.
     pub async fn set_epoch(&self, epoch: &str) -> Result<(), DatabaseError> {
-        sqlx::query("UPDATE installation SET epoch = ?").bind(epoch).execute(&self.pool).await?;
+        sqlx::query(self.sql("UPDATE installation SET epoch = ?")).bind(epoch).execute(&self.pool).await?;
         Ok(())
     }
 
@@ -88,7 +92,7 @@ impl Database {
     /// # Errors
     /// Where it cannot be written.
     pub async fn swap_epoch(&self, old: Option<&str>, new: &str) -> Result<bool, DatabaseError> {
-        let done = sqlx::query("UPDATE installation SET epoch = ? WHERE COALESCE(epoch, '') = ?")
+        let done = sqlx::query(self.sql("UPDATE installation SET epoch = ? WHERE COALESCE(epoch, '') = ?"))
             .bind(new)
             .bind(old.unwrap_or_default())
             .execute(&self.pool)
@@ -101,7 +105,7 @@ impl Database {
     /// # Errors
     /// Where it cannot be written.
     pub async fn raise_high_water(&self, to: UnixMs) -> Result<(), DatabaseError> {
-        sqlx::query("UPDATE installation SET high_water = ? WHERE high_water < ?")
+        sqlx::query(self.sql("UPDATE installation SET high_water = ? WHERE high_water < ?"))
             .bind(column(to))
             .bind(column(to))
             .execute(&self.pool)

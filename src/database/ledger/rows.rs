@@ -5,9 +5,9 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::{Any, AnyConnection};
 
-use super::super::{DatabaseError, time};
+use super::super::{DatabaseError, Engine, time};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::{Content, KeyRecord, PolicyRecord, Record, Role, SessionRecord, SubjectRecord};
@@ -33,7 +33,7 @@ macro_rules! statements {
 }
 
 /// A value that a filter compares with.
-pub(super) trait Value: Clone + Send + sqlx::Type<Sqlite> + for<'q> sqlx::Encode<'q, Sqlite> + 'static {}
+pub(super) trait Value: Clone + Send + sqlx::Type<Any> + for<'q> sqlx::Encode<'q, Any> + 'static {}
 impl Value for i64 {}
 impl Value for String {}
 
@@ -42,7 +42,7 @@ macro_rules! rows {
     ($read:expr, $statements:expr, $filter:expr, $value:expr, $row:ty) => {{
         let statements = $statements;
         let statement: &'static str = statements.get($filter).copied().unwrap_or_default();
-        sqlx::query_as::<_, $row>(statement).bind($value).fetch_all(&mut *$read).await?
+        sqlx::query_as::<_, $row>(Engine::of($read).sql(statement)).bind($value).fetch_all(&mut *$read).await?
     }};
 }
 
@@ -50,10 +50,10 @@ type KeyRow = (String, String, String, Option<i64>, Option<i64>, i64);
 type SecretRow = (String, Vec<u8>, Option<i64>);
 
 /// API keys with their secrets, less those whose grace is over at `now`.
-pub(super) async fn keys(read: &mut SqliteConnection, filter: Filter, value: impl Value, now: i64) -> Result<Vec<Record>, DatabaseError> {
+pub(super) async fn keys(read: &mut AnyConnection, filter: Filter, value: impl Value, now: i64) -> Result<Vec<Record>, DatabaseError> {
     let found = rows!(
         read,
-        statements!("SELECT id, principal, scopes, expires_at, ended_at, version FROM keys WHERE ", "id", "expires_at"),
+        statements!("SELECT id, principal, scopes, expires_at, ended_at, version FROM api_keys WHERE ", "id", "expires_at"),
         filter,
         value.clone(),
         KeyRow
@@ -61,7 +61,7 @@ pub(super) async fn keys(read: &mut SqliteConnection, filter: Filter, value: imp
     let secrets = rows!(
         read,
         statements!(
-            "SELECT key, hash, until FROM key_secrets WHERE key IN (SELECT id FROM keys WHERE ",
+            "SELECT key_id, hash, until FROM key_secrets WHERE key_id IN (SELECT id FROM api_keys WHERE ",
             "id",
             "expires_at",
             ") ORDER BY created_at DESC"
@@ -94,7 +94,7 @@ pub(super) async fn keys(read: &mut SqliteConnection, filter: Filter, value: imp
 }
 
 /// Sessions.
-pub(super) async fn sessions(read: &mut SqliteConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
+pub(super) async fn sessions(read: &mut AnyConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
     let found = rows!(
         read,
         statements!("SELECT id, principal, ends_at, ended_at, version FROM sessions WHERE ", "id", "ends_at"),
@@ -117,22 +117,22 @@ pub(super) async fn sessions(read: &mut SqliteConnection, filter: Filter, value:
 }
 
 /// The principal or tenant with this id.
-pub(super) async fn subject(read: &mut SqliteConnection, id: Id) -> Result<Option<Record>, DatabaseError> {
+pub(super) async fn subject(read: &mut AnyConnection, id: Id) -> Result<Option<Record>, DatabaseError> {
     match principals(read, ONE, id.to_string()).await?.pop() {
         Some(principal) => Ok(Some(principal)),
         None => Ok(tenants(read, ONE, id.to_string()).await?.pop()),
     }
 }
 
-type PrincipalRow = (String, String, Option<String>, String, String, String, bool, Option<i64>, i64);
+type PrincipalRow = (String, String, Option<String>, String, String, String, i64, Option<i64>, i64);
 
 /// Principals with the policies attached to them.
-pub(super) async fn principals(read: &mut SqliteConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
+pub(super) async fn principals(read: &mut AnyConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
     let found = rows!(
         read,
         statements!(
             "SELECT uid, tenant, parent, role,
-                    COALESCE(user, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid),
+                    COALESCE(user_name, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid),
                     scopes, blocked, ended_at, version FROM principals WHERE ",
             "uid",
             "NULL"
@@ -169,7 +169,7 @@ pub(super) async fn principals(read: &mut SqliteConnection, filter: Filter, valu
                 tenant,
                 scopes: parse("principals", &uid, &scopes)?,
                 policies: policies.remove(&uid).unwrap_or_default(),
-                blocked: blocked || ended_at.is_some(),
+                blocked: blocked != 0 || ended_at.is_some(),
             }),
             id: parse("principals", &uid, &uid)?,
         })
@@ -178,13 +178,13 @@ pub(super) async fn principals(read: &mut SqliteConnection, filter: Filter, valu
 }
 
 /// Tenants: subjects with nobody above, to whom everything is open.
-pub(super) async fn tenants(read: &mut SqliteConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
+pub(super) async fn tenants(read: &mut AnyConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
     let statements = [
         "SELECT id, name, blocked, version FROM tenants WHERE id = ?",
         "SELECT id, name, blocked, version FROM tenants WHERE changed_at >= ?",
     ];
-    let found = rows!(read, statements, filter, value, (String, String, bool, i64));
-    let record = |(id, name, blocked, version): (String, String, bool, i64)| {
+    let found = rows!(read, statements, filter, value, (String, String, i64, i64));
+    let record = |(id, name, blocked, version): (String, String, i64, i64)| {
         let tenant = parse("tenants", &id, &id)?;
         Ok(Record {
             id: tenant,
@@ -196,7 +196,7 @@ pub(super) async fn tenants(read: &mut SqliteConnection, filter: Filter, value: 
                 tenant,
                 scopes: ScopeSet::everything(),
                 policies: Vec::new(),
-                blocked,
+                blocked: blocked != 0,
             }),
         })
     };
@@ -204,7 +204,7 @@ pub(super) async fn tenants(read: &mut SqliteConnection, filter: Filter, value: 
 }
 
 /// Policies.
-pub(super) async fn policies(read: &mut SqliteConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
+pub(super) async fn policies(read: &mut AnyConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
     let found = rows!(
         read,
         statements!("SELECT id, allow, deny, ended_at, version FROM policies WHERE ", "id", "NULL"),

@@ -17,16 +17,16 @@ async fn house() -> House {
     let database = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::manual(NOW)).await.unwrap();
     for sql in [
         "INSERT INTO tenants (id, name, created_at, changed_at) VALUES (:10, 'acme', 1, 1)",
-        "INSERT INTO principals (uid, tenant, role, user, scopes, created_at, changed_at) VALUES (:11, :10, 'admin', 'ada', '*', 1, 1)",
+        "INSERT INTO principals (uid, tenant, role, user_name, scopes, created_at, changed_at) VALUES (:11, :10, 'admin', 'ada', '*', 1, 1)",
         "INSERT INTO principals (uid, tenant, parent, role, email, phone, phone_verified, scopes, version, created_at, changed_at)
          VALUES (:12, :10, :11, 'client', 'c@example.com', '+4915', 1, 'orders:read', 7, 1, 500)",
         "INSERT INTO policies (id, tenant, name, allow, deny, created_at, changed_at) VALUES (:20, :10, 'p', 'orders:*', 'orders:delete', 1, 1)",
         "INSERT INTO policies (id, tenant, name, allow, deny, ended_at, version, created_at, changed_at) VALUES (:21, :10, 'q', '', '', 9, 2, 1, 9)",
-        "INSERT INTO principal_policies VALUES (:11, :20), (:12, :21), (:12, :20)",
-        "INSERT INTO keys (id, principal, name, scopes, created_at, version, changed_at) VALUES (:30, :12, 'k', 'orders:read', 1, 3, 800)",
-        "INSERT INTO key_secrets (hash, key, until, created_at) VALUES (zeroblob(32), :30, NULL, 3)",
-        "INSERT INTO key_secrets (hash, key, until, created_at) VALUES (CAST('11111111111111111111111111111111' AS BLOB), :30, 1900000000001, 2)",
-        "INSERT INTO key_secrets (hash, key, until, created_at) VALUES (CAST('22222222222222222222222222222222' AS BLOB), :30, 1900000000000, 1)",
+        "INSERT INTO principal_policies (principal, policy) VALUES (:11, :20), (:12, :21), (:12, :20)",
+        "INSERT INTO api_keys (id, principal, name, scopes, created_at, version, changed_at) VALUES (:30, :12, 'k', 'orders:read', 1, 3, 800)",
+        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (zeroblob(32), :30, NULL, 3)",
+        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (CAST('11111111111111111111111111111111' AS BLOB), :30, 1900000000001, 2)",
+        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (CAST('22222222222222222222222222222222' AS BLOB), :30, 1900000000000, 1)",
         "INSERT INTO sessions (id, principal, created_at, ends_at, changed_at) VALUES (:40, :12, 1, 1900000000005, 1)",
     ] {
         run(&database, sql).await;
@@ -129,7 +129,7 @@ async fn all_and_changed() {
     let house = house().await;
     let database = &house.database;
     assert_eq!(database.all_records().await.unwrap().len(), 7);
-    run(database, "UPDATE keys SET ended_at = 900, changed_at = 900").await;
+    run(database, "UPDATE api_keys SET ended_at = 900, changed_at = 900").await;
     run(database, "UPDATE sessions SET ends_at = 1900000000000").await;
     assert_eq!(database.all_records().await.unwrap().len(), 5, "an ended key and a session past its end are left out");
     let changed = |since| {

@@ -16,7 +16,7 @@ impl Database {
     /// Where the database cannot be read.
     pub async fn tokens_ended(&self, since: UnixMs) -> Result<Vec<Id>, DatabaseError> {
         let ids: Vec<(String,)> =
-            sqlx::query_as("SELECT id FROM tokens WHERE ended_at >= ?").bind(column(since)).fetch_all(&self.pool).await?;
+            sqlx::query_as(self.sql("SELECT id FROM tokens WHERE ended_at >= ?")).bind(column(since)).fetch_all(&self.pool).await?;
         ids.iter().map(|(id,)| parse("tokens", id, id)).collect()
     }
 
@@ -25,10 +25,10 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn live_tokens(&self, now: UnixMs) -> Result<Vec<LiveToken>, DatabaseError> {
-        let rows: Vec<TokenRow> = sqlx::query_as(
-            "SELECT id, key, scopes, format, signed_by, issuer, issued_at, cap, idle_end FROM tokens
+        let rows: Vec<TokenRow> = sqlx::query_as(self.sql(
+            "SELECT id, key_id, scopes, format, signed_by, issuer, issued_at, cap, idle_end FROM tokens
              WHERE ended_at IS NULL AND cap > ? AND idle_end > ?",
-        )
+        ))
         .bind(column(now))
         .bind(column(now))
         .fetch_all(&self.pool)
@@ -41,10 +41,10 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn live_tokens_of(&self, principal: Id) -> Result<Vec<TokenRecord>, DatabaseError> {
-        let rows: Vec<TokenRow> = sqlx::query_as(
-            "SELECT t.id, t.key, t.scopes, t.format, t.signed_by, t.issuer, t.issued_at, t.cap, t.idle_end FROM tokens t
-             JOIN keys k ON k.id = t.key WHERE k.principal = ? AND t.ended_at IS NULL AND t.cap > ?",
-        )
+        let rows: Vec<TokenRow> = sqlx::query_as(self.sql(
+            "SELECT t.id, t.key_id, t.scopes, t.format, t.signed_by, t.issuer, t.issued_at, t.cap, t.idle_end FROM tokens t
+             JOIN api_keys k ON k.id = t.key_id WHERE k.principal = ? AND t.ended_at IS NULL AND t.cap > ?",
+        ))
         .bind(principal.to_string())
         .bind(self.now())
         .fetch_all(&self.pool)
@@ -58,11 +58,9 @@ impl Database {
     /// Where the row cannot be written.
     pub async fn save_token(&self, token: &LiveToken) -> Result<bool, DatabaseError> {
         let LiveToken { token, idle_end } = token;
-        let done = sqlx::query(
-            "INSERT INTO tokens (id, key, scopes, format, signed_by, issuer, issued_at, cap, idle_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+        let done = sqlx::query(self.sql("INSERT INTO tokens (id, key_id, scopes, format, signed_by, issuer, issued_at, cap, idle_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET idle_end = CASE WHEN idle_end < excluded.idle_end THEN excluded.idle_end ELSE idle_end END
-             WHERE ended_at IS NULL",
-        )
+             WHERE ended_at IS NULL"))
         .bind(token.id.to_string())
         .bind(token.key.to_string())
         .bind(token.scopes.to_string())
@@ -87,7 +85,7 @@ impl Database {
         }
         let mut write = self.pool.begin().await?;
         for (id, end) in ends {
-            sqlx::query("UPDATE tokens SET idle_end = ? WHERE id = ? AND idle_end < ? AND ended_at IS NULL")
+            sqlx::query(self.sql("UPDATE tokens SET idle_end = ? WHERE id = ? AND idle_end < ? AND ended_at IS NULL"))
                 .bind(column(*end))
                 .bind(id.to_string())
                 .bind(column(*end))
@@ -102,7 +100,7 @@ impl Database {
     /// # Errors
     /// Where they cannot be deleted.
     pub async fn forget_tokens(&self, before: UnixMs) -> Result<u64, DatabaseError> {
-        let done = sqlx::query("DELETE FROM tokens WHERE cap < ? OR ended_at < ?")
+        let done = sqlx::query(self.sql("DELETE FROM tokens WHERE cap < ? OR ended_at < ?"))
             .bind(column(before))
             .bind(column(before))
             .execute(&self.pool)

@@ -35,7 +35,7 @@ pub(super) async fn an_ended_session_is_gone_at_the_next_check(house: House) {
 pub(super) async fn narrowed_scopes_act_at_the_next_check(house: House) {
     let minted = house.token().await;
     let set = async |text: &str| {
-        let sql = format!("UPDATE keys SET scopes = '{text}', version = version + 1, changed_at = NOW WHERE id = '{KEY}'");
+        let sql = format!("UPDATE api_keys SET scopes = '{text}', version = version + 1, changed_at = NOW WHERE id = '{KEY}'");
         house.change(&sql, "key", KEY).await;
     };
     set("orders:read").await;
@@ -47,7 +47,7 @@ pub(super) async fn narrowed_scopes_act_at_the_next_check(house: House) {
 
 pub(super) async fn a_policy_just_attached_acts_and_one_taken_away_too(house: House) {
     let minted = house.token().await;
-    let attach = format!("INSERT INTO principal_policies VALUES ('{ADMIN}', '{POLICY}')");
+    let attach = format!("INSERT INTO principal_policies (principal, policy) VALUES ('{ADMIN}', '{POLICY}')");
     let bump = |uid| format!("UPDATE principals SET version = version + 1, changed_at = NOW WHERE uid = '{uid}'");
     house.database.run_in_test(&[attach]).await;
     house.change(&bump(ADMIN), "subject", ADMIN).await;
@@ -75,10 +75,10 @@ pub(super) async fn a_blocked_tenant_or_ancestor_refuses_everyone_below(house: H
 pub(super) async fn a_rotated_secret_has_its_grace(house: House) {
     let minted = house.token().await;
     let until = house.now().after(Duration::from_secs(30)).0;
-    let old = format!("UPDATE key_secrets SET until = {until} WHERE key = '{KEY}'");
-    let new = format!("INSERT INTO key_secrets (hash, key, created_at) VALUES (x'{}', '{KEY}', {until})", "08".repeat(32));
+    let old = format!("UPDATE key_secrets SET until = {until} WHERE key_id = '{KEY}'");
+    let new = format!("INSERT INTO key_secrets (hash, key_id, created_at) VALUES (x'{}', '{KEY}', {until})", "08".repeat(32));
     house.database.run_in_test(&[old, new]).await;
-    house.change(&format!("UPDATE keys SET version = version + 1, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
+    house.change(&format!("UPDATE api_keys SET version = version + 1, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
     let with = |secret| MintOrder { secret: Some(secret), ..house.order() };
     assert_eq!(house.mint(with([8; 32])).await.unwrap().token, minted.token, "its tokens go on");
     assert_eq!(house.mint(with(SECRET)).await.unwrap().token, minted.token);
@@ -95,11 +95,11 @@ pub(super) async fn a_key_just_made_is_there(house: House) {
     house
         .database
         .run_in_test(&[format!(
-            "INSERT INTO keys (id, principal, name, scopes, created_at, changed_at) VALUES ('{id}', '{CLIENT}', 'n', 'orders:read', 1, {})",
+            "INSERT INTO api_keys (id, principal, name, scopes, created_at, changed_at) VALUES ('{id}', '{CLIENT}', 'n', 'orders:read', 1, {})",
             house.now().0
         )])
         .await;
-    house.change(&format!("INSERT INTO key_secrets (hash, key, created_at) VALUES (x'{hash}', '{id}', 1)"), "key", id).await;
+    house.change(&format!("INSERT INTO key_secrets (hash, key_id, created_at) VALUES (x'{hash}', '{id}', 1)"), "key", id).await;
     let fill = house.fill(Ask::Key(id)).await.unwrap();
     assert_eq!(fill.chain.len(), 3);
     assert!(house.mint(MintOrder { key: id, secret: None, ..house.order() }).await.is_ok());
@@ -108,7 +108,7 @@ pub(super) async fn a_key_just_made_is_there(house: House) {
 pub(super) async fn rows_left_by_another_process_are_applied(house: House) {
     let minted = house.token().await;
     let cli = Database::open_sqlite(&house.data.path().join("gatepost.db"), house.clock.clone()).await.unwrap();
-    house.commit(&format!("UPDATE keys SET ended_at = NOW, version = 2, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
+    house.commit(&format!("UPDATE api_keys SET ended_at = NOW, version = 2, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
     let row = cli.last_row_in_test().await;
     for _ in 0..40 {
         if cli.is_done(row).await.unwrap() {

@@ -173,7 +173,7 @@ impl House {
     }
 
     pub(super) async fn end_key(&self) {
-        self.change(&format!("UPDATE keys SET ended_at = NOW, version = version + 1, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY)
+        self.change(&format!("UPDATE api_keys SET ended_at = NOW, version = version + 1, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY)
             .await;
     }
 
@@ -231,11 +231,11 @@ async fn people(database: &Database) {
         .run_in_test(&[
             format!("INSERT INTO tenants (id, name, created_at, changed_at) VALUES ('{TENANT}', 'acme', {now}, {now})"),
             format!(
-                "INSERT INTO principals (uid, tenant, role, user, scopes, created_at, changed_at)
+                "INSERT INTO principals (uid, tenant, role, user_name, scopes, created_at, changed_at)
                  VALUES ('{ADMIN}', '{TENANT}', 'admin', 'ada', '*', {now}, {now})"
             ),
             format!(
-                "INSERT INTO principals (uid, tenant, parent, role, user, scopes, created_at, changed_at)
+                "INSERT INTO principals (uid, tenant, parent, role, user_name, scopes, created_at, changed_at)
                  VALUES ('{CLIENT}', '{TENANT}', '{ADMIN}', 'client', 'carl', 'orders:* users:read', {now}, {now})"
             ),
             format!(
@@ -243,10 +243,10 @@ async fn people(database: &Database) {
                  VALUES ('{POLICY}', '{TENANT}', 'no writes', '', 'orders:write', 5, 5)"
             ),
             format!(
-                "INSERT INTO keys (id, principal, name, scopes, created_at, changed_at)
+                "INSERT INTO api_keys (id, principal, name, scopes, created_at, changed_at)
                  VALUES ('{KEY}', '{CLIENT}', 'k', 'orders:read orders:write users:read', {now}, {now})"
             ),
-            format!("INSERT INTO key_secrets (hash, key, created_at) VALUES (x'{hash}', '{KEY}', {now})"),
+            format!("INSERT INTO key_secrets (hash, key_id, created_at) VALUES (x'{hash}', '{KEY}', {now})"),
             format!(
                 "INSERT INTO sessions (id, principal, created_at, ends_at, changed_at)
                  VALUES ('{SESSION}', '{CLIENT}', {now}, {}, {now})",

@@ -34,7 +34,9 @@ pub(super) async fn an_older_snapshot_brings_nothing_back(mut house: House) {
     house.server().command(&["SAVE"]).await;
     house.end_token(ended.token.id).await;
     end_session(&house).await;
-    house.change(&format!("UPDATE keys SET scopes = 'orders:read', version = 5, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
+    house
+        .change(&format!("UPDATE api_keys SET scopes = 'orders:read', version = 5, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY)
+        .await;
     house.server_mut().kill();
     house.server_mut().run().await;
     assert!(house.server().dump().exists());
@@ -71,7 +73,7 @@ pub(super) async fn ends_committed_while_it_is_away_are_applied_on_its_return(mu
     let minted = house.token().await;
     house.server().command(&["SAVE"]).await;
     house.server_mut().kill();
-    house.commit(&format!("UPDATE keys SET ended_at = NOW, version = 2, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
+    house.commit(&format!("UPDATE api_keys SET ended_at = NOW, version = 2, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
     let row = house.database.last_row_in_test().await;
     assert_eq!(house.store().apply(row).await, Propagated::Later);
     house.server_mut().run().await;

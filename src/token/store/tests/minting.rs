@@ -88,7 +88,7 @@ pub(super) async fn another_format_or_a_lost_signer_is_not_answered_again(house:
 
 pub(super) async fn so_many_live_tokens_and_no_more(house: House) {
     house
-        .change(&format!("UPDATE keys SET scopes = 'orders:*', version = version + 1, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY)
+        .change(&format!("UPDATE api_keys SET scopes = 'orders:*', version = version + 1, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY)
         .await;
     let mut minted = Vec::new();
     for n in 0..TOKENS_PER_KEY {

@@ -1,0 +1,179 @@
+//! The three engines: what differs between them, and how one statement is written for all.
+//!
+//! Statements are written once: `?` for each value in the order of binding, columns of text, `i64` and bytes only,
+//! no reserved word of any engine as a name. [`Engine::sql`] says them in the engine's own tongue. Where that is not
+//! enough, [`Engine::choose`] takes one wording for MySQL and one for the others.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, SqlSafeStr, SqlStr};
+
+use super::DatabaseError;
+
+/// Most connections of one process.
+const CONNECTIONS: u32 = 8;
+/// Longest wait for a connection, and for a lock that another holds.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Ends a statement that does nothing where the row is there already.
+const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING";
+
+/// Which database it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite, a file.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
+    /// MySQL or MariaDB.
+    Mysql,
+}
+
+impl Engine {
+    /// The engine behind a connection.
+    pub(super) fn of(connection: &AnyConnection) -> Self {
+        match connection.backend_name() {
+            "PostgreSQL" => Self::Postgres,
+            "MySQL" => Self::Mysql,
+            _ => Self::Sqlite,
+        }
+    }
+
+    /// As users know it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+            Self::Mysql => "MySQL",
+        }
+    }
+
+    /// `statement` in this engine's tongue: PostgreSQL numbers its values, MySQL has its own way to pass over a row that is there.
+    pub(super) fn sql(self, statement: &'static str) -> SqlStr {
+        match self {
+            Self::Sqlite => statement.into_sql_str(),
+            Self::Postgres if !statement.contains('?') => statement.into_sql_str(),
+            Self::Postgres => AssertSqlSafe(numbered(statement)).into_sql_str(),
+            Self::Mysql => match statement.strip_suffix(UNLESS_THERE) {
+                Some(insert) => AssertSqlSafe(insert.replacen("INSERT INTO", "INSERT IGNORE INTO", 1)).into_sql_str(),
+                None => statement.into_sql_str(),
+            },
+        }
+    }
+
+    /// One of two wordings.
+    pub(super) fn choose(self, general: &'static str, mysql: &'static str) -> SqlStr {
+        self.sql(if self == Self::Mysql { mysql } else { general })
+    }
+
+    /// Begins a transaction that will write. SQLite takes its write lock at once; the others take [`Engine::turn`] next.
+    pub(super) fn begin(self) -> SqlStr {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres | Self::Mysql => "BEGIN",
+        }
+        .into_sql_str()
+    }
+
+    /// Begins a transaction whose reads all see one moment.
+    pub(super) fn begin_reading(self) -> SqlStr {
+        match self {
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Self::Mysql => "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+        }
+        .into_sql_str()
+    }
+
+    /// Waits for the one row that every act holds to its end: acts of all processes come one after the other.
+    pub(super) fn turn(self) -> Option<SqlStr> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres | Self::Mysql => Some("SELECT one FROM turn FOR UPDATE".into_sql_str()),
+        }
+    }
+
+    /// What is said on each new connection. Who holds a lock and says nothing for long, a stopped process, is put out.
+    fn welcome(self) -> &'static str {
+        match self {
+            // synchronous=FULL: what was committed survives a power cut
+            Self::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
+            Self::Postgres => {
+                "SET lock_timeout = '5s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s'; SET TIME ZONE 'UTC'"
+            }
+            Self::Mysql => "SET SESSION innodb_lock_wait_timeout = 5",
+        }
+    }
+
+    /// Connects; brings nothing up to date yet.
+    pub(super) async fn connect(self, url: &str) -> Result<AnyPool, DatabaseError> {
+        sqlx::any::install_default_drivers();
+        let options: AnyConnectOptions = url.parse()?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(PATIENCE)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    connection.execute(self.welcome()).await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await?;
+        Ok(pool)
+    }
+
+    /// Brings the schema up to date; of several processes one does it while the others wait.
+    pub(super) async fn migrate(self, pool: &AnyPool) -> Result<(), DatabaseError> {
+        match self {
+            Self::Sqlite => sqlx::migrate!("src/database/migrations/sqlite").run(pool).await,
+            Self::Postgres => sqlx::migrate!("src/database/migrations/postgres").run(pool).await,
+            Self::Mysql => sqlx::migrate!("src/database/migrations/mysql").run(pool).await,
+        }
+        .map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))
+    }
+}
+
+/// The address of a SQLite file, made where it is not there.
+pub(super) fn sqlite_url(file: &Path) -> String {
+    let mut url = String::from("sqlite://");
+    for byte in file.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'~' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => url.push(char::from(*byte)),
+            other => url.push_str(&format!("%{other:02X}")),
+        }
+    }
+    url.push_str("?mode=rwc");
+    url
+}
+
+/// `?` as `$1`, `$2`, …
+fn numbered(statement: &str) -> String {
+    let mut numbered = String::with_capacity(statement.len() + 16);
+    for (n, part) in statement.split('?').enumerate() {
+        if n > 0 {
+            numbered.push_str(&format!("${n}"));
+        }
+        numbered.push_str(part);
+    }
+    numbered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_statement_in_three_tongues() {
+        let said = |engine: Engine, statement| engine.sql(statement).as_str().to_owned();
+        assert_eq!(said(Engine::Sqlite, "SELECT ? WHERE a = ?"), "SELECT ? WHERE a = ?");
+        assert_eq!(said(Engine::Postgres, "SELECT ? WHERE a = ?"), "SELECT $1 WHERE a = $2");
+        assert_eq!(said(Engine::Mysql, "INSERT INTO a (b) VALUES (?) ON CONFLICT DO NOTHING"), "INSERT IGNORE INTO a (b) VALUES (?)");
+    }
+
+    #[test]
+    fn a_file_of_any_name_has_an_address() {
+        assert_eq!(sqlite_url(Path::new("/a b/ü?.db")), "sqlite:///a%20b/%C3%BC%3F.db?mode=rwc");
+    }
+}
