@@ -4,6 +4,7 @@
 //! all answers share. The gate knows nothing of this; they meet in the stores.
 
 mod answer;
+mod browser;
 mod documents;
 mod ends;
 mod failure;
@@ -13,6 +14,7 @@ mod lists;
 mod login;
 mod network;
 mod origin;
+mod pages;
 mod password;
 mod register;
 mod request;
@@ -126,6 +128,11 @@ pub fn router(state: Arc<Admin>) -> Router {
         .route("/v1/keys/{id}/scopes", put(keys::set_scopes))
         .route("/v1/tokens", get(tokens::list))
         .route("/v1/tokens/{id}", delete(tokens::end))
+        .route("/login", get(pages::login::show).post(pages::login::log_in))
+        .route("/logout", post(pages::login::log_out))
+        .route("/.gatepost/login", get(pages::host::begin))
+        .route("/.gatepost/session", get(pages::host::arrive))
+        .route("/v1/session", get(pages::home::session))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", delete(sessions::end))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish))

@@ -6,6 +6,7 @@
 
 mod acts;
 mod engine;
+mod host_codes;
 mod keys;
 mod ledger;
 mod lock;
@@ -25,6 +26,7 @@ use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
 pub use engine::Engine;
+pub use host_codes::HostCodeRow;
 pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;

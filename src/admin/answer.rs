@@ -60,6 +60,16 @@ enum Outcome {
     Refused(Failure),
 }
 
+/// Marks a response that is whole: a page or a redirect. [`finish`] adds what all answers share.
+#[derive(Clone, Copy)]
+struct Whole;
+
+/// A page or a redirect as it is.
+pub(super) fn whole(mut response: Response) -> Response {
+    response.extensions_mut().insert(Whole);
+    response
+}
+
 fn carrying(outcome: Outcome) -> Response {
     let mut response = Response::default();
     response.extensions_mut().insert(outcome);
@@ -85,6 +95,13 @@ pub(super) async fn finish(State(admin): State<Arc<Admin>>, request: Request, ne
     let is_get_token = request.uri().path() == GET_TOKEN;
     let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
     let mut inner = next.run(request).await;
+    if inner.extensions_mut().remove::<Whole>().is_some() {
+        tracing::debug!(target: "admin", request_id, %method, %route, status = inner.status().as_u16(), "answered");
+        metrics::admin_answered(&route, inner.status().as_u16());
+        inner.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        inner.headers_mut().extend(HeaderValue::try_from(request_id).ok().map(|id| (REQUEST_ID, id)));
+        return inner;
+    }
     let outcome = inner.extensions_mut().remove::<Outcome>().unwrap_or_else(|| Outcome::Refused(Failure::of_status(inner.status())));
     let now = admin.accounts.database().clock().now();
     let (status, body, mut headers) = match outcome {
