@@ -1,7 +1,7 @@
 //! Self-chosen refresh keys.
 
 use super::acts::{Act, spelled};
-use super::{Database, DatabaseError, NameKind};
+use super::{Database, DatabaseError};
 use crate::id::Id;
 
 /// Whose refresh key to compare.
