@@ -4,13 +4,11 @@
 //! comes with a cookie must come from a page of our own and carry the session's token: cookies are sent by browsers, whoever
 //! wrote the page.
 
-use axum::body::Body;
-use axum::http::header::{LOCATION, REFERRER_POLICY, SET_COOKIE};
+use axum::http::header::REFERRER_POLICY;
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::response::Response;
 
 use super::Admin;
-use super::answer::whole;
+use super::answer::Answer;
 use super::failure::Failure;
 use super::request::Call;
 use crate::accounts::Refusal;
@@ -27,54 +25,29 @@ const X_CSRF_TOKEN: &str = "x-csrf-token";
 /// Ends a cookie.
 const ENDED: &str = "; Max-Age=0";
 
-/// A redirect, to be followed with GET.
-pub(super) struct Redirect {
-    to: String,
-    cookies: Vec<String>,
+/// A redirect to be followed with GET, with these `Set-Cookie` headers.
+pub(super) fn redirect(to: &str, cookies: impl IntoIterator<Item = String>) -> Answer {
+    let to = HeaderValue::try_from(to).unwrap_or(HeaderValue::from_static("/"));
+    // an address may hold a code
+    let answer = Answer::redirect(StatusCode::SEE_OTHER, to).header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    with_cookies(answer, cookies)
 }
 
-impl Redirect {
-    /// To this address.
-    pub(super) fn to(to: impl ToString) -> Self {
-        Self { to: to.to_string(), cookies: Vec::new() }
-    }
-
-    /// With these `Set-Cookie` headers.
-    pub(super) fn with(mut self, cookies: impl IntoIterator<Item = String>) -> Self {
-        self.cookies.extend(cookies);
-        self
-    }
-
-    /// The response.
-    pub(super) fn response(self) -> Response {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SEE_OTHER;
-        let headers = response.headers_mut();
-        headers.extend(HeaderValue::try_from(self.to).ok().map(|to| (LOCATION, to)));
-        // an address may hold a code
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        set_cookies(&mut response, self.cookies);
-        whole(response)
-    }
-}
-
-/// Adds `Set-Cookie` headers.
-pub(super) fn set_cookies(response: &mut Response, cookies: impl IntoIterator<Item = String>) {
-    for cookie in cookies.into_iter().filter_map(|cookie| HeaderValue::try_from(cookie).ok()) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
+/// The answer with these `Set-Cookie` headers besides.
+pub(super) fn with_cookies(answer: Answer, cookies: impl IntoIterator<Item = String>) -> Answer {
+    cookies.into_iter().filter_map(|cookie| HeaderValue::try_from(cookie).ok()).fold(answer, Answer::cookie)
 }
 
 /// Opens a session of this browser for `uid`, sets its cookies, and sends it to `return_to`.
 ///
 /// # Errors
 /// Where the session cannot be made.
-pub(super) async fn enter(admin: &Admin, call: &Call, uid: Id, return_to: &ReturnTo) -> Result<Response, Failure> {
+pub(super) async fn enter(admin: &Admin, call: &Call, uid: Id, return_to: &ReturnTo) -> Result<Answer, Failure> {
     let before = call.cookie(CONSOLE_COOKIE).once().and_then(|value| admin.accounts.session_in_console_cookie(value));
     let session = admin.accounts.open_browser(uid, before, call.origin).await?;
     let console = set_cookie(CONSOLE_COOKIE, &admin.accounts.console_cookie(session)?, None, "");
     let cookies = std::iter::once(console).chain(own_gate_cookie(admin, call, session)?);
-    Ok(Redirect::to(next_stop(admin, call, return_to)).with(cookies).response())
+    Ok(redirect(&next_stop(admin, call, return_to), cookies))
 }
 
 /// The gate's cookie for the host of the login pages, with all that its domain covers.

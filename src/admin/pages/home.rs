@@ -3,24 +3,25 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::super::Admin;
 use super::super::answer::Answer;
-use super::super::browser::{self, Redirect};
+use super::super::document::{self, Managed};
 use super::super::failure::Failure;
 use super::super::request::Call;
+use super::super::{Admin, browser};
 use super::{Escaped, Page};
 use crate::accounts::Refusal;
+use crate::id::Id;
 
 /// The start page of whoever is logged in; everybody else logs in.
 ///
 /// # Errors
 /// Where it cannot be known who is.
-pub(in crate::admin) async fn show(admin: &Admin, call: &Call) -> Result<Response, Failure> {
+pub(in crate::admin) async fn show(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let Some(session) = browser::session(admin, call).await? else {
-        return Ok(Redirect::to(format!("{}/login", browser::base(admin))).response());
+        return Ok(browser::redirect(&format!("{}/login", browser::base(admin)), None));
     };
     let subject = &session.standing.subject;
     let body = format!(
@@ -30,20 +31,45 @@ pub(in crate::admin) async fn show(admin: &Admin, call: &Call) -> Result<Respons
         session.standing.uid,
         Escaped(&admin.accounts.csrf_token(session.session)?),
     );
-    Ok(Page::new("Gatepost", body).response())
+    Ok(Page::new("Gatepost", body).answer())
 }
 
-/// `GET /v1/session`: whose session the console's cookie names, and the token that its requests carry.
+/// A browser's session.
+#[derive(Serialize, ToSchema)]
+struct BrowserSession {
+    id: Id,
+    uid: Id,
+    #[schema(example = "ann")]
+    name: String,
+    #[schema(example = "client")]
+    role: &'static str,
+    /// Unix seconds; earlier where it is not used.
+    expires_at: u64,
+}
+
+/// A browser's session and what its requests carry.
+#[derive(Serialize, ToSchema)]
+struct Opened {
+    session: BrowserSession,
+    /// For `X-CSRF-Token` on every request with the console's cookie that changes something.
+    csrf_token: String,
+}
+
+/// Whose session the console's cookie names.
+#[utoipa::path(get, path = "/v1/session", tag = document::SESSIONS, security(("console" = [])),
+    responses((status = 200, description = "The session and its CSRF token.", body = Opened), Managed))]
 pub(in crate::admin) async fn session(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
-    let session = browser::session(&admin, &call).await?.ok_or(Refusal::InvalidToken)?;
-    Ok(Answer::ok(json!({
-        "session": {
-            "id": session.session,
-            "uid": session.standing.uid,
-            "name": session.standing.subject.name,
-            "role": session.standing.subject.role.as_str(),
-            "expires_at": session.ends.seconds(),
+    let browser = browser::session(&admin, &call).await?.ok_or(Refusal::InvalidToken)?;
+    let csrf_token = admin.accounts.csrf_token(browser.session)?;
+    let subject = browser.standing.subject;
+    Ok(Answer::ok(Opened {
+        session: BrowserSession {
+            id: browser.session,
+            uid: browser.standing.uid,
+            name: subject.name,
+            role: subject.role.as_str(),
+            expires_at: browser.ends.seconds(),
         },
-        "csrf_token": admin.accounts.csrf_token(session.session)?,
-    })))
+        csrf_token,
+    }))
 }

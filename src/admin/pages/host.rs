@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use utoipa::IntoParams;
 
-use super::super::Admin;
-use super::super::browser::{self, Redirect};
+use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::request::Call;
-use super::{Page, login};
+use super::super::{Admin, browser, document};
+use super::{Failures, Page, answered};
 use crate::accounts::Refusal;
 use crate::accounts::browsers::state_of;
 use crate::accounts::return_to::{ReturnTo, is_loopback};
@@ -25,12 +25,32 @@ const STATE_COOKIE: &str = "__Host-gatepost-state";
 /// How long a person may take to log in.
 const STATE_S: u32 = 3600;
 
-/// `GET /.gatepost/login?rd=URL`
-pub(in crate::admin) async fn begin(State(admin): State<Arc<Admin>>, call: Call) -> Response {
-    login::page(try_begin(&admin, &call))
+/// The query at a way's beginning.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct Begun {
+    /// The page of this host to return to.
+    rd: Option<String>,
 }
 
-fn try_begin(admin: &Admin, call: &Call) -> Result<Response, Failure> {
+/// The query at a way's end.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct Arrived {
+    /// Good once.
+    code: Option<String>,
+}
+
+/// Begin to log in on an application's host.
+#[utoipa::path(get, path = "/.gatepost/login", tag = document::PAGES, params(Begun),
+    responses((status = 303, description = "To the login page."), Failures))]
+pub(in crate::admin) async fn begin(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_begin(&admin, &call))
+}
+
+fn try_begin(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let (host, public_url) = host_here(admin, call)?;
     let asked = call.parameter("rd").ok().flatten().unwrap_or_default();
     let return_to = match ReturnTo::parse(&asked, admin.accounts.returns()) {
@@ -47,15 +67,17 @@ fn try_begin(admin: &Admin, call: &Call) -> Result<Response, Failure> {
         }
     };
     let to = format!("{public_url}/login?rd={}&state={}", browser::encoded(&return_to), state_of(secret));
-    Ok(Redirect::to(to).with(cookie).response())
+    Ok(browser::redirect(&to, cookie))
 }
 
-/// `GET /.gatepost/session?code=CODE`
-pub(in crate::admin) async fn arrive(State(admin): State<Arc<Admin>>, call: Call) -> Response {
-    login::page(try_arrive(&admin, &call).await)
+/// Arrive with a session on an application's host.
+#[utoipa::path(get, path = "/.gatepost/session", tag = document::PAGES, params(Arrived),
+    responses((status = 303, description = "To the page that asked for a login."), Failures))]
+pub(in crate::admin) async fn arrive(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_arrive(&admin, &call).await)
 }
 
-async fn try_arrive(admin: &Admin, call: &Call) -> Result<Response, Failure> {
+async fn try_arrive(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let (host, _) = host_here(admin, call)?;
     let code = call.parameter("code").ok().flatten().filter(|code| code.len() <= 64);
     let carried = match (code, secret(call)) {
@@ -64,9 +86,9 @@ async fn try_arrive(admin: &Admin, call: &Call) -> Result<Response, Failure> {
     };
     let Some((session, return_to)) = carried else {
         let body = "<p>This way in is used up or too old.</p>\n<p><a class=\"button\" href=\"/\">Try again</a></p>".to_owned();
-        return Ok(Page { status: StatusCode::BAD_REQUEST, ..Page::new("Log in", body) }.response());
+        return Ok(Page { status: StatusCode::BAD_REQUEST, ..Page::new("Log in", body) }.answer());
     };
-    Ok(Redirect::to(return_to).with([browser::gate_cookie(admin, session, &host)?]).response())
+    Ok(browser::redirect(&return_to.to_string(), [browser::gate_cookie(admin, session, &host)?]))
 }
 
 /// The host this is asked on, where sessions may be carried to it, and where the login pages are.

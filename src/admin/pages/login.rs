@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::Response;
+use utoipa::{IntoParams, ToSchema};
 
-use super::super::Admin;
-use super::super::browser::{self, Redirect};
+use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::request::Call;
-use super::{Escaped, Page, failed, sentence};
+use super::super::{Admin, browser, document};
+use super::{Escaped, Failures, Page, answered, sentence, with_headers};
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
 use crate::accounts::return_to::{ReturnTo, Site};
@@ -44,12 +44,25 @@ impl Way {
     }
 }
 
-/// `GET /login?rd=URL`
-pub(in crate::admin) async fn show(State(admin): State<Arc<Admin>>, call: Call) -> Response {
-    page(try_show(&admin, &call).await)
+/// The query of a login page.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct Query {
+    /// Where to go after the login; anything that is not allowed is the start page.
+    rd: Option<String>,
+    /// What the host of `rd` knows this browser by.
+    state: Option<String>,
 }
 
-async fn try_show(admin: &Admin, call: &Call) -> Result<Response, Failure> {
+/// The login form; whoever is logged in goes on.
+#[utoipa::path(get, path = "/login", tag = document::PAGES, params(Query), responses(
+    (status = 200, description = "The form.", body = String, content_type = "text/html"), (status = 303, description = "To `rd`."), Failures))]
+pub(in crate::admin) async fn show(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_show(&admin, &call).await)
+}
+
+async fn try_show(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     // a query that cannot be read asks for nothing
     let parameter = |name| call.parameter(name).ok().flatten();
     let way = Way::of(admin, parameter("rd").as_deref(), parameter("state").as_deref());
@@ -60,25 +73,42 @@ async fn try_show(admin: &Admin, call: &Call) -> Result<Response, Failure> {
 }
 
 /// A browser with a session goes on its way, with fresh cookies.
-async fn go_on(admin: &Admin, call: &Call, session: Id, way: &Way) -> Result<Response, Failure> {
+async fn go_on(admin: &Admin, call: &Call, session: Id, way: &Way) -> Result<Answer, Failure> {
     match (&way.return_to, &way.state) {
         (ReturnTo::Elsewhere(site, _), Some(state)) if !browser::has_cookie(admin, call, site) => {
             let code = admin.accounts.host_code(session, &site.host, state, &way.return_to).await?;
-            Ok(Redirect::to(format!("{site}/.gatepost/session?code={code}")).response())
+            Ok(browser::redirect(&format!("{site}/.gatepost/session?code={code}"), None))
         }
         (return_to, _) => {
             let cookies = browser::own_gate_cookie(admin, call, session)?;
-            Ok(Redirect::to(browser::next_stop(admin, call, return_to)).with(cookies).response())
+            Ok(browser::redirect(&browser::next_stop(admin, call, return_to), cookies))
         }
     }
 }
 
-/// `POST /login`
-pub(in crate::admin) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Response {
-    page(try_log_in(&admin, &call).await)
+/// The fields of the login form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct LoginForm {
+    /// User name, e-mail or phone.
+    name: String,
+    password: String,
+    /// As the form has it.
+    token: String,
+    /// Where to go after the login.
+    #[schema(nullable = false)]
+    rd: Option<String>,
 }
 
-async fn try_log_in(admin: &Admin, call: &Call) -> Result<Response, Failure> {
+/// Log in by the form.
+#[utoipa::path(post, path = "/login", tag = document::PAGES,
+    request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303, description = "Logged in: to `rd`."), Failures))]
+pub(in crate::admin) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_log_in(&admin, &call).await)
+}
+
+async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let fields = call.form()?;
     let field = |name: &str| fields.get(name).map(String::as_str);
     // a state is told again after the login: the way begins at its host once more
@@ -116,7 +146,7 @@ fn browser_id(call: &Call) -> Option<Id> {
 }
 
 /// The login form, with what was wrong before.
-fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: &str) -> Result<Response, Failure> {
+fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: &str) -> Result<Answer, Failure> {
     let known = browser_id(call);
     let browser = match known {
         Some(browser) => browser,
@@ -139,20 +169,28 @@ fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: 
     let status = failure.map_or(StatusCode::OK, Failure::status);
     // not the one site alone: the application there may send the browser on
     let leads_to = way.return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
-    let mut response = Page { status, leads_to, ..Page::new(LOG_IN, body) }.response();
-    response.headers_mut().extend(failure.map(Failure::headers).unwrap_or_default());
-    if known.is_none() {
-        browser::set_cookies(&mut response, [browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, "")]);
-    }
-    Ok(response)
+    let page = Page { status, leads_to, ..Page::new(LOG_IN, body) }.answer();
+    let cookie = known.is_none().then(|| browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, ""));
+    Ok(browser::with_cookies(with_headers(page, failure.map(Failure::headers).unwrap_or_default()), cookie))
 }
 
-/// `POST /logout`: ends the session on every host.
-pub(in crate::admin) async fn log_out(State(admin): State<Arc<Admin>>, call: Call) -> Response {
-    page(try_log_out(&admin, &call).await)
+/// The fields of the form that logs out.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct LogoutForm {
+    /// As the form has it.
+    token: String,
 }
 
-async fn try_log_out(admin: &Admin, call: &Call) -> Result<Response, Failure> {
+/// Log out on every host.
+#[utoipa::path(post, path = "/logout", tag = document::PAGES,
+    request_body(content = LogoutForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Logged out.", body = String, content_type = "text/html"), Failures))]
+pub(in crate::admin) async fn log_out(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_log_out(&admin, &call).await)
+}
+
+async fn try_log_out(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let fields = call.form()?;
     if let Some(session) = browser::session(admin, call).await? {
         let token = fields.get("token").map(String::as_str).unwrap_or_default();
@@ -165,12 +203,5 @@ async fn try_log_out(admin: &Admin, call: &Call) -> Result<Response, Failure> {
     }
     let body =
         "<p>You are logged out here and on every site that this login opened.</p>\n<p><a class=\"button\" href=\"login\">Log in</a></p>";
-    let mut response = Page::new(LOGGED_OUT, body.to_owned()).response();
-    browser::set_cookies(&mut response, browser::ended_cookies(admin, call));
-    Ok(response)
-}
-
-/// A failure is a page here, too.
-pub(in crate::admin) fn page(result: Result<Response, Failure>) -> Response {
-    result.unwrap_or_else(|failure| failed(&failure, LOG_IN))
+    Ok(browser::with_cookies(Page::new(LOGGED_OUT, body.to_owned()).answer(), browser::ended_cookies(admin, call)))
 }
