@@ -41,7 +41,11 @@ pub(super) fn tls(field: &Field<'_>, beside: &Path) -> Option<Option<TlsConfig>>
     let pair = match Pair::read(&certificates, &secret) {
         Ok(pair) => pair,
         Err(PairError::Certificate(what)) => {
-            return complain(&cert_at, format!("`{cert_name}`: {what}"), "name a PEM file: the server's own certificate first, then its chain");
+            return complain(
+                &cert_at,
+                format!("`{cert_name}`: {what}"),
+                "name a PEM file: the server's own certificate first, then its chain",
+            );
         }
         Err(PairError::Key(what)) => {
             return complain(&key_at, format!("`{key_name}`: {what}"), "name a PEM file with a private key, not encrypted");

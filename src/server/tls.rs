@@ -66,7 +66,8 @@ impl Pair {
 
     fn of(certificates: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, PairError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let key = provider.key_provider.load_private_key(key).map_err(|error| PairError::Key(format!("the key cannot be used: {error}")))?;
+        let key =
+            provider.key_provider.load_private_key(key).map_err(|error| PairError::Key(format!("the key cannot be used: {error}")))?;
         let certified = CertifiedKey::new(certificates, key);
         certified.keys_match().map_err(|error| match error {
             rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => PairError::Mismatch,

@@ -349,7 +349,10 @@ fn tls_is_read_beside_the_configuration_file() {
     let (admin, gate) = (config.admin.tls.unwrap(), config.gates[0].tls.clone().unwrap());
     assert!(admin.files.cert.is_absolute() && admin.files.key.ends_with("key.pem"));
     assert_eq!(admin.hash, gate.hash, "what they hold counts");
-    assert_eq!(self::config("", &[("GATEPOST_ADMIN_TLS_CERT", "cert.pem"), ("GATEPOST_ADMIN_TLS_KEY", "key.pem")]).admin.tls.unwrap().hash.len(), 32);
+    assert_eq!(
+        self::config("", &[("GATEPOST_ADMIN_TLS_CERT", "cert.pem"), ("GATEPOST_ADMIN_TLS_KEY", "key.pem")]).admin.tls.unwrap().hash.len(),
+        32
+    );
 }
 
 #[test]
@@ -358,12 +361,21 @@ fn a_pair_that_cannot_serve_does_not_load() {
         let [problem] = &problems(&format!("admin: {{ tls: {{ cert: {cert}, key: {key} }} }}"), &[])[..] else { panic!() };
         problem.clone()
     };
-    assert!(found("nope.pem", "key.pem").contains("admin.tls.cert: `") && found("nope.pem", "key.pem").contains("nope.pem` cannot be read: No such file"));
+    assert!(
+        found("nope.pem", "key.pem").contains("admin.tls.cert: `")
+            && found("nope.pem", "key.pem").contains("nope.pem` cannot be read: No such file")
+    );
     assert!(found("cert.pem", "nope.pem").contains("admin.tls.key: `"));
-    assert!(found("key.pem", "key.pem").contains("admin.tls.cert: `") && found("key.pem", "key.pem").contains("key.pem`: no certificate in it;"));
+    assert!(
+        found("key.pem", "key.pem").contains("admin.tls.cert: `")
+            && found("key.pem", "key.pem").contains("key.pem`: no certificate in it;")
+    );
     assert!(found("cert.pem", "cert.pem").contains("cert.pem`: no private key in it;"));
     let mismatch = found("cert.pem", "other.pem");
-    assert!(mismatch.contains("admin.tls.key: the key in `") && mismatch.contains("does not belong to the first certificate in `"), "{mismatch}");
+    assert!(
+        mismatch.contains("admin.tls.key: the key in `") && mismatch.contains("does not belong to the first certificate in `"),
+        "{mismatch}"
+    );
 }
 
 #[test]

@@ -80,7 +80,8 @@ impl Scene {
         let listener = bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap().with_tls(Some(tls.clone()));
         let address = listener.local_addr().unwrap();
         let (drain, stopper) = Drain::new();
-        let handler = |_: hyper::Request<Incoming>, _: Peer| async { Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new())) };
+        let handler =
+            |_: hyper::Request<Incoming>, _: Peer| async { Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new())) };
         tokio::spawn(serve(listener, Limits::Gate { raw_target: true }, drain, Arc::new(handler)));
         Self { address, tls, _stopper: stopper }
     }
