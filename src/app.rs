@@ -21,6 +21,7 @@ use crate::config::file::Loaded;
 use crate::config::watch::Watch;
 use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles};
 use crate::database::Database;
+use crate::decision::cookies::Domains;
 use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::gate::{Gate, InForce, Shared};
@@ -154,7 +155,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
         session_idle: config.sessions.idle,
         returns: ReturnRules {
             public_url: config.admin.public_url.clone(),
-            domains: config.sessions.domains.clone(),
+            domains: Domains::new(config.sessions.domains.clone()),
             hosts: config.sessions.return_hosts.clone(),
         },
         format: config.tokens.format,
@@ -206,12 +207,14 @@ impl App {
             mint: SecretMint::new(&database.installation().key_tag),
             clock: database.clock().clone(),
             keep_alive: admin.accounts().keep_alive().clone(),
+            domains: Domains::new(config.sessions.domains.clone()),
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
         let mut gates = Vec::new();
         for gate in &config.gates {
-            let dialect = Dialect::new(gate.proxy, gate.secret.clone(), config.denial_status);
+            let dialect =
+                Dialect::new(gate.proxy, gate.secret.clone(), config.denial_status).with_login_at(config.admin.public_url.clone());
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
             let listener = server::bind(&gate.listen).await?.with_tls(in_force_for(&gate.tls));
             gates.push((listener, Arc::new(Gate::new(dialect, shared.clone())), limits));

@@ -76,7 +76,7 @@ pub struct ExplainArguments {
     /// As if it were of this holder: uid=…, name=…, tenant=…, role=…, key_id=…
     #[arg(long = "as", value_name = "NAME=VALUE", conflicts_with_all = ["token", "api_key"])]
     pub attributes: Vec<String>,
-    /// Which kind of credential is presented: none, token, api_key or jwt. Default: token with --scopes or --as, else none.
+    /// Which kind of credential is presented: none, token, api_key, session or jwt. Default: token with --scopes or --as, else none.
     #[arg(long, value_name = "KIND", conflicts_with_all = ["token", "api_key"])]
     pub credential: Option<String>,
     /// What becomes of the credential.

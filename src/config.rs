@@ -191,13 +191,13 @@ pub struct AccountsConfig {
 /// How long sessions last.
 #[derive(Debug, Clone)]
 pub struct SessionsConfig {
-    /// Idle end of cookies. Default 60 min. Without effect in this version.
+    /// Idle end of a browser's session. Default 60 min.
     pub idle: Duration,
     /// Absolute end. Default 12 h.
     pub max: Duration,
-    /// Domains whose subdomains share one login. Default none. Without effect in this version.
+    /// Domains whose subdomains share one login. Default none.
     pub domains: Vec<String>,
-    /// Hosts a login may return to. Default none. Without effect in this version.
+    /// Hosts a login may return to. Default none.
     pub return_hosts: Vec<String>,
 }
 

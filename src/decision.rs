@@ -7,6 +7,7 @@
 pub mod cookies;
 pub mod credential;
 pub mod holder;
+pub mod page;
 pub mod path;
 pub mod reason;
 pub mod request;
@@ -32,6 +33,10 @@ pub enum Evidence {
     NotTaken(CredentialKind),
     /// Malformed, forged, unknown, ended, or two carriers that differ. The text says what, never the credential.
     Invalid(&'static str),
+    /// A session that is forged, unknown or has ended: its person may log in anew.
+    EndedSession,
+    /// A session, and another site's page may have sent the request.
+    ForeignPage,
     /// The store could not be asked.
     Unavailable,
     /// Live.
@@ -147,12 +152,14 @@ pub struct Denial<'r> {
     pub scope: Option<ScopeSet>,
     /// Who was refused, where that is known.
     pub holder: Option<Box<Holder>>,
+    /// Whether a person who asks for a page is invited to log in instead.
+    pub to_login: bool,
 }
 
 impl Denial<'_> {
     /// A refusal before any rule was found.
     pub fn bare(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into(), rule: None, scope: None, holder: None }
+        Self { reason, message: message.into(), rule: None, scope: None, holder: None, to_login: false }
     }
 
     /// The refusal of a request that cannot be judged.
@@ -175,7 +182,7 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
             Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, &evidence)),
         };
         let Err(refusal) = denial else { continue };
-        let denial = refusal.of(rule, &evidence);
+        let denial = Denial { to_login: leads_to_login(rule, request, &evidence), ..refusal.of(rule, &evidence) };
         if !rule.requirement.shadow {
             return Verdict::Deny(denial);
         }
@@ -189,6 +196,15 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
     };
     let scopes = holder.as_ref().map(|holder| holder.grant.effective(&met(judged, holder))).unwrap_or_default();
     Verdict::Allow(Permit { rule, holder, scopes, shadowed })
+}
+
+/// Whether a login may help whoever asks, and would be understood: a person in a browser without a live session. Nobody who presented
+/// something else, or two cookies of a name: they would be sent round in circles.
+fn leads_to_login(rule: &Rule, request: &Request<'_>, evidence: &Evidence) -> bool {
+    rule.requirement.login_redirect
+        && matches!(evidence, Evidence::Nothing | Evidence::EndedSession)
+        && request.method == b"GET"
+        && request.page.is_navigation()
 }
 
 /// The demanded scopes that the holder holds.
@@ -217,7 +233,7 @@ impl Refusal {
             Evidence::Live(holder) => Some(holder.clone()),
             _ => None,
         };
-        Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder }
+        Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder, to_login: false }
     }
 }
 
@@ -233,6 +249,11 @@ fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence) -> Resu
         }
         Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind)),
         Evidence::Invalid(why) => return Err(Refusal::new(Reason::InvalidCredential, *why)),
+        Evidence::EndedSession => return Err(Refusal::new(Reason::InvalidCredential, "unknown or ended session")),
+        Evidence::ForeignPage => {
+            let message = "a session stands for this request only where a page of the same host sends it: send Sec-Fetch-Site or Origin";
+            return Err(Refusal::new(Reason::CredentialNotAccepted, message));
+        }
         Evidence::Unavailable => return Err(Refusal::new(Reason::StoreUnavailable, "authorization unavailable")),
     };
     if !requirement.credentials.takes(holder.kind) {
@@ -274,6 +295,7 @@ fn kind_in_words(kind: CredentialKind) -> &'static str {
     match kind {
         CredentialKind::Token => "an access token",
         CredentialKind::ApiKey => "an API key directly",
+        CredentialKind::Session => "a browser's session",
         CredentialKind::Jwt => "a login's JWT",
     }
 }
@@ -282,6 +304,7 @@ fn how_to_get(accepts: Accepts) -> String {
     let ways = CredentialKind::ALL.into_iter().filter(|kind| accepts.takes(*kind)).map(|kind| match kind {
         CredentialKind::Token => "an access token in `Authorization: Bearer` (POST /get-token gives one for an API key)",
         CredentialKind::ApiKey => "an API key in `X-Api-Key`",
+        CredentialKind::Session => "the session of a login in a browser",
         CredentialKind::Jwt => "a login's JWT in `Authorization: Bearer` (POST /v1/login gives one)",
     });
     format!("send {}", ways.collect::<Vec<_>>().join(" or "))

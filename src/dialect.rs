@@ -7,6 +7,7 @@
 mod answer;
 mod envoy;
 mod forwarded;
+mod login;
 mod nginx;
 mod proxy;
 
@@ -17,6 +18,7 @@ pub use answer::{Answer, CLOSE};
 pub use proxy::Proxy;
 
 use crate::decision::credential::{Carrier, Carriers, Presented};
+use crate::decision::page::Page;
 use crate::decision::request::{Request, RequestFault};
 
 /// How one gate is asked and answers.
@@ -26,6 +28,8 @@ pub struct Dialect {
     secret: Option<SecretString>,
     /// Replaces 401 and 403.
     denial_status: Option<u16>,
+    /// Where the login pages are: `admin.public_url`.
+    login_at: Option<String>,
 }
 
 /// Which headers describe the original request.
@@ -36,6 +40,8 @@ struct Names {
     uri: Option<&'static str>,
     host: &'static str,
     proto: &'static str,
+    /// Says, besides `Upgrade`, that the connection is to become another.
+    upgrade: Option<&'static str>,
 }
 
 /// What a proxy asks for.
@@ -84,7 +90,14 @@ pub struct Told<'a> {
 impl Dialect {
     /// The dialect of `proxy`.
     pub fn new(proxy: Proxy, secret: Option<SecretString>, denial_status: Option<u16>) -> Self {
-        Self { proxy, secret, denial_status }
+        Self { proxy, secret, denial_status, login_at: None }
+    }
+
+    /// The same, knowing where the login pages are.
+    #[must_use]
+    pub fn with_login_at(mut self, public_url: Option<String>) -> Self {
+        self.login_at = public_url;
+        self
     }
 
     /// Whose dialect it is.
@@ -102,8 +115,9 @@ impl Dialect {
         let names = names_of(self.proxy);
         let line = (method, target);
         let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent, line };
-        let (mut carriers, mut secret, mut origin, mut preflight, mut request_id) =
-            (Carriers::default(), Carrier::Absent, Carrier::Absent, Carrier::Absent, Carrier::Absent);
+        let (mut carriers, mut secret, mut preflight, mut request_id) =
+            (Carriers::default(), Carrier::Absent, Carrier::Absent, Carrier::Absent);
+        let (mut page, mut has_cookies) = (Page::default(), false);
         let mut announces_body = false;
         for (name, value) in headers {
             let value = value.as_bytes();
@@ -113,10 +127,16 @@ impl Dialect {
                 "x-api-key" => carriers.x_api_key.add(value),
                 "x-proxy-secret" => secret.add(value),
                 "x-request-id" => request_id.add(value),
-                "origin" => origin.add(value),
+                "origin" => page.origin.add(value),
+                "cookie" => has_cookies = true,
+                "sec-fetch-site" => page.site.add(value),
+                "sec-fetch-mode" => page.mode.add(value),
+                "accept" => page.takes_html |= memchr::memmem::find(value, b"text/html").is_some(),
+                "upgrade" => page.upgrade = true,
                 "access-control-request-method" => preflight.add(value),
                 "content-length" => announces_body |= value != b"0",
                 "transfer-encoding" => announces_body = true,
+                name if Some(name) == names.upgrade => page.upgrade = true,
                 name if name == names.host => told.host.add(value),
                 name if name == names.proto => told.proto.add(value),
                 name if Some(name) == names.uri => told.uri.add(value),
@@ -131,11 +151,19 @@ impl Dialect {
         if let Some(uri) = own_uri {
             told.uri = Carrier::Once(uri.as_bytes());
         }
-        let preflight_for = origin.once().and(preflight.once());
+        let preflight_for = page.origin.once().and(preflight.once());
+        page.in_the_clear = matches!(told.proto, Carrier::Once(b"http" | b"ws"));
+        page.authority = told.host.once().unwrap_or_default();
+        let presented = match Presented::read(&carriers) {
+            Presented::Nothing if has_cookies => {
+                Presented::in_cookies(|| headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes()))
+            }
+            presented => presented,
+        };
         Asked {
             call,
-            request: described(&told, preflight_for),
-            presented: Presented::read(&carriers),
+            request: described(&told, preflight_for).map(|request| Request { page, ..request }),
+            presented,
             secret_is_right: self.is_our_proxy(secret),
             announces_body,
             request_id: request_id.once().and_then(request_id_of),

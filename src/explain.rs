@@ -135,7 +135,7 @@ fn made_up(arguments: &ExplainArguments, trial: Trial) -> Result<Trial, String> 
             Some(CredentialKind::Token)
         }
         None | Some("none") => None,
-        Some(name) => Some(CredentialKind::from_name(name).ok_or("--credential is none, token, api_key or jwt")?),
+        Some(name) => Some(CredentialKind::from_name(name).ok_or("--credential is none, token, api_key, session or jwt")?),
     };
     let mut holder = Attributes::default();
     for pair in &arguments.attributes {

@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 use hyper::body::Incoming;
 
 use crate::clock::{Clock, UnixMs};
+use crate::decision::cookies::Domains;
 use crate::decision::credential::CredentialKind;
+use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
 use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
@@ -21,7 +23,7 @@ use crate::metrics::DecisionMetrics;
 use crate::token::holder::live;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
-use crate::token::recognise::{Authentic, recognise};
+use crate::token::recognise::{At, Authentic, recognise};
 use crate::token::record::TokenRecord;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore};
@@ -56,6 +58,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Slides the tokens of whoever uses a login's JWT.
     pub keep_alive: KeepAlive,
+    /// The domains whose hosts share a login.
+    pub domains: Domains,
     /// `tokens.ttl`, seconds.
     pub ttl_s: u64,
     /// The configuration file, for the command that a refusal's log line ends with.
@@ -82,6 +86,8 @@ enum Used {
     Token(Box<TokenRecord>, UnixMs),
     /// A session of this principal.
     Session(Id, Id),
+    /// A browser's session of this principal, with its idle end as read and its absolute end.
+    Browser(Id, Id, UnixMs, UnixMs),
 }
 
 impl Gate {
@@ -104,7 +110,7 @@ impl Gate {
             in_force.metrics.count(&verdict, kind, began.elapsed());
             log::decision(self, &asked, &verdict, kind);
         }
-        let mut answer = self.dialect.render(asked.call.unwrap_or(Call::Verify), &verdict);
+        let mut answer = self.dialect.answer(&asked, &verdict);
         if asked.announces_body {
             // nothing of a body is read, so what follows on this connection is not a request (BYP-131)
             answer.headers_mut().extend([CLOSE]);
@@ -125,11 +131,14 @@ impl Gate {
             Err(fault) => return refuse(Denial::of_fault(*fault)),
         };
         let judged = Judged::of(rules, request);
-        let known = if judged.asks_for_credential() { self.look_up(asked, &judged).await } else { Known::nothing() };
+        let known = if judged.asks_for_credential() { self.look_up(asked, request, &judged).await } else { Known::nothing() };
         let verdict = decide(request, &judged, known.evidence);
         if let (Verdict::Allow(_), Some(Call::Verify)) = (&verdict, asked.call) {
             match known.used {
                 Some(Used::Token(token, idle_end)) => self.shared.tokens.slide(&token, idle_end),
+                Some(Used::Browser(session, principal, idle_end, cap)) => {
+                    self.shared.keep_alive.session_used(session, principal, idle_end, cap);
+                }
                 Some(Used::Session(session, principal)) => self.shared.keep_alive.used(session, principal),
                 None => {}
             }
@@ -137,9 +146,10 @@ impl Gate {
         (verdict, known.kind)
     }
 
-    async fn look_up(&self, asked: &Asked<'_>, judged: &Judged<'_>) -> Known {
+    async fn look_up(&self, asked: &Asked<'_>, request: &Request<'_>, judged: &Judged<'_>) -> Known {
         let now = self.shared.clock.now();
-        let Authentic { kind, ask, secret } = match recognise(asked.presented, &self.shared.keyring.load(), &self.shared.mint, now) {
+        let at = At { host: &request.host, domains: &self.shared.domains };
+        let Authentic { kind, ask, secret } = match recognise(asked.presented, &self.shared.keyring.load(), &self.shared.mint, at, now) {
             Ok(authentic) => authentic,
             Err(evidence) => return Known { evidence, ..Known::nothing() },
         };
@@ -147,12 +157,22 @@ impl Gate {
         if !judged.takes(kind) {
             return known(Evidence::NotTaken(kind));
         }
+        let is_session = kind == CredentialKind::Session;
+        if is_session && !request.page.may_use_session(request.method, &request.host, at.domains) {
+            return known(Evidence::ForeignPage);
+        }
         match self.shared.tokens.look_up(ask).await {
             Err(_) => known(Evidence::Unavailable),
             Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, self.shared.ttl_s)) {
+                None if is_session => known(Evidence::EndedSession),
                 None => known(Evidence::Invalid("unknown or ended credential")),
+                // a JWT for a browser's session, or a cookie for a login's: nobody of this house wrote that
+                Some(live) if live.holder.kind != kind => known(Evidence::Invalid("unknown or ended credential")),
                 Some(live) => {
                     let used = match (ask, live.token) {
+                        (Ask::Session(session), _) if is_session => {
+                            live.session.map(|(idle_end, cap)| Used::Browser(session, live.subject, idle_end, cap))
+                        }
                         (Ask::Session(session), _) => Some(Used::Session(session, live.subject)),
                         (_, token) => token.map(|(token, idle_end)| Used::Token(Box::new(token), idle_end)),
                     };

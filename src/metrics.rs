@@ -121,7 +121,7 @@ pub async fn upkeep(handle: PrometheusHandle) {
 
 /// The counters of one generation of rules: allows are counted without looking anything up.
 pub struct DecisionMetrics {
-    allows: Box<[[OnceLock<Counter>; 4]]>,
+    allows: Box<[[OnceLock<Counter>; 1 + CredentialKind::ALL.len()]]>,
     duration: Histogram,
 }
 

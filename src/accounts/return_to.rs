@@ -7,6 +7,8 @@
 
 use std::fmt;
 
+use crate::decision::cookies::Domains;
+
 /// Longest address, in bytes.
 const LONGEST: usize = 2048;
 /// Hosts that are this machine: browsers keep `Secure` cookies for them without TLS.
@@ -18,7 +20,7 @@ pub struct ReturnRules {
     /// `admin.public_url`: where the login pages are, as browsers see them.
     pub public_url: Option<String>,
     /// `sessions.domains`: each covers itself and its subdomains. None lies below another.
-    pub domains: Vec<String>,
+    pub domains: Domains,
     /// `sessions.return_hosts`: exact.
     pub hosts: Vec<String>,
 }
@@ -49,8 +51,7 @@ pub enum ReturnTo {
 impl ReturnRules {
     /// The domain that covers this host.
     pub fn domain_of(&self, host: &str) -> Option<&str> {
-        let covers = |domain: &str| host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
-        self.domains.iter().map(String::as_str).find(|domain| covers(domain))
+        self.domains.covering(host.as_bytes())
     }
 
     /// Where the login pages are.

@@ -73,22 +73,52 @@ fn end_users(field: &Field<'_>) -> Option<Option<ScopeSet>> {
     Some(Some(scopes(&at)?))
 }
 
-pub(super) fn sessions(field: &Field<'_>) -> Option<SessionsConfig> {
+/// Sessions. `public_url` is where the login pages are.
+pub(super) fn sessions(field: &Field<'_>, public_url: Option<&str>) -> Option<SessionsConfig> {
     field.mapping(&["idle", "max", "domains", "return_hosts"]);
-    let idle_at = field.key("idle");
-    let idle = idle_at.read(values::lifetime);
-    if idle_at.differs_from_shipped() {
-        super::later::without_effect(&idle_at);
-    }
+    let idle = field.key("idle").read(values::lifetime);
     let max = field.key("max").read(values::lifetime);
     let hosts = |name| {
         let list = field.key(name);
         let hosts: Vec<_> = list.items().iter().map(|item| item.read(values::host_name)).collect();
+        let hosts = hosts.into_iter().collect::<Option<Vec<String>>>()?;
         if !hosts.is_empty() {
-            super::later::without_effect(&list);
+            needs_login_pages(&list, public_url);
         }
-        hosts.into_iter().collect::<Option<Vec<String>>>()
+        Some(hosts)
     };
     let (domains, return_hosts) = (hosts("domains"), hosts("return_hosts"));
-    Some(SessionsConfig { idle: idle?, max: max?, domains: domains?, return_hosts: return_hosts? })
+    let domains = domains?;
+    for (n, (domain, at)) in domains.iter().zip(&field.key("domains").items()).enumerate() {
+        let below = |other: &String| domain == other || domain.strip_suffix(other.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        if !domain.contains('.') || domain.parse::<std::net::Ipv4Addr>().is_ok() {
+            let what = format!("`{domain}` is no domain whose hosts are all yours: browsers keep no cookie for it");
+            at.problem(Complaint::new(what, "write one like example.com, or the hosts one by one as sessions.return_hosts"));
+        } else if let Some((_, other)) = domains.iter().enumerate().find(|(other_n, other)| *other_n != n && below(other)) {
+            at.problem(Complaint::new(format!("`{domain}` is `{other}`, or lies below it"), "write one of the two"));
+        }
+    }
+    Some(SessionsConfig { idle: idle?, max: max?, domains, return_hosts: return_hosts? })
+}
+
+/// A login that leads to other hosts has its pages somewhere, and cookies that browsers keep by TLS only.
+fn needs_login_pages(field: &Field<'_>, public_url: Option<&str>) {
+    match public_url {
+        None => field.problem(Complaint::new(
+            "a login that leads here has no pages to begin on",
+            "write where browsers find the admin listener, like admin: { public_url: https://auth.example.com }",
+        )),
+        Some(url) if !is_secure(url) => field.problem(Complaint::new(
+            "browsers keep a session's cookies by TLS only, and admin.public_url is without",
+            "write an https:// address; http:// is for localhost alone",
+        )),
+        Some(_) => {}
+    }
+}
+
+/// Whether browsers keep `Secure` cookies at this address.
+pub(super) fn is_secure(url: &str) -> bool {
+    let host = url.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
+    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    name.is_none_or(|name| matches!(name, "localhost" | "127.0.0.1" | "[::1]"))
 }

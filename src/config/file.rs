@@ -95,6 +95,9 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
     if !unreadable {
         warn_of_unused(&document);
     }
+    if let (Some(config), Some(Ok(rules))) = (&config, &rules) {
+        leads_to_login(&root, config, rules);
+    }
     let (mut problems, mut warnings) = document.collector.finish();
     let rules = match rules {
         Some(Ok(rules)) => Some(rules),
@@ -110,6 +113,21 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
             Ok(Loaded { config, rules, warnings, file })
         }
         _ => Err(problems),
+    }
+}
+
+/// A rule that sends people to log in needs a page to send them to, and leave to bring them back.
+fn leads_to_login(root: &Field<'_>, config: &Config, rules: &RulesFile) {
+    let Some(rule) = rules.rules.rules().iter().find(|rule| rule.requirement.login_redirect) else { return };
+    let admin = root.key("admin");
+    let at = admin.key("public_url");
+    let example = "write where browsers find the admin listener, like https://auth.example.com";
+    match &config.admin.public_url {
+        None => at.problem(Complaint::new(format!("the rule `{}` sends people to log in, and nobody says where", rule.id), example)),
+        Some(url) if !accounts::is_secure(url) => {
+            at.problem(Complaint::new("browsers keep a session's cookies by TLS only; http:// is for localhost alone", example));
+        }
+        Some(_) => {}
     }
 }
 
@@ -166,7 +184,8 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let accounts = accounts::accounts(&root.key("accounts"));
     let oidc = later::oidc(&root.key("oidc"), below);
     let senders = later::senders(&root.key("senders"), below);
-    let sessions = accounts::sessions(&root.key("sessions"));
+    let sessions =
+        accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
     let workers = sections::workers(&root.key("workers"));
     let log = sections::log(&root.key("log"));
     let listeners = listeners?;

@@ -73,11 +73,7 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
     let enforce = optional(&field.key("enforce"), true, values::boolean);
     let preflight = optional(&field.key("preflight"), false, values::one_of(&[("allow", true), ("deny", false)]));
     let on_store_error = on_store_error(&field.key("on_store_error"));
-    let login_redirect = field.key("login_redirect");
-    if login_redirect.shape() != Shape::Absent {
-        login_redirect.problem(Complaint::new("logins in the browser are not available in this version", "take it out"));
-        return None;
-    }
+    let login_redirect = login_redirect(field, credentials);
     on_store_error?;
     Some(Requirement {
         anonymous: false,
@@ -87,6 +83,7 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
         tenants: tenants?,
         shadow: !enforce?,
         preflight: preflight?,
+        login_redirect: login_redirect?,
     })
 }
 
@@ -111,12 +108,38 @@ fn credentials(field: &Field<'_>) -> Option<Accepts> {
     if field.shape() == Shape::Absent {
         return Some(Accepts::default().with(CredentialKind::Token));
     }
-    let kinds = set(field, |text| match (text, CredentialKind::from_name(text)) {
-        (_, Some(kind)) => Ok(kind),
-        ("session", None) => Err(Complaint::new("sessions are not available in this version", "write token, api_key or jwt")),
-        _ => Err(Complaint::new(format!("`{text}` is no kind of credential"), "write token, api_key or jwt")),
+    let kinds = set(field, |text| match CredentialKind::from_name(text) {
+        Some(kind) => Ok(kind),
+        None => Err(Complaint::new(format!("`{text}` is no kind of credential"), "write token, api_key, session or jwt")),
     });
     Some(kinds?.into_iter().fold(Accepts::default(), Accepts::with))
+}
+
+/// Whether a person in a browser is sent to log in. The host they return to must be known, and their session be taken there.
+fn login_redirect(rule: &Field<'_>, credentials: Option<Accepts>) -> Option<bool> {
+    let field = rule.key("login_redirect");
+    let wanted = optional(&field, false, values::boolean)?;
+    if !wanted {
+        return Some(false);
+    }
+    let hosts = rule.key("hosts");
+    let exact = hosts.shape() == Shape::Sequence
+        && hosts.items().iter().all(|host| matches!(host.read(|text| Ok(!text.starts_with("*."))), Some(true)));
+    if !exact {
+        field.problem(Complaint::new(
+            "a login leads back to a host, and this rule has none, or one for any",
+            "write exact hosts, like hosts: [app.example.com]",
+        ));
+        return None;
+    }
+    if credentials.is_some_and(|credentials| !credentials.takes(CredentialKind::Session)) {
+        field.problem(Complaint::new(
+            "whoever logs in gets a session, and this rule does not take it",
+            "write credentials: [session], or take this out",
+        ));
+        return None;
+    }
+    Some(true)
 }
 
 /// `{ all: […] }` or `{ any: […] }`.

@@ -125,7 +125,7 @@ fn credential(text: &str) -> Result<Option<CredentialKind>, Complaint> {
     match CredentialKind::from_name(text) {
         None if text != "none" => Err(Complaint::new(
             format!("`{text}` is no kind of credential"),
-            "write token, api_key, jwt, or none for a request without any",
+            "write token, api_key, session, jwt, or none for a request without any",
         )),
         kind => Ok(kind),
     }

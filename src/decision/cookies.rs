@@ -10,6 +10,31 @@ pub const HOST_COOKIE: &str = "__Host-gatepost";
 /// The gate's cookie of a domain and its subdomains.
 pub const DOMAIN_COOKIE: &str = "__Secure-gatepost";
 
+/// The domains whose hosts share a login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Domains(Vec<String>);
+
+impl Domains {
+    /// In lower case; none lies below another.
+    pub fn new(domains: Vec<String>) -> Self {
+        Self(domains)
+    }
+
+    /// The one that is this host or lies above it.
+    pub fn covering(&self, host: &[u8]) -> Option<&str> {
+        let covers = |domain: &str| {
+            let above = |rest: &[u8]| rest.is_empty() || rest.ends_with(b".");
+            host.strip_suffix(domain.as_bytes()).is_some_and(above)
+        };
+        self.0.iter().map(String::as_str).find(|domain| covers(domain))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// The value of the cookie `name` in these `Cookie` headers. HTTP/2 splits them, so there may be several.
 pub fn find<'a>(lines: impl Iterator<Item = &'a [u8]>, name: &str) -> Carrier<'a> {
     let mut found = Carrier::Absent;

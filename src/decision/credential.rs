@@ -3,6 +3,8 @@
 //! A presented credential that is not right never falls back to another one (BYP-097, BYP-111),
 //! and two carriers must agree.
 
+use super::cookies::{self, DOMAIN_COOKIE, HOST_COOKIE};
+
 /// A kind of credential, as rules name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CredentialKind {
@@ -10,19 +12,22 @@ pub enum CredentialKind {
     Token,
     /// `api_key`: an API key sent directly.
     ApiKey,
+    /// `session`: the cookie of a login in a browser.
+    Session,
     /// `jwt`: a login's JWT.
     Jwt,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Token, Self::ApiKey, Self::Jwt];
+    pub const ALL: [Self; 4] = [Self::Token, Self::ApiKey, Self::Session, Self::Jwt];
 
     /// As in rules, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::ApiKey => "api_key",
+            Self::Session => "session",
             Self::Jwt => "jwt",
         }
     }
@@ -74,6 +79,15 @@ impl<'a> Carrier<'a> {
     }
 }
 
+/// The gate's cookies of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionCookies<'a> {
+    /// The one of this host.
+    pub host: Option<&'a [u8]>,
+    /// The one of a domain that covers it.
+    pub domain: Option<&'a [u8]>,
+}
+
 /// What a request presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented<'a> {
@@ -85,6 +99,8 @@ pub enum Presented<'a> {
     Bearer(&'a str, Option<&'a str>),
     /// The text of an API key.
     ApiKey(&'a str),
+    /// The gate's cookies; which of them counts depends on the host.
+    Session(SessionCookies<'a>),
 }
 
 impl<'a> Presented<'a> {
@@ -107,6 +123,15 @@ impl<'a> Presented<'a> {
             (Some(bearer), key) => Self::Bearer(bearer, key),
             (None, Some(key)) => Self::ApiKey(key),
             (None, None) => Self::Nothing,
+        }
+    }
+
+    /// Reads the cookies of a request that presents nothing else.
+    pub fn in_cookies<I: Iterator<Item = &'a [u8]>>(lines: impl Fn() -> I) -> Self {
+        match (cookies::find(lines(), HOST_COOKIE), cookies::find(lines(), DOMAIN_COOKIE)) {
+            (Carrier::Doubled, _) | (_, Carrier::Doubled) => Self::Malformed("two session cookies of one name"),
+            (Carrier::Absent, Carrier::Absent) => Self::Nothing,
+            (host, domain) => Self::Session(SessionCookies { host: host.once(), domain: domain.once() }),
         }
     }
 
@@ -228,6 +253,7 @@ mod tests {
             match Presented::read(&carriers) {
                 Presented::Malformed(_) => {}
                 _ if doubled => prop_assert!(false, "doubled, yet read"),
+                Presented::Session(_) => prop_assert!(false, "no cookie was given"),
                 Presented::Nothing => prop_assert!(x_authorization.is_empty() && x_api_key.is_empty()),
                 Presented::ApiKey(key) => prop_assert_eq!(x_api_key[0].as_slice(), key.as_bytes()),
                 Presented::Bearer(token, key) => {

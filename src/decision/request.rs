@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::page::Page;
 use super::path::{Path, PathFault};
 
 /// What a proxy says of the original request, read but not judged.
@@ -15,6 +16,8 @@ pub struct Request<'a> {
     pub path: Path<'a>,
     /// For a CORS preflight: the method it asks about.
     pub preflight_for: Option<&'a [u8]>,
+    /// What its headers say of the page that asks.
+    pub page: Page<'a>,
 }
 
 /// Why a request cannot be judged.
@@ -29,7 +32,7 @@ pub enum RequestFault {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the parts.
+    /// Reads the parts; nothing is known of its page.
     ///
     /// # Errors
     /// See [`RequestFault`].
@@ -42,7 +45,13 @@ impl<'a> Request<'a> {
             return Err(RequestFault::NotDescribed("a CONNECT request has no path to judge"));
         }
         let host = Host::read(host).ok_or(RequestFault::NotDescribed("the original host is not a host name"))?;
-        Ok(Self { method, host, path: Path::read(uri)?, preflight_for: preflight_for.filter(|_| method == b"OPTIONS") })
+        Ok(Self {
+            method,
+            host,
+            path: Path::read(uri)?,
+            preflight_for: preflight_for.filter(|_| method == b"OPTIONS"),
+            page: Page::default(),
+        })
     }
 }
 

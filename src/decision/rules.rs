@@ -74,6 +74,8 @@ pub struct Requirement {
     pub shadow: bool,
     /// A CORS preflight for a method of this rule passes without credential.
     pub preflight: bool,
+    /// A person who asks for a page without a live session is sent to log in.
+    pub login_redirect: bool,
 }
 
 impl Requirement {
@@ -92,6 +94,7 @@ impl Requirement {
             tenants: Vec::new(),
             shadow: false,
             preflight: false,
+            login_redirect: false,
         }
     }
 }
@@ -101,6 +104,7 @@ impl Requirement {
 pub struct Accepts {
     token: bool,
     api_key: bool,
+    session: bool,
     jwt: bool,
 }
 
@@ -111,6 +115,7 @@ impl Accepts {
         match kind {
             CredentialKind::Token => self.token = true,
             CredentialKind::ApiKey => self.api_key = true,
+            CredentialKind::Session => self.session = true,
             CredentialKind::Jwt => self.jwt = true,
         }
         self
@@ -121,6 +126,7 @@ impl Accepts {
         match kind {
             CredentialKind::Token => self.token,
             CredentialKind::ApiKey => self.api_key,
+            CredentialKind::Session => self.session,
             CredentialKind::Jwt => self.jwt,
         }
     }

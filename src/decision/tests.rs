@@ -224,3 +224,78 @@ proptest! {
         prop_assert!(refused);
     }
 }
+
+/// Sessions: what the evidence and the page lead to.
+mod sessions {
+    use super::*;
+    use crate::decision::credential::Carrier;
+    use crate::decision::page::Page;
+
+    fn session(login_redirect: bool) -> RuleSet {
+        let credentials = Accepts::default().with(CredentialKind::Session);
+        RuleSet::compile(vec![rule("/a", Requirement { credentials, login_redirect, ..Requirement::token() })]).unwrap()
+    }
+
+    fn navigation() -> Page<'static> {
+        Page { mode: Carrier::Once(b"navigate"), ..Page::default() }
+    }
+
+    /// The refusal of `method /a`.
+    fn refused<'r>(rules: &'r RuleSet, method: &str, page: Page<'_>, evidence: Evidence) -> Denial<'r> {
+        let request = Request { page, ..Request::read(method.as_bytes(), b"app.example", b"/a", None).unwrap() };
+        match decide(&request, &Judged::of(rules, &request), evidence) {
+            Verdict::Deny(denial) => denial,
+            Verdict::Allow(_) => panic!("allowed"),
+        }
+    }
+
+    #[test]
+    fn each_evidence_has_its_reason() {
+        let rules = session(false);
+        for (evidence, reason) in [
+            (Evidence::Nothing, Reason::NoCredential),
+            (Evidence::EndedSession, Reason::InvalidCredential),
+            (Evidence::ForeignPage, Reason::CredentialNotAccepted),
+            (Evidence::NotTaken(CredentialKind::Token), Reason::CredentialNotAccepted),
+            (Evidence::Invalid("two session cookies of one name"), Reason::InvalidCredential),
+            (Evidence::Unavailable, Reason::StoreUnavailable),
+        ] {
+            let denial = refused(&rules, "POST", Page::default(), evidence);
+            assert_eq!(denial.reason, reason);
+            assert!(!denial.to_login);
+        }
+        let live = Trial { credential: Some(CredentialKind::Session), ..trial("/a") };
+        assert!(matches!(live.run(&rules), Verdict::Allow(_)));
+    }
+
+    #[test]
+    fn only_a_person_without_a_login_is_invited() {
+        let rules = session(true);
+        for (method, page, evidence, invited) in [
+            ("GET", navigation(), Evidence::Nothing, true),
+            ("GET", navigation(), Evidence::EndedSession, true),
+            ("GET", Page { takes_html: true, ..Page::default() }, Evidence::Nothing, true),
+            // whoever presents something else, or two cookies, would be sent round in circles
+            ("GET", navigation(), Evidence::Invalid("two session cookies of one name"), false),
+            ("GET", navigation(), Evidence::NotTaken(CredentialKind::Token), false),
+            ("GET", navigation(), Evidence::ForeignPage, false),
+            ("GET", navigation(), Evidence::Unavailable, false),
+            ("GET", Page::default(), Evidence::Nothing, false),
+            ("GET", Page { mode: Carrier::Once(b"cors"), takes_html: true, ..Page::default() }, Evidence::Nothing, false),
+            ("GET", Page { upgrade: true, ..navigation() }, Evidence::Nothing, false),
+            ("HEAD", navigation(), Evidence::Nothing, false),
+            ("POST", navigation(), Evidence::Nothing, false),
+        ] {
+            let text = format!("{method} {page:?} {evidence:?}");
+            assert_eq!(refused(&rules, method, page, evidence).to_login, invited, "{text}");
+        }
+        // a refusal that no login changes
+        let credentials = Accepts::default().with(CredentialKind::Session);
+        let requirement = Requirement { credentials, login_redirect: true, ..demanding("x") };
+        let rules = RuleSet::compile(vec![rule("/a", requirement)]).unwrap();
+        let trial = Trial { credential: Some(CredentialKind::Session), ..trial("/a") };
+        let live = trial.evidence(&Judged::of(&rules, &trial.request().unwrap()));
+        let denial = refused(&rules, "GET", navigation(), live);
+        assert_eq!((denial.reason, denial.to_login), (Reason::InsufficientScope, false));
+    }
+}

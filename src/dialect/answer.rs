@@ -46,7 +46,9 @@ impl Dialect {
                 answer.headers_mut().extend([RETRY_SOON]);
                 answer
             }
-            (Call::Verify, Verdict::Deny(denial)) if self.proxy == Proxy::Nginx => self.refuse_in_nginx(denial),
+            (Call::Verify, Verdict::Deny(denial)) if self.proxy == Proxy::Nginx => {
+                self.refuse_in_nginx(denial, self.status_of(denial.reason))
+            }
             (_, Verdict::Deny(denial)) => self.refuse(call, denial),
         }
     }
@@ -59,12 +61,13 @@ impl Dialect {
         }
     }
 
-    fn refuse_in_nginx(&self, denial: &Denial<'_>) -> Answer {
+    /// 401 or 403, with the status that `/explain` answers.
+    pub(super) fn refuse_in_nginx(&self, denial: &Denial<'_>, status: u16) -> Answer {
         let mut answer = Answer::new(Full::default());
         *answer.status_mut() = if denial.reason.status() == 401 { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
         let headers = answer.headers_mut();
         headers.extend([NO_STORE]);
-        headers.insert(DENY_STATUS, HeaderValue::from(self.status_of(denial.reason)));
+        headers.insert(DENY_STATUS, HeaderValue::from(status));
         headers.insert(DENY_REASON, HeaderValue::from_static(denial.reason.as_str()));
         explain_refusal(headers, denial);
         answer

@@ -4,4 +4,4 @@
 
 use super::Names;
 
-pub(super) const NAMES: Names = Names { method: None, uri: None, host: "host", proto: "x-forwarded-proto" };
+pub(super) const NAMES: Names = Names { method: None, uri: None, host: "host", proto: "x-forwarded-proto", upgrade: None };

@@ -4,5 +4,10 @@
 
 use super::Names;
 
-pub(super) const NAMES: Names =
-    Names { method: Some("x-forwarded-method"), uri: Some("x-forwarded-uri"), host: "x-forwarded-host", proto: "x-forwarded-proto" };
+pub(super) const NAMES: Names = Names {
+    method: Some("x-forwarded-method"),
+    uri: Some("x-forwarded-uri"),
+    host: "x-forwarded-host",
+    proto: "x-forwarded-proto",
+    upgrade: Some("x-original-upgrade"),
+};

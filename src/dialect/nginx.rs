@@ -5,5 +5,10 @@
 
 use super::Names;
 
-pub(super) const NAMES: Names =
-    Names { method: Some("x-original-method"), uri: Some("x-original-uri"), host: "x-original-host", proto: "x-original-proto" };
+pub(super) const NAMES: Names = Names {
+    method: Some("x-original-method"),
+    uri: Some("x-original-uri"),
+    host: "x-original-host",
+    proto: "x-original-proto",
+    upgrade: None,
+};

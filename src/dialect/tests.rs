@@ -273,3 +273,117 @@ fn a_refusal_of_every_reason_is_no_success_in_any_dialect() {
         }
     }
 }
+
+mod sessions {
+    use super::*;
+    use crate::decision::credential::{CredentialKind, Presented, SessionCookies};
+    use crate::decision::rules::Accepts;
+    use crate::decision::{Evidence, Judged, decide};
+
+    /// What a check with these further headers presents.
+    fn presents(headers: &str, assert: impl Fn(Presented<'_>)) {
+        for (proxy, text) in all() {
+            let (method, target, headers) = parts(&format!("{text}{headers}"));
+            assert(dialect(proxy).read(&method, &target, &headers).presented);
+        }
+    }
+
+    #[test]
+    fn a_cookie_counts_only_where_nothing_else_is_presented() {
+        let both = SessionCookies { host: Some(b"h"), domain: Some(b"d") };
+        presents("\nCookie: a=b; __Host-gatepost=h\nCookie: __Secure-gatepost=d", |presented| {
+            assert_eq!(presented, Presented::Session(both));
+        });
+        presents("\nCookie: a=b; __Host-gatepost-console=h", |presented| assert_eq!(presented, Presented::Nothing));
+        presents("\nCookie: a=1,__Host-gatepost=h", |presented| assert_eq!(presented, Presented::Nothing));
+        presents("\nCookie: __Host-gatepost=h\nAuthorization: Bearer t", |presented| assert_eq!(presented, Presented::Bearer("t", None)));
+        presents("\nCookie: __Host-gatepost=h\nAuthorization: Basic eDp5", |presented| {
+            assert_eq!(presented, Presented::Session(SessionCookies { host: Some(b"h"), domain: None }));
+        });
+        presents("\nCookie: __Host-gatepost=h\nX-Api-Key: k", |presented| assert_eq!(presented, Presented::ApiKey("k")));
+        for malformed in [
+            "\nCookie: __Host-gatepost=h; __Host-gatepost=h",
+            "\nCookie: __Host-gatepost=h\nCookie: __Host-gatepost=i",
+            "\nCookie: __Host-gatepost=h; __Secure-gatepost=d; __Secure-gatepost=e",
+            // no falling back
+            "\nCookie: __Host-gatepost=h\nAuthorization: Bearer",
+            "\nCookie: __Host-gatepost=h\nX-Authorization: x",
+        ] {
+            presents(malformed, |presented| assert!(matches!(presented, Presented::Malformed(_)), "{malformed}: {presented:?}"));
+        }
+    }
+
+    fn page_of(proxy: Proxy, text: &str) -> String {
+        let (method, target, headers) = parts(text);
+        let asked = dialect(proxy).read(&method, &target, &headers);
+        let page = asked.request.unwrap().page;
+        format!("{} {} {}", page.is_navigation(), page.upgrade, page.in_the_clear)
+    }
+
+    #[test]
+    fn the_page_is_read() {
+        for (proxy, text) in all() {
+            assert_eq!(page_of(proxy, text), "false false false");
+            assert_eq!(page_of(proxy, &format!("{text}\nAccept: image/png\nAccept: text/html;q=0.9")), "true false false");
+            assert_eq!(page_of(proxy, &format!("{text}\nAccept: text/html\nSec-Fetch-Mode: cors")), "false false false");
+            assert_eq!(page_of(proxy, &format!("{text}\nSec-Fetch-Mode: navigate\nUpgrade: websocket")), "false true false");
+            assert_eq!(page_of(proxy, &text.replace("Proto: https", "Proto: http")), "false false true");
+        }
+        // ForwardAuth drops Upgrade itself
+        assert_eq!(page_of(Proxy::Traefik, &format!("{FORWARDED}\nX-Original-Upgrade: websocket")), "false true false");
+    }
+
+    /// The answer to a check, where nothing is presented and the rule sends people to log in.
+    fn answered(dialect: &Dialect, text: &str) -> String {
+        let requirement =
+            Requirement { credentials: Accepts::default().with(CredentialKind::Session), login_redirect: true, ..Requirement::token() };
+        let path = PathPattern::parse("/**").unwrap();
+        let spec = RuleSpec { id: "a".into(), hosts: vec![], methods: vec![], path, fallthrough: false, requirement };
+        let rules = RuleSet::compile(vec![spec]).unwrap();
+        let (method, target, headers) = parts(text);
+        let asked = dialect.read(&method, &target, &headers);
+        let request = asked.request.as_ref().unwrap();
+        wire(dialect.answer(&asked, &decide(request, &Judged::of(&rules, request), Evidence::Nothing)))
+    }
+
+    #[test]
+    fn a_person_is_sent_to_log_in() {
+        let to = "302\ncache-control: no-store\nlocation: https://auth.example/login?rd=https%3A%2F%2Fapp.example%2Fa%3Fb";
+        for (proxy, text) in all() {
+            let person = text.replace("PUT", "GET") + "\nSec-Fetch-Mode: navigate";
+            let dialect = Dialect::new(proxy, None, Some(422)).with_login_at(Some("https://auth.example".to_owned()));
+            let explain = person.replace("/verify", "/explain");
+            if proxy == Proxy::Nginx {
+                assert_eq!(
+                    answered(&dialect, &person),
+                    "401\ncache-control: no-store\nwww-authenticate: Bearer realm=\"gatepost\"\nx-deny-reason: no_credential\nx-deny-status: 302"
+                );
+            } else {
+                assert_eq!(answered(&dialect, &person), to, "{proxy:?}");
+            }
+            assert_eq!(answered(&dialect, &explain), to, "{proxy:?}");
+            // a program is refused
+            assert!(answered(&dialect, &text.replace("PUT", "GET")).starts_with(if proxy == Proxy::Nginx { "401" } else { "422" }));
+            // nobody said where the login pages are
+            let nowhere = Dialect::new(proxy, None, None);
+            assert!(answered(&nowhere, &person).starts_with("401"), "{proxy:?}");
+        }
+    }
+
+    #[test]
+    fn the_way_back_is_whole_or_the_first_page() {
+        let dialect = Dialect::new(Proxy::Nginx, None, None).with_login_at(Some("https://auth.example".to_owned()));
+        let back = |uri: &str, host: &str, proto: &str| {
+            let text = format!(
+                "GET /explain\nX-Original-Method: GET\nX-Original-URI: {uri}\nX-Original-Host: {host}\nX-Original-Proto: {proto}\nAccept: text/html"
+            );
+            let answer = answered(&dialect, &text);
+            answer.split_once("rd=").unwrap_or_else(|| panic!("{answer}")).1.to_owned()
+        };
+        assert_eq!(back("/a%20b?c=d%26&e=f", "app.example:8443", "https"), "https%3A%2F%2Fapp.example%3A8443%2Fa%2520b%3Fc%3Dd%2526%26e%3Df");
+        // cookies are kept by TLS only: a proxy that says otherwise stands behind one that ends it
+        assert_eq!(back("/a", "app.example", "http"), "https%3A%2F%2Fapp.example%2Fa");
+        assert_eq!(back("/a", "localhost:8081", "http"), "http%3A%2F%2Flocalhost%3A8081%2Fa");
+        assert_eq!(back(&format!("/{}", "a".repeat(1100)), "app.example", "https"), "https%3A%2F%2Fapp.example%2F");
+    }
+}

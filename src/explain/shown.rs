@@ -6,11 +6,13 @@ use super::Shown;
 use crate::clock::UnixMs;
 use crate::database::{Database, DatabaseError, PendingKind};
 use crate::decision::Evidence;
+use crate::decision::cookies::Domains;
 use crate::decision::credential::Presented;
+use crate::decision::request::Host;
 use crate::id::Id;
 use crate::token::holder::live;
 use crate::token::keyring::Keyring;
-use crate::token::recognise::{Authentic, recognise};
+use crate::token::recognise::{At, Authentic, recognise};
 use crate::token::record::{Fill, TokenFormat, TokenRecord};
 use crate::token::secret::SecretMint;
 use crate::token::store::Ask;
@@ -28,7 +30,11 @@ pub async fn shown(
 ) -> Result<Shown, DatabaseError> {
     let now = database.clock().now();
     let mint = SecretMint::new(&database.installation().key_tag);
-    let Authentic { kind, ask, secret } = match recognise(presented, keyring, &mint, now) {
+    // cookies are not given to `explain`
+    let (host, domains) = (Host::read(b"localhost"), Domains::default());
+    let Some(host) = &host else { return Err(DatabaseError::Unavailable("no host".to_owned())) };
+    let nowhere = At { host, domains: &domains };
+    let Authentic { kind, ask, secret } = match recognise(presented, keyring, &mint, nowhere, now) {
         Ok(authentic) => authentic,
         Err(evidence) => {
             return Ok(Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() });

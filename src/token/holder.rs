@@ -20,6 +20,8 @@ pub struct Live {
     pub subject: Id,
     /// The token that this use keeps alive, with its idle end as read.
     pub token: Option<(TokenRecord, UnixMs)>,
+    /// The idle end, as read, and the absolute end of a browser's session that this use keeps alive.
+    pub session: Option<(UnixMs, UnixMs)>,
 }
 
 /// What a principal may do: its own level, every level above, less all denies. `None` = refused: the chain is broken, or someone in it is blocked.
@@ -50,13 +52,17 @@ pub fn effective(chain: &[(Id, SubjectRecord)], policies: &[(Id, PolicyRecord)])
 pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s: u64) -> Option<Live> {
     let mut grant = effective(&fill.chain, &fill.policies)?;
     let (subject, principal) = fill.chain.first()?;
+    let mut used = None;
     let (kind, ends, key_id) = match ask {
         Ask::Session(sid) => {
             let (id, session) = fill.session.as_ref()?;
-            if *id != sid || session.ended || session.ends <= now || session.subject != *subject || secret.is_some() {
+            if *id != sid || !session.is_live(now) || session.subject != *subject || secret.is_some() {
                 return None;
             }
-            (CredentialKind::Jwt, Some(session.ends), String::new())
+            // a cookie names a session that has an idle end, a login's JWT one that has none
+            let kind = if session.idle_ends.is_some() { CredentialKind::Session } else { CredentialKind::Jwt };
+            used = session.idle_ends.map(|idle_ends| (idle_ends, session.ends));
+            (kind, earlier(session.idle_ends, Some(session.ends)), String::new())
         }
         Ask::Key(wanted) | Ask::Token { key: wanted, .. } => {
             let (id, key) = fill.key.as_ref()?;
@@ -96,7 +102,7 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
         grant,
         expires_in_s: ends.map(|end| (end.since(now).as_secs()).min(ttl_s)),
     };
-    Some(Live { holder, subject: *subject, token: fill.token.filter(|_| matches!(ask, Ask::Token { .. })) })
+    Some(Live { holder, subject: *subject, token: fill.token.filter(|_| matches!(ask, Ask::Token { .. })), session: used })
 }
 
 /// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.

@@ -2,12 +2,16 @@
 //!
 //! Forged tokens and made-up keys end here.
 
+use super::cookie::{self, CookieUse};
 use super::keyring::Keyring;
 use super::secret::{HashedSecret, SecretKind, SecretMint};
 use super::store::Ask;
 use crate::clock::UnixMs;
 use crate::decision::Evidence;
-use crate::decision::credential::{CredentialKind, Presented};
+use crate::decision::cookies::Domains;
+use crate::decision::credential::{CredentialKind, Presented, SessionCookies};
+use crate::decision::request::Host;
+use crate::id::Id;
 
 /// An authentic credential: whether it is live, the store knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,14 +24,27 @@ pub struct Authentic {
     pub secret: Option<HashedSecret>,
 }
 
+/// Where a request goes: a session's cookie is good nowhere else.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    /// The original host.
+    pub host: &'a Host<'a>,
+    /// The domains whose hosts share a login.
+    pub domains: &'a Domains,
+}
+
 /// Recognises what is presented.
 ///
 /// # Errors
 /// The evidence that stands without asking any store: nothing, or why it is invalid.
-pub fn recognise(presented: Presented<'_>, keyring: &Keyring, mint: &SecretMint, now: UnixMs) -> Result<Authentic, Evidence> {
+pub fn recognise(presented: Presented<'_>, keyring: &Keyring, mint: &SecretMint, at: At<'_>, now: UnixMs) -> Result<Authentic, Evidence> {
     match presented {
         Presented::Nothing => Err(Evidence::Nothing),
         Presented::Malformed(why) => Err(Evidence::Invalid(why)),
+        Presented::Session(cookies) => {
+            let session = session(cookies, keyring, at).ok_or(Evidence::EndedSession)?;
+            Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None })
+        }
         Presented::ApiKey(text) => {
             let key = mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?;
             Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(key.id()), secret: Some(key.hashed()) })
@@ -45,6 +62,15 @@ pub fn recognise(presented: Presented<'_>, keyring: &Keyring, mint: &SecretMint,
             }
             Ok(Authentic { kind, ask, secret: secret.map(|secret| secret.hashed()) })
         }
+    }
+}
+
+/// The session that the cookie of this place names. Where a domain covers the host, only the domain's counts.
+fn session(cookies: SessionCookies<'_>, keyring: &Keyring, at: At<'_>) -> Option<Id> {
+    let host = at.host.as_bytes();
+    match at.domains.covering(host) {
+        Some(domain) => cookie::read(keyring, CookieUse::Domain, cookies.domain?, domain.as_bytes()),
+        None => cookie::read(keyring, CookieUse::Host, cookies.host?, host),
     }
 }
 

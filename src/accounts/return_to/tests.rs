@@ -5,7 +5,7 @@ use super::*;
 fn rules() -> ReturnRules {
     ReturnRules {
         public_url: Some("https://auth.example.com".to_owned()),
-        domains: vec!["example.com".to_owned()],
+        domains: Domains::new(vec!["example.com".to_owned()]),
         hosts: vec!["app.other.test".to_owned(), "localhost".to_owned()],
     }
 }

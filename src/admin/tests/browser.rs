@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::decision::cookies::Domains;
 
 const AUTH: &str = "auth.example.com";
 
@@ -102,7 +103,7 @@ async fn house() -> House {
     let house = House::with(|rules| {
         rules.returns = ReturnRules {
             public_url: Some(format!("https://{AUTH}")),
-            domains: vec!["example.com".to_owned(), "second.test".to_owned()],
+            domains: Domains::new(vec!["example.com".to_owned(), "second.test".to_owned()]),
             hosts: vec!["app.other.test".to_owned()],
         };
     })
@@ -157,4 +158,327 @@ async fn a_wrong_name_and_a_wrong_password_look_the_same_and_are_throttled() {
     }
     let reply = browser.log_in("/", "ann", PASSWORD).await;
     assert_eq!(reply.is(429).header("retry-after"), Some("1"));
+}
+
+fn location(reply: &Reply) -> String {
+    reply.header("location").unwrap_or_else(|| panic!("{} {}", reply.status, reply.body)).to_owned()
+}
+
+#[tokio::test]
+async fn a_host_of_no_shared_domain_gets_its_own_cookie_for_a_code() {
+    let house = house().await;
+    for (target, cookie) in [
+        ("https://app.other.test/x?y", ("app.other.test", "__Host-gatepost")),
+        ("https://a.second.test:8443//x", (".second.test", "__Secure-gatepost")),
+    ] {
+        let mut browser = Browser::new(&house);
+        let entered = browser.log_in(target, "ann", PASSWORD).await;
+        assert_eq!(browser.follow(entered, AUTH.to_owned()).await, target);
+        let value = browser.cookie(cookie.0, cookie.1).unwrap().to_owned();
+        assert_ne!(Some(value.as_str()), browser.cookie(".example.com", "__Secure-gatepost"));
+        // from here on without a form
+        let again = browser.get(&format!("https://{AUTH}/login?rd={}", super::super::browser::encoded(target))).await;
+        assert_eq!(browser.follow(again, AUTH.to_owned()).await, target);
+    }
+}
+
+#[tokio::test]
+async fn a_code_is_good_once_on_its_host_in_its_browser_for_half_a_minute() {
+    let house = house().await;
+    // the way up to the code, as the browser at its end holds it
+    let code = async |browser: &mut Browser<'_>| {
+        let begun = browser.get("https://app.other.test/.gatepost/login?rd=https%3A%2F%2Fapp.other.test%2Fx").await;
+        location(&browser.get(&location(&begun)).await)
+    };
+    let mut browser = Browser::new(&house);
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    let refused = |reply: &Reply| assert!(reply.status == 400 && reply.headers.get("set-cookie").is_none(), "{reply:?}");
+
+    let url = code(&mut browser).await;
+    assert!(url.starts_with("https://app.other.test/.gatepost/session?code="), "{url}");
+    let on_another_host = url.replace("app.other.test", "app.example.com");
+    for (name, value) in browser.cookies.clone() {
+        browser.cookies.insert(("app.example.com".to_owned(), name.1), value);
+    }
+    refused(&browser.get(&on_another_host).await);
+    // planted in the browser of somebody else, who has begun a way of their own or none
+    let mut victim = Browser::new(&house);
+    refused(&victim.get(&url).await);
+    victim.get("https://app.other.test/.gatepost/login").await.is(303);
+    refused(&victim.get(&url).await);
+    let arrived = browser.get(&url).await;
+    assert_eq!((arrived.status.as_u16(), location(&arrived)), (303, "https://app.other.test/x".to_owned()));
+    assert_eq!(arrived.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(arrived.header("cache-control"), Some("no-store"));
+    refused(&browser.get(&url).await);
+
+    let late = code(&mut browser).await;
+    house.clock.advance(Duration::from_secs(31));
+    refused(&browser.get(&late).await);
+    let of_an_ended_session = code(&mut browser).await;
+    let home = browser.get(&format!("https://{AUTH}/")).await;
+    browser.send(form("/logout", &[("token", &field(&home, "token"))]), AUTH).await.is(200);
+    refused(&browser.get(&of_an_ended_session).await);
+    refused(&browser.get("https://app.other.test/.gatepost/session?code=x").await);
+    refused(&browser.get("https://app.other.test/.gatepost/session").await);
+}
+
+#[tokio::test]
+async fn of_two_who_use_a_code_at_once_one_gets_in() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    for _ in 0..5 {
+        let begun = browser.get("https://app.other.test/.gatepost/login?rd=https%3A%2F%2Fapp.other.test%2Fx").await;
+        let url = location(&browser.get(&location(&begun)).await);
+        let mut twin = Browser { house: browser.house, cookies: browser.cookies.clone() };
+        let (a, b) = tokio::join!(browser.get(&url), twin.get(&url));
+        let mut statuses = [a.status.as_u16(), b.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [303, 400]);
+    }
+}
+
+#[tokio::test]
+async fn the_way_to_a_host_is_for_hosts_that_are_configured() {
+    let house = house().await;
+    for host in ["evil.example", AUTH, "localhost:8000", "app.other.test.evil.example", "x.app.other.test"] {
+        let reply = Browser::new(&house).get(&format!("https://{host}/.gatepost/login?rd=/")).await;
+        assert_eq!(reply.status.as_u16(), if host == AUTH { 303 } else { 404 }, "{host}");
+        Browser::new(&house).get(&format!("https://{host}/.gatepost/session?code=x")).await;
+    }
+    // a return address on another host is the first page of this one
+    for rd in ["https://evil.example/", "https://app.example.com/", "//evil.example", "/x"] {
+        let reply =
+            Browser::new(&house).get(&format!("https://app.other.test/.gatepost/login?rd={}", super::super::browser::encoded(rd))).await;
+        assert!(
+            location(&reply).starts_with(&format!("https://{AUTH}/login?rd=https%3A%2F%2Fapp.other.test%2F&state=")),
+            "{rd}: {reply:?}"
+        );
+    }
+}
+
+/// BYP-147 to BYP-155: whatever is asked for, the browser stays on allowed hosts, before and after the login.
+#[tokio::test]
+async fn no_redirect_leads_elsewhere() {
+    let house = house().await;
+    for rd in [
+        "//evil.example",
+        "/\\evil.example/",
+        "https://evil.example/",
+        "https://app.example.com@evil.example/",
+        "https://app.example.com.evil.example/",
+        "https://evil.example#.example.com/",
+        "https://evil.example\\.example.com/",
+        "/\t/evil.example",
+        "javascript:alert(1)",
+        "https:evil.example",
+    ] {
+        let mut browser = Browser::new(&house);
+        assert_eq!(location(&browser.log_in(rd, "ann", PASSWORD).await), "/", "{rd}");
+        let again = browser.get(&format!("https://{AUTH}/login?rd={}", super::super::browser::encoded(rd))).await;
+        assert_eq!(location(&again), "/", "{rd}");
+    }
+    // a query that cannot be read
+    Browser::new(&house).get(&format!("https://{AUTH}/login?rd=%ff%fe&rd=//evil.example")).await.is(200);
+}
+
+#[tokio::test]
+async fn a_login_form_that_another_site_sends_logs_nobody_in() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    let page = browser.get(&format!("https://{AUTH}/login")).await;
+    let token = field(&page, "token");
+    let fields = [("token", token.as_str()), ("name", "ann"), ("password", PASSWORD)];
+    let with = |site: Option<&str>, origin: Option<&str>| {
+        let mut ask = form("/login", &fields);
+        ask.headers.retain(|(name, _)| *name != "sec-fetch-site");
+        ask.headers.extend(site.map(|site| ("sec-fetch-site", site.to_owned())));
+        ask.headers.extend(origin.map(|origin| ("origin", origin.to_owned())));
+        ask
+    };
+    let own = format!("https://{AUTH}");
+    for (site, origin) in [
+        (Some("cross-site"), Some(own.as_str())),
+        (Some("same-site"), Some("https://app.example.com")),
+        (Some("none"), None),
+        (None, Some("https://app.example.com")),
+        (None, Some("http://auth.example.com")),
+        (None, Some("null")),
+        (None, None),
+    ] {
+        assert_eq!(browser.send(with(site, origin), AUTH).await.status, 403, "{site:?} {origin:?}");
+    }
+    // without the browser's own cookie, or with another's token
+    let stranger = Browser::new(&house).get(&format!("https://{AUTH}/login")).await;
+    let other = field(&stranger, "token");
+    Browser::new(&house).send(form("/login", &fields), AUTH).await.is(403);
+    browser.send(form("/login", &[("token", &other), ("name", "ann"), ("password", PASSWORD)]), AUTH).await.is(403);
+    browser.send(form("/login", &[("name", "ann"), ("password", PASSWORD)]), AUTH).await.is(403);
+    assert!(browser.cookie(AUTH, "__Host-gatepost-console").is_none());
+    browser.send(with(None, Some(&own)), AUTH).await.is(303);
+    // and what is no form
+    let json = Ask::post("/login").json(json!({ "name": "ann", "password": PASSWORD }));
+    browser.send(json, AUTH).await.is(415);
+}
+
+#[tokio::test]
+async fn what_changes_something_by_cookie_needs_the_sessions_token_and_an_own_page() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    let csrf = browser.get(&format!("https://{AUTH}/v1/session")).await.is(200).text("/csrf_token");
+    browser.get(&format!("https://{AUTH}/v1/keys")).await.is(200);
+    let make = |token: Option<&str>, site: &str| {
+        let ask = Ask::post("/v1/keys").json(json!({ "name": "x" })).header("sec-fetch-site", site);
+        match token {
+            Some(token) => ask.header("x-csrf-token", token),
+            None => ask,
+        }
+    };
+    let mut other = Browser::new(&house);
+    other.log_in("/", "ann", PASSWORD).await.is(303);
+    let foreign = other.get(&format!("https://{AUTH}/v1/session")).await.text("/csrf_token");
+    for (token, site) in [
+        (None, "same-origin"),
+        (Some(""), "same-origin"),
+        (Some(foreign.as_str()), "same-origin"),
+        (Some(csrf.as_str()), "cross-site"),
+        (Some(csrf.as_str()), "same-site"),
+        (Some(csrf.as_str()), "none"),
+    ] {
+        let reply = browser.send(make(token, site), AUTH).await;
+        assert_eq!((reply.status.as_u16(), &reply.body["error"]), (403, &json!("forbidden")), "{token:?} {site}");
+    }
+    browser.send(make(Some(&csrf), "same-origin"), AUTH).await.is(201);
+
+    // the gate's cookies are none here, and two of the console's are none
+    let gate = browser.cookie(".example.com", "__Secure-gatepost").unwrap().to_owned();
+    let console = browser.cookie(AUTH, "__Host-gatepost-console").unwrap().to_owned();
+    for cookie in [
+        format!("__Secure-gatepost={gate}"),
+        format!("__Host-gatepost={gate}"),
+        format!("__Host-gatepost-console={gate}"),
+        format!("__Host-gatepost-console={console}; __Host-gatepost-console={console}"),
+        "__Host-gatepost-console=".to_owned(),
+        format!("__Host-gatepost-console={}", console.to_ascii_lowercase()),
+    ] {
+        house.ask(Ask::get("/v1/keys").header("cookie", cookie)).await.is(401);
+    }
+    house.ask(Ask::get("/v1/keys").header("cookie", format!("__Host-gatepost-console={console}"))).await.is(200);
+    // a token that is presented does not fall back to the cookie
+    let both = Ask::get("/v1/keys").header("cookie", format!("__Host-gatepost-console={console}")).bearer("x");
+    house.ask(both).await.is(401);
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_session_and_needs_its_form() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    browser.log_in("https://app.example.com/", "ann", PASSWORD).await.is(303);
+    browser.send(form("/logout", &[]), AUTH).await.is(403);
+    let home = browser.get(&format!("https://{AUTH}/")).await;
+    let token = field(&home, "token");
+    let mut foreign = form("/logout", &[("token", &token)]);
+    foreign.headers.retain(|(name, _)| *name != "sec-fetch-site");
+    browser.send(foreign, AUTH).await.is(403);
+    let kept = browser.cookies.clone();
+    let out = browser.send(form("/logout", &[("token", &token)]), AUTH).await;
+    out.is(200);
+    assert!(browser.cookie(AUTH, "__Host-gatepost-console").is_none());
+    assert!(browser.cookie(".example.com", "__Secure-gatepost").is_none());
+    // whoever kept the cookies keeps nothing
+    browser.cookies = kept;
+    browser.get(&format!("https://{AUTH}/v1/session")).await.is(401);
+    assert_eq!(location(&browser.get(&format!("https://{AUTH}/")).await), "/login");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_idle_slides_while_used_and_ends_at_its_cap() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    let session = format!("https://{AUTH}/v1/session");
+    let id = browser.get(&session).await.text("/session/id").parse().unwrap();
+    let version = async || house.database.record(crate::database::PendingKind::Session, id).await.unwrap().unwrap().version;
+    // within a tenth of the idle time nothing is written
+    for _ in 0..20 {
+        house.clock.advance(Duration::from_secs(10));
+        browser.get(&session).await.is(200);
+    }
+    assert!(version().await <= 2, "{}", version().await);
+    for _ in 0..13 {
+        house.clock.advance(Duration::from_secs(50 * 60));
+        browser.get(&session).await.is(200);
+        slid(&house, id).await;
+    }
+    assert!(version().await >= 13);
+    // eleven hours and more: the absolute end comes, however much it is used
+    house.clock.advance(Duration::from_secs(50 * 60));
+    browser.get(&session).await.is(200);
+    house.clock.advance(Duration::from_secs(20 * 60));
+    browser.get(&session).await.is(401);
+
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    house.clock.advance(Duration::from_secs(3600 + 400));
+    browser.get(&session).await.is(401);
+}
+
+/// Waits until the session's idle end lies at least its idle time ahead, or at its cap.
+async fn slid(house: &House, id: crate::id::Id) {
+    for _ in 0..200 {
+        let record = house.database.record(crate::database::PendingKind::Session, id).await.unwrap().unwrap();
+        let crate::token::record::Content::Session(session) = record.content else { panic!() };
+        if session.idle_ends.unwrap() >= house.clock.now().after(Duration::from_secs(3600)).min(session.ends) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not slid");
+}
+
+#[tokio::test]
+async fn a_slide_revives_nothing() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    let id = browser.get(&format!("https://{AUTH}/v1/session")).await.text("/session/id").parse().unwrap();
+    let slide = async |to: u64| {
+        let mut act = house.database.act().await.unwrap();
+        let moved = act.slide_session(id, house.clock.now().after(Duration::from_secs(to))).await.unwrap();
+        let _ = act.commit_slide().await.unwrap();
+        moved
+    };
+    assert!(slide(2 * 3600).await);
+    assert!(!slide(3600).await, "never back");
+    house.clock.advance(Duration::from_secs(3 * 3600));
+    assert!(!slide(2 * 3600).await, "unused for too long");
+    let mut act = house.database.act().await.unwrap();
+    act.end_session(id).await.unwrap();
+    let _ = act.commit_slide().await.unwrap();
+    assert!(!slide(4 * 3600).await, "ended");
+}
+
+#[tokio::test]
+async fn pages_escape_what_they_are_told_and_take_nothing_from_elsewhere() {
+    let house = house().await;
+    let mut browser = Browser::new(&house);
+    let reply = browser.log_in("https://app.example.com/?a=%22%3E", "\"><script>alert(1)</script>", "x").await;
+    let html = reply.is(401).body.as_str().unwrap();
+    assert!(html.contains("&quot;&gt;&lt;script&gt;") && !html.contains("<script"), "{html}");
+    let policy = reply.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(policy.contains("form-action 'self' https:;"), "{policy}");
+    assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    let own = browser.get(&format!("https://{AUTH}/login")).await;
+    assert!(own.header("content-security-policy").unwrap().contains("form-action 'self';"));
+}
+
+#[tokio::test]
+async fn programs_still_read_json_at_the_start_page() {
+    let house = house().await;
+    let reply = house.ask(Ask::get("/")).await;
+    assert_eq!(reply.is(200).body["name"], json!("gatepost"));
+    assert_eq!(location(&Browser::new(&house).get(&format!("https://{AUTH}/")).await), "/login");
 }

@@ -28,7 +28,6 @@ fn what_is_fine_is_shown_with_what_is_risky() {
     insta::assert_snapshot!(run(check_config, main, rules), @r"
     warning: GATEPOST_PORT: (environment): matches no key and is ignored; nothing to do, unless you meant one
     warning: gatepost.yaml:1:43: accounts.direct_scopes: everybody can sign up and then holds every scope; write the scopes that anybody may have, or sign_up: invitation
-    warning: gatepost.yaml:2:19: sessions.idle: has no effect in this version; nothing to do: it begins to work with a later one
     warning: /rules.yaml:1:26: rules[0].path: everybody passes, wherever no other rule matches; write the paths that are meant, unless these are all
     gatepost.yaml: fine
     /rules.yaml: fine, 1 rule, 0 tests passed

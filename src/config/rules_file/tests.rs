@@ -92,7 +92,7 @@ fn each_mistake_is_told_where_it_is() {
         (rule("scopes: { all: [a b] }"), "1:51: rules[0].scopes.all[0]: `a b` is not a scope"),
         (rule("scopes:"), "1:41: rules[0].scopes: expected keys with values, found no value"),
         (rule("credentials: []"), "1:48: rules[0].credentials: an empty list"),
-        (rule("credentials: [session]"), "1:49: rules[0].credentials[0]: sessions are not available in this version"),
+        (rule("credentials: [sessions]"), "1:49: rules[0].credentials[0]: `sessions` is no kind of credential"),
         (rule("credentials: [password]"), "1:49: rules[0].credentials[0]: `password` is no kind of credential"),
         (rule("match: {}"), "1:42: rules[0].match: nothing to match"),
         (rule("match: { x: subject.uid }"), "1:47: rules[0].match.x: the path has no {x}"),
@@ -106,7 +106,13 @@ fn each_mistake_is_told_where_it_is() {
         (rule("access: anonymous, scopes: { all: [a] }"), "1:62: rules[0].scopes: an anonymous rule demands nothing"),
         (rule("access: anonymous, tenants: [t]"), "1:63: rules[0].tenants: an anonymous rule demands nothing"),
         (rule("fallthrough: 1"), "1:48: rules[0].fallthrough: `1` is neither true nor false"),
-        (rule("login_redirect: https://a"), "1:51: rules[0].login_redirect: logins in the browser are not available"),
+        (rule("login_redirect: https://a"), "1:51: rules[0].login_redirect: `https://a` is neither true nor false"),
+        (rule("login_redirect: true, credentials: [session]"), "1:51: rules[0].login_redirect: a login leads back to a host"),
+        (
+            rule("login_redirect: true, credentials: [session], hosts: ['*.example.com']"),
+            "1:51: rules[0].login_redirect: a login leads back to a host",
+        ),
+        (rule("login_redirect: true, hosts: [a.example.com]"), "1:51: rules[0].login_redirect: whoever logs in gets a session"),
     ];
     let wrong = table.iter().filter(|(text, expected)| {
         let found = problems(text);
@@ -127,7 +133,7 @@ fn mistakes_in_tests_are_told_where_they_are() {
         ("request: GET, expect: deny", "tests[0].request: `GET` is not a method and a URL"),
         ("request: GET ftp://a, expect: deny", "tests[0].request: `GET ftp://a`: a URL begins with"),
         ("request: GET https://a/b, expect: 403", "tests[0].expect: `403` is not known here; write one of allow, deny"),
-        ("request: GET https://a/b, expect: deny, credential: session", "tests[0].credential: `session` is no kind of credential"),
+        ("request: GET https://a/b, expect: deny, credential: sessions", "tests[0].credential: `sessions` is no kind of credential"),
         ("request: GET https://a/b, expect: deny, scopes: a", "tests[0].scopes: expected a list"),
         ("request: GET https://a/b, expect: deny, as: { user: a }", "tests[0].as.user: unknown key"),
         ("request: GET https://a/b, expect: deny, as: { role: boss }", "tests[0].as.role: `boss` is no role"),
