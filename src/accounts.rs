@@ -6,7 +6,7 @@
 //! INVARIANT: what a caller may do is read from the database at each call, never from what a
 //! credential says of itself.
 
-#[allow(dead_code, reason = "its callers come with one-time codes")]
+pub mod codes;
 mod contacts;
 mod hashing;
 pub mod keys;
@@ -14,7 +14,9 @@ pub mod login;
 pub mod names;
 pub mod password;
 pub mod policies;
+pub mod profile;
 pub mod quickstart;
+mod refresh_keys;
 mod rules;
 pub mod sessions;
 mod setup_code;
@@ -33,6 +35,7 @@ use crate::audit::By;
 use crate::database::{Committed, Database, DatabaseError};
 use crate::decision::scopes::Scope;
 use crate::id::Id;
+use crate::senders::Senders;
 use crate::token::keyring::Keyring;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Propagated, TokenStore, Unavailable};
@@ -62,6 +65,10 @@ pub enum Refusal {
     InvitationRequired,
     /// Founding from elsewhere needs the code printed at start.
     SetupCodeRequired,
+    /// The refresh key is too short, well known, or little more than one of its owner's names.
+    WeakRefreshKey,
+    /// The one-time code is wrong, used, too old, or of another challenge.
+    IncorrectCode,
     /// No key before a phone number is proved.
     PhoneRequired,
     /// Wrong password, or nobody of that name.
@@ -159,6 +166,7 @@ pub struct Accounts {
     hashing: Hashing,
     throttle: Arc<Throttle>,
     setup_code: Option<SetupCode>,
+    senders: Senders,
     upkeep: tokio::task::JoinHandle<()>,
 }
 
@@ -167,7 +175,13 @@ impl Accounts {
     ///
     /// # Errors
     /// Where the database cannot be read, or the system gives no thread or randomness.
-    pub async fn start(rules: Rules, database: Database, store: TokenStore, keyring: Arc<ArcSwap<Keyring>>) -> Result<Self, DatabaseError> {
+    pub async fn start(
+        rules: Rules,
+        database: Database,
+        store: TokenStore,
+        keyring: Arc<ArcSwap<Keyring>>,
+        senders: Senders,
+    ) -> Result<Self, DatabaseError> {
         let unavailable = |cause: String| DatabaseError::Unavailable(cause);
         let hashing = Hashing::start().map_err(|e| unavailable(format!("the system gave no thread: {e}")))?;
         let setup_code = match database.is_founded().await? {
@@ -184,6 +198,7 @@ impl Accounts {
             rules,
             hashing,
             setup_code,
+            senders,
         })
     }
 

@@ -5,7 +5,10 @@ mod documents;
 mod get_token;
 mod keys;
 mod login;
+mod otp;
 mod password;
+mod profile;
+mod refresh_key;
 mod register;
 mod sessions;
 mod store_away;
@@ -29,6 +32,7 @@ use crate::accounts::{RequirePhone, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
 use crate::decision::scopes::ScopeSet;
+use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
 use crate::token::record::TokenFormat;
@@ -166,6 +170,11 @@ impl House {
     }
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
+        Self::sending(change, senders::Settings::default()).await
+    }
+
+    /// With these senders of one-time codes.
+    async fn sending(change: impl FnOnce(&mut Rules), senders: senders::Settings) -> Self {
         let mut rules = rules();
         change(&mut rules);
         let data = tempfile::tempdir().unwrap();
@@ -176,7 +185,8 @@ impl House {
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
         let settings = Settings { rules, trusted_proxies: Vec::new() };
-        let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
+        let senders = Senders::start(senders).unwrap();
+        let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
         Self { admin, database, store, clock, _data: data }
     }
 
