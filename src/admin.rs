@@ -4,6 +4,7 @@
 //! all answers share. The gate knows nothing of this; they meet in the stores.
 
 mod answer;
+mod browser;
 mod document;
 mod documents;
 mod ends;
@@ -15,6 +16,7 @@ mod login;
 mod network;
 mod origin;
 mod otp;
+mod pages;
 mod password;
 mod profile;
 mod refresh_key;
@@ -140,6 +142,11 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::set_scopes))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))
+        .routes(routes!(pages::login::show, pages::login::log_in))
+        .routes(routes!(pages::login::log_out))
+        .routes(routes!(pages::host::begin))
+        .routes(routes!(pages::host::arrive))
+        .routes(routes!(pages::home::session))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
 }
