@@ -4,6 +4,7 @@ mod greeting;
 mod reload;
 mod secret_key;
 
+use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,13 +18,13 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::file::Loaded;
 use crate::config::watch::Watch;
-use crate::config::{Config, DatabaseConfig, StoreConfig};
+use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles};
 use crate::database::Database;
 use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
-use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper};
+use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper, Tls};
 use crate::token::embedded::Embedded;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::redis::Redis;
@@ -144,6 +145,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
     let rules = Rules {
         sign_up: config.accounts.sign_up,
         direct_scopes: config.accounts.direct_scopes.clone(),
+        end_users: config.accounts.end_users.clone(),
         require_phone: config.accounts.require_phone,
         password_min_length: config.accounts.password_min_length,
         reveal_unknown_users: config.accounts.reveal_unknown_users,
@@ -153,6 +155,16 @@ fn admin_settings(config: &Config) -> admin::Settings {
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
     admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone() }
+}
+
+/// TLS of every listener that has it.
+fn tls_configs(config: &Config) -> impl Iterator<Item = &TlsConfig> {
+    config.gates.iter().filter_map(|gate| gate.tls.as_ref()).chain(&config.admin.tls)
+}
+
+/// What listeners with these files serve by: one for all of them, so that one reload replaces it everywhere.
+fn pair_for(configured: &TlsConfig, in_force: &mut HashMap<TlsFiles, Tls>) -> Tls {
+    in_force.entry(configured.files.clone()).or_insert_with(|| Tls::new(configured.pair.clone())).clone()
 }
 
 impl App {
@@ -167,7 +179,16 @@ impl App {
         let (drain, stopper) = Drain::new();
         let hangup = Arc::new(Notify::new());
         let key_file = secret_key::file(&config).map(|path| (path, keyring.load_full()));
-        let watch = Watch::new(&config.rules, &rules, key_file.as_ref().map(|(path, keyring)| (path.clone(), &**keyring)), hangup.clone());
+        let pairs: HashMap<_, _> = tls_configs(&config).map(|tls| (&tls.files, tls)).collect();
+        let mut tls = HashMap::new();
+        let mut in_force_for = |configured: &Option<TlsConfig>| configured.as_ref().map(|configured| pair_for(configured, &mut tls));
+        let watch = Watch::new(
+            &config.rules,
+            &rules,
+            key_file.as_ref().map(|(path, keyring)| (path.clone(), &**keyring)),
+            pairs.values().copied(),
+            hangup.clone(),
+        );
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
@@ -187,9 +208,10 @@ impl App {
         for gate in &config.gates {
             let dialect = Dialect::new(gate.proxy, gate.secret.clone(), config.denial_status);
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
-            gates.push((server::bind(&gate.listen).await?, Arc::new(Gate::new(dialect, shared.clone())), limits));
+            let listener = server::bind(&gate.listen).await?.with_tls(in_force_for(&gate.tls));
+            gates.push((listener, Arc::new(Gate::new(dialect, shared.clone())), limits));
         }
-        let admin_listener = server::bind(&Listen::Tcp(config.admin.listen)).await?;
+        let admin_listener = server::bind(&Listen::Tcp(config.admin.listen)).await?.with_tls(in_force_for(&config.admin.tls));
         let metrics_listener = server::bind(&Listen::Tcp(config.metrics)).await?;
         let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
         Ok(Self {
@@ -204,7 +226,7 @@ impl App {
             tokens,
             watch,
             hangup,
-            reloaded: reload::Reloaded { in_force, keyring },
+            reloaded: reload::Reloaded { in_force, keyring, tls },
             greeting,
         })
     }

@@ -5,11 +5,15 @@
 //! names sqlx.
 
 mod acts;
+mod contacts;
 mod engine;
+mod invitations;
 mod keys;
 mod ledger;
 mod lock;
 mod people;
+mod policies;
+mod refresh_keys;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod test_server;
@@ -26,11 +30,15 @@ use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
+pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
+pub use invitations::InvitationRow;
 pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
+pub use policies::PolicyRow;
+pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
 

@@ -1,5 +1,6 @@
 //! The admin listener as its clients see it: requests in, whole answers out, on a real database file.
 
+mod document;
 mod documents;
 mod get_token;
 mod keys;
@@ -145,6 +146,7 @@ fn rules() -> Rules {
     Rules {
         sign_up: SignUp::First,
         direct_scopes: ScopeSet::everything(),
+        end_users: None,
         require_phone: RequirePhone::First,
         password_min_length: 15,
         reveal_unknown_users: false,
