@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Notify;
 
 use crate::accounts::Rules;
+use crate::accounts::return_to::ReturnRules;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::file::Loaded;
@@ -26,7 +27,6 @@ use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
 use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper, Tls};
 use crate::token::embedded::Embedded;
-use crate::token::keep_alive::KeepAlive;
 use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
@@ -151,6 +151,12 @@ fn admin_settings(config: &Config) -> admin::Settings {
         reveal_unknown_users: config.accounts.reveal_unknown_users,
         ttl: config.tokens.ttl,
         session_max: config.sessions.max,
+        session_idle: config.sessions.idle,
+        returns: ReturnRules {
+            public_url: config.admin.public_url.clone(),
+            domains: config.sessions.domains.clone(),
+            hosts: config.sessions.return_hosts.clone(),
+        },
         format: config.tokens.format,
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
@@ -192,7 +198,6 @@ impl App {
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
-        let keep_alive = KeepAlive::start(tokens.clone(), database.clone(), config.tokens.ttl);
         let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone()).await?;
         let shared = Arc::new(Shared {
             in_force: in_force.clone(),
@@ -200,7 +205,7 @@ impl App {
             keyring: keyring.clone(),
             mint: SecretMint::new(&database.installation().key_tag),
             clock: database.clock().clone(),
-            keep_alive,
+            keep_alive: admin.accounts().keep_alive().clone(),
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
