@@ -6,20 +6,25 @@
 //! INVARIANT: what a caller may do is read from the database at each call, never from what a
 //! credential says of itself.
 
+pub mod create_admin;
 mod hashing;
+pub mod invitations;
 pub mod keys;
 pub mod login;
 pub mod names;
 pub mod password;
 pub mod policies;
+pub mod principals;
 pub mod quickstart;
 mod rules;
 pub mod sessions;
 mod setup_code;
 pub mod sign_up;
 pub mod standing;
+pub mod tenants;
 mod throttle;
 pub mod tokens;
+mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +44,7 @@ pub use rules::{RequirePhone, Rules, SignUp};
 use setup_code::SetupCode;
 use throttle::Throttle;
 pub use throttle::{ClientNetwork, TooMany};
+use trail::Trail;
 
 /// Why a request is not granted; the admin side answers each in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +82,8 @@ pub enum Refusal {
     InvalidToken,
     /// There is none, or it is not the caller's to see.
     NotFound,
+    /// The caller sees it, but may not do that with it.
+    Forbidden,
     /// The owner does not hold these.
     ScopeNotHeld(Vec<Scope>),
     /// The API key is made up, unknown or ended.
@@ -156,6 +164,7 @@ pub struct Accounts {
     rules: Rules,
     hashing: Hashing,
     throttle: Arc<Throttle>,
+    trail: Trail,
     setup_code: Option<SetupCode>,
     upkeep: tokio::task::JoinHandle<()>,
 }
@@ -176,6 +185,7 @@ impl Accounts {
             upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
+            trail: Trail::default(),
             database,
             store,
             keyring,

@@ -12,8 +12,10 @@ mod ledger;
 mod lock;
 mod people;
 mod policies;
+mod principals;
 mod sessions;
 mod tokens;
+mod trail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,8 +35,10 @@ pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
+pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
+pub use trail::AuditRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
