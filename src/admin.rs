@@ -4,20 +4,25 @@
 //! all answers share. The gate knows nothing of this; they meet in the stores.
 
 mod answer;
+mod audit;
 mod document;
 mod documents;
 mod ends;
 mod failure;
 mod get_token;
+mod invitations;
 mod keys;
 mod lists;
 mod login;
 mod network;
 mod origin;
 mod password;
+mod policies;
+mod principals;
 mod register;
 mod request;
 mod sessions;
+mod tenants;
 mod tokens;
 
 use std::convert::Infallible;
@@ -131,6 +136,19 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(tokens::end))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
+        .routes(routes!(principals::admins::list, principals::admins::create))
+        .routes(routes!(principals::admins::get, principals::admins::change, principals::admins::end))
+        .routes(routes!(principals::clients::list, principals::clients::create))
+        .routes(routes!(principals::clients::get, principals::clients::change, principals::clients::end))
+        .routes(routes!(principals::sub_clients::list, principals::sub_clients::create))
+        .routes(routes!(principals::sub_clients::get, principals::sub_clients::change, principals::sub_clients::end))
+        .routes(routes!(policies::list, policies::create))
+        .routes(routes!(policies::change, policies::end))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::end))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::change))
+        .routes(routes!(audit::list))
 }
 
 /// The admin listener.
