@@ -5,6 +5,7 @@
 //! names sqlx.
 
 mod acts;
+mod contacts;
 mod engine;
 mod invitations;
 mod keys;
@@ -13,6 +14,7 @@ mod lock;
 mod people;
 mod policies;
 mod principals;
+mod refresh_keys;
 mod sessions;
 mod tokens;
 mod trail;
@@ -28,6 +30,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
+pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
 pub use invitations::InvitationRow;
 pub use keys::KeyRow;
@@ -36,6 +39,7 @@ pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
 pub use principals::{Listed, PrincipalRow, TenantRow};
+pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
 pub use trail::AuditRow;

@@ -100,7 +100,8 @@ impl Household {
     /// What one actor does to one target. Each act is done to something made for it, so that none spoils the next.
     async fn cases(&self, actor: &'static Person, target: &'static Person) -> Vec<Case> {
         let mut cases = Vec::new();
-        let mut add = |what: String, ask: Ask, expected: u16| cases.push(Case { what: format!("{what} of {}", target.name), ask, expected });
+        let mut add =
+            |what: String, ask: Ask, expected: u16| cases.push(Case { what: format!("{what} of {}", target.name), ask, expected });
         let (seen, above) = (sees(actor, target), is_above(actor, target));
         let status = |done: u16| if seen { done } else { 404 };
         let uid = self.uid(target.name);
@@ -113,11 +114,7 @@ impl Household {
                 (true, false) => 403,
                 (false, _) => 404,
             };
-            add(
-                format!("PATCH {path}"),
-                Ask::new("PATCH", &format!("{path}/{uid}")).json(json!({ "blocked": false })),
-                changed,
-            );
+            add(format!("PATCH {path}"), Ask::new("PATCH", &format!("{path}/{uid}")).json(json!({ "blocked": false })), changed);
             let ended = if changed == 200 { self.like(target).await } else { uid.clone() };
             add(format!("DELETE {path}"), Ask::new("DELETE", &format!("{path}/{ended}")), changed);
             let expected = match () {
@@ -136,7 +133,8 @@ impl Household {
         add("PUT key scopes".into(), Ask::new("PUT", &format!("/v1/keys/{}/scopes", key.0)).json(json!({ "scopes": [] })), status(200));
         add("rotate key".into(), Ask::post(&format!("/v1/keys/{}/rotate", key.0)), status(200));
         let token = self.key(target.name).await;
-        let claims = self.house.admin.accounts().keyring().read_access(&self.house.exchange(&token.1).await.text("/data/auth_token")).unwrap();
+        let claims =
+            self.house.admin.accounts().keyring().read_access(&self.house.exchange(&token.1).await.text("/data/auth_token")).unwrap();
         add("DELETE token".into(), Ask::new("DELETE", &format!("/v1/tokens/{}", claims.id)), status(200));
         add("DELETE key".into(), Ask::new("DELETE", &format!("/v1/keys/{}", key.0)), status(200));
         let session = self.enter(target.name).await.0;

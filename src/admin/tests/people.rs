@@ -135,8 +135,18 @@ async fn insert(house: &House, name: &str, role: &str, parent: Id) -> Id {
 async fn put(house: &House, uid: Id, tenant: Id, parent: Option<Id>, role: Role, name: &str) {
     let scopes = ScopeSet::everything();
     let mut act = house.database.act().await.unwrap();
-    let new =
-        NewPrincipal { uid, tenant, parent, role, user: Some(name), email: None, phone: None, verified: &[], password: None, scopes: &scopes };
+    let new = NewPrincipal {
+        uid,
+        tenant,
+        parent,
+        role,
+        user: Some(name),
+        email: None,
+        phone: None,
+        verified: &[],
+        password: None,
+        scopes: &scopes,
+    };
     act.insert_principal(&new).await.unwrap();
     let act = act.commit(&By::system().did(Action::PrincipalCreate, uid)).await.unwrap();
     house.admin.accounts().propagate(act).await;
@@ -179,7 +189,10 @@ async fn a_principal_is_made_shown_and_ended() {
     assert_eq!((&sue.is(201).body["principal"]["parent"], sue.text("/principal/name")), (&cleo["uid"], sue.text("/principal/uid")));
     let sues = house.exchange(&sue.text("/api_key")).await.text("/data/auth_token");
     let ended = house.ask(Ask::new("DELETE", &format!("{path}?strict=true")).bearer(&ann.jwt)).await;
-    assert_eq!((&ended.is(200).body["deleted"], &ended.body["propagated"], &ended.body["strict"]), (&json!(true), &json!(true), &json!(true)));
+    assert_eq!(
+        (&ended.is(200).body["deleted"], &ended.body["propagated"], &ended.body["strict"]),
+        (&json!(true), &json!(true), &json!(true))
+    );
     for token in [token, sues] {
         assert!(!may(&house, &token, "orders:read").await);
     }
@@ -323,7 +336,8 @@ async fn what_is_refused_of_policies() {
 async fn nobody_gains_by_a_policy_what_its_maker_does_not_hold() {
     let house = House::new().await;
     let ann = house.person("ann").await;
-    let narrow = send(&house, "POST", "/v1/policies", &ann.jwt, json!({ "name": "narrow", "allow": ["orders:*"] })).await.text("/policy/id");
+    let narrow =
+        send(&house, "POST", "/v1/policies", &ann.jwt, json!({ "name": "narrow", "allow": ["orders:*"] })).await.text("/policy/id");
     let body = json!({ "user": "adam", "password": PASSWORD, "policies": [narrow] });
     let adam = send(&house, "POST", "/v1/admins", &ann.jwt, body).await;
     let jwt = house.log_in("adam").await.text("/jwt/token");
@@ -437,7 +451,9 @@ async fn tenants_are_listed_and_blocked() {
     send(&house, "PATCH", &path, &ann.jwt, json!({ "blocked": false })).await.is(200);
     assert!(may(&house, &token, "orders:read").await);
     send(&house, "PATCH", &path, &ann.jwt, json!({})).await.is_invalid("blocked");
-    send(&house, "PATCH", &format!("/v1/tenants/{}", "0".repeat(32)), &ann.jwt, json!({ "blocked": true })).await.is_refused(404, "not found");
+    send(&house, "PATCH", &format!("/v1/tenants/{}", "0".repeat(32)), &ann.jwt, json!({ "blocked": true }))
+        .await
+        .is_refused(404, "not found");
 }
 
 #[tokio::test]
@@ -490,9 +506,16 @@ async fn what_was_refused_stands_in_the_trail_within_bounds() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let mut told: Vec<_> = refused.iter().map(|entry| (entry["actor"].as_str().unwrap(), entry["action"].as_str().unwrap(), entry["target"].as_str().unwrap())).collect();
+    let mut told: Vec<_> = refused
+        .iter()
+        .map(|entry| (entry["actor"].as_str().unwrap(), entry["action"].as_str().unwrap(), entry["target"].as_str().unwrap()))
+        .collect();
     told.sort_unstable();
-    let mut expected = vec![("unknown", "login", bob.uid.as_str()), ("unknown", "login", "unknown"), (bob.uid.as_str(), "principal_create", bob.uid.as_str())];
+    let mut expected = vec![
+        ("unknown", "login", bob.uid.as_str()),
+        ("unknown", "login", "unknown"),
+        (bob.uid.as_str(), "principal_create", bob.uid.as_str()),
+    ];
     expected.sort_unstable();
     assert_eq!(told, expected);
 }
