@@ -5,6 +5,7 @@
 
 mod answer;
 mod audit;
+mod browser;
 mod document;
 mod documents;
 mod ends;
@@ -16,6 +17,7 @@ mod lists;
 mod login;
 mod network;
 mod origin;
+mod pages;
 mod password;
 mod policies;
 mod principals;
@@ -134,6 +136,11 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::set_scopes))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))
+        .routes(routes!(pages::login::show, pages::login::log_in))
+        .routes(routes!(pages::login::log_out))
+        .routes(routes!(pages::host::begin))
+        .routes(routes!(pages::host::arrive))
+        .routes(routes!(pages::home::session))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
         .routes(routes!(principals::admins::list, principals::admins::create))

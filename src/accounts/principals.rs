@@ -5,6 +5,7 @@
 //! INVARIANT: nobody changes what is attached to themselves or above. Each change is one record, however many stand below.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::keys::{self, NewKey};
 use super::names::Name;
@@ -252,17 +253,14 @@ impl Accounts {
         let mut shown = Vec::with_capacity(rows.len());
         for row in rows {
             let up = row.parent.unwrap_or(row.tenant);
-            if !above.contains_key(&up) {
-                above.insert(up, standing::of_principal(&self.database, up).await?.map(|standing| standing.grant));
+            if let Entry::Vacant(unread) = above.entry(up) {
+                unread.insert(standing::of_principal(&self.database, up).await?.map(|standing| standing.grant));
             }
             let (mut allow, mut deny) = (row.scopes.clone(), ScopeSet::default());
             for id in &row.policies {
-                if !policies.contains_key(id) {
+                if let Entry::Vacant(unread) = policies.entry(*id) {
                     let record = self.database.record(PendingKind::Policy, *id).await?;
-                    policies.insert(
-                        *id,
-                        record.and_then(|record| if let Content::Policy(policy) = record.content { Some(policy) } else { None }),
-                    );
+                    unread.insert(record.and_then(|record| if let Content::Policy(policy) = record.content { Some(policy) } else { None }));
                 }
                 if let Some(Some(policy)) = policies.get(id).filter(|policy| policy.as_ref().is_some_and(|policy| !policy.ended)) {
                     allow = allow.union(&policy.allow);

@@ -18,13 +18,20 @@ pub(super) const UNKNOWN: &str = "unknown";
 
 /// What has been written in this minute.
 #[derive(Default)]
-pub(super) struct Trail(Mutex<(u64, HashSet<(String, String, &'static str)>)>);
+pub(super) struct Trail(Mutex<Minute>);
+
+#[derive(Default)]
+struct Minute {
+    number: u64,
+    /// Who, from where, what.
+    written: HashSet<(String, String, &'static str)>,
+}
 
 impl Trail {
-    fn takes(&self, entry: &Entry, minute: u64) -> bool {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.0 != minute {
-            *written = (minute, HashSet::new());
+    fn takes(&self, entry: &Entry, number: u64) -> bool {
+        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if minute.number != number {
+            *minute = Minute { number, written: HashSet::new() };
         }
         // a failed login counts by account, whoever fails; without one by where it comes from
         let (who, origin) = match (entry.action, entry.target.as_str()) {
@@ -32,7 +39,7 @@ impl Trail {
             (Action::Login, account) => (account.to_owned(), String::new()),
             _ => (entry.by.actor.to_string(), entry.by.origin.clone()),
         };
-        written.1.len() < PER_MINUTE && written.1.insert((who, origin, entry.action.as_str()))
+        minute.written.len() < PER_MINUTE && minute.written.insert((who, origin, entry.action.as_str()))
     }
 
     /// Records what was refused.

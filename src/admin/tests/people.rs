@@ -73,7 +73,8 @@ impl Household {
         let House { database, admin, .. } = &self.house;
         let (id, now) = (Id::random().unwrap(), database.clock().now());
         let mut act = database.act().await.unwrap();
-        let row = SessionRow { id, principal: self.id(name), created_at: now, ends_at: now.after(Duration::from_secs(12 * 3600)) };
+        let ends_at = now.after(Duration::from_secs(12 * 3600));
+        let row = SessionRow { id, principal: self.id(name), created_at: now, ends_at, idle_ends_at: None };
         act.insert_session(&row).await.unwrap();
         let act = act.commit(&By::system().did(Action::Login, id)).await.unwrap();
         admin.accounts().propagate(act).await;
