@@ -12,6 +12,7 @@ mod hashing;
 pub mod keys;
 pub mod login;
 pub mod names;
+pub mod oauth;
 pub mod password;
 pub mod policies;
 pub mod quickstart;

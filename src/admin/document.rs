@@ -15,7 +15,7 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema};
+use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema, Server};
 use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 use super::answer::Shape;
@@ -37,9 +37,6 @@ const TAGS: [(&str, &str); 6] = [
     (SESSIONS, "Logins that have not ended."),
     (DOCUMENTS, "What anyone may read."),
 ];
-
-/// Security schemes, as annotations name them.
-pub(super) const LOGIN: &str = "login";
 
 /// Refusals by name: each stands for one status, its body and its headers.
 macro_rules! refusals {
@@ -233,7 +230,7 @@ pub(super) fn begun() -> OpenApi {
         .description(Some(env!("CARGO_PKG_DESCRIPTION")))
         .license(Some(utoipa::openapi::License::new(env!("CARGO_PKG_LICENSE"))));
     let tags = TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
-    OpenApiBuilder::new().info(info.build()).tags(Some(tags)).components(Some(components())).build()
+    OpenApiBuilder::new().info(info.build()).servers(Some([Server::new("/")])).tags(Some(tags)).components(Some(components())).build()
 }
 
 fn components() -> Components {
@@ -256,8 +253,16 @@ fn components() -> Components {
             components.responses.insert(response_name(name, shape), response.into());
         }
     }
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some("`jwt.token` of a login"));
-    components.security_schemes.insert(LOGIN.to_owned(), SecurityScheme::Http(bearer.build()).into());
+    let schemes = [
+        ("login", HttpAuthScheme::Bearer, "`jwt.token` of a login."),
+        ("refresh_token", HttpAuthScheme::Bearer, "A login's refresh token."),
+        ("basic", HttpAuthScheme::Basic, "Name (user, e-mail or phone) and password of a person."),
+        ("client", HttpAuthScheme::Basic, "Id and secret of an API key, both form-urlencoded (RFC 6749 §2.3.1)."),
+    ];
+    for (name, scheme, text) in schemes {
+        let http = HttpBuilder::new().scheme(scheme).description(Some(text)).build();
+        components.security_schemes.insert(name.to_owned(), SecurityScheme::Http(http).into());
+    }
     components
 }
 

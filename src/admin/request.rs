@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
+use super::form::Form;
 use super::origin::origin;
 use super::{Admin, Peer};
 use crate::accounts::sessions::Caller;
@@ -112,8 +113,7 @@ impl Call {
 
     /// The body, where one must be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
-        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+        if !self.is_of_type("application/json")? {
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"));
         }
         // serde would read a list as a struct whose fields come in order: a secret without a name
@@ -132,6 +132,19 @@ impl Call {
     /// The body, where one may be.
     pub(super) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
+    /// The fields of a form (RFC 6749 §3.2): none twice, and one without a value as if it were not there.
+    pub(super) fn form(&self) -> Result<Form, Failure> {
+        if !self.is_of_type(Form::TYPE)? {
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"));
+        }
+        Form::read(&self.body)
+    }
+
+    fn is_of_type(&self, wanted: &str) -> Result<bool, Failure> {
+        let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
+        Ok(kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)))
     }
 
     /// The value of a query parameter. `None` = absent.

@@ -5,6 +5,7 @@ mod documents;
 mod get_token;
 mod keys;
 mod login;
+mod oauth;
 mod password;
 mod register;
 mod sessions;
@@ -123,6 +124,10 @@ impl Ask {
         Self { body: body.to_string().into_bytes(), ..self.header("content-type", "application/json") }
     }
 
+    fn form(self, fields: &str) -> Self {
+        Self { body: fields.as_bytes().to_vec(), ..self.header("content-type", "application/x-www-form-urlencoded") }
+    }
+
     fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -190,7 +195,9 @@ impl House {
         let response = router(Arc::clone(&self.admin)).call(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&body)));
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let is_json = head.headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        let body = if is_json { serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")) } else { text.into() };
         Reply { status: head.status, headers: head.headers, body }
     }
 
