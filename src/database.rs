@@ -7,6 +7,7 @@
 mod acts;
 mod contacts;
 mod engine;
+mod host_codes;
 mod invitations;
 mod keys;
 mod ledger;
@@ -30,6 +31,7 @@ use crate::id::{Id, random_bytes};
 pub use acts::{Act, Committed, Page};
 pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
+pub use host_codes::HostCodeRow;
 pub use invitations::InvitationRow;
 pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};

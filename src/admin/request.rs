@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Query, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -18,6 +18,8 @@ use super::origin::origin;
 use super::{Admin, Peer};
 use crate::accounts::sessions::Caller;
 use crate::accounts::{Origin, Refusal};
+use crate::decision::cookies;
+use crate::decision::credential::Carrier;
 use crate::decision::scopes::ScopeSet;
 
 /// Longest body.
@@ -30,6 +32,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 pub(super) struct Call {
     /// Where it comes from.
     pub(super) origin: Origin,
+    pub(super) method: Method,
     headers: HeaderMap,
     uri: Uri,
     body: Vec<u8>,
@@ -57,7 +60,7 @@ impl FromRequest<Arc<Admin>> for Call {
             Err(_) => return Err(Failure::invalid("the body ended early")),
         };
         let origin = origin(peer, &head.headers, &head.uri, &admin.trusted_proxies);
-        Ok(Self { origin, headers: head.headers, uri: head.uri, body })
+        Ok(Self { origin, method: head.method, headers: head.headers, uri: head.uri, body })
     }
 }
 
@@ -70,6 +73,18 @@ impl Call {
             (Some(value), None) => value.to_str().map(Some).map_err(|_| Failure::invalid(format!("`{name}`: not readable"))),
             (Some(_), Some(_)) => Err(Failure::invalid(format!("`{name}`: more than one"))),
         }
+    }
+
+    /// The cookie of this name.
+    pub(super) fn cookie(&self, name: &str) -> Carrier<'_> {
+        cookies::find(self.headers.get_all(COOKIE).iter().map(|line| line.as_bytes()), name)
+    }
+
+    /// The host that the browser asked for, in lower case, without port. `None` where it is not told once and plainly.
+    pub(super) fn host(&self) -> Option<String> {
+        let name = self.header(HOST.as_str()).ok()??;
+        let host = crate::decision::request::Host::read(name.as_bytes())?;
+        String::from_utf8(host.as_bytes().to_vec()).ok()
     }
 
     /// What stands in `Authorization`. `None` = no such header.
@@ -105,7 +120,7 @@ impl Call {
     pub(super) async fn caller(&self, admin: &Admin) -> Result<Caller, Failure> {
         match self.authorization() {
             Ok(Some(Authorization::Bearer(token))) => Ok(admin.accounts.caller(token).await?),
-            Ok(None) => Err(Failure::new(StatusCode::UNAUTHORIZED, "missing authorization header")),
+            Ok(None) => super::browser::caller(admin, self).await,
             Ok(Some(Authorization::Basic(..))) => Err(Failure::new(StatusCode::UNAUTHORIZED, "invalid authorization method")),
             Err(failure) => Err(failure.unauthorized()),
         }

@@ -1,5 +1,6 @@
 //! The admin listener as its clients see it: requests in, whole answers out, on a real database file.
 
+mod browser;
 mod document;
 mod documents;
 mod get_token;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::{Admin, Peer, Settings, router};
+use crate::accounts::return_to::ReturnRules;
 use crate::accounts::{RequirePhone, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
@@ -156,6 +158,8 @@ fn rules() -> Rules {
         reveal_unknown_users: false,
         ttl: Duration::from_secs(3600),
         session_max: Duration::from_secs(12 * 3600),
+        session_idle: Duration::from_secs(3600),
+        returns: ReturnRules::default(),
         format: TokenFormat::Opaque,
         issuer: "gatepost".to_owned(),
     }
