@@ -17,8 +17,11 @@ mod login;
 mod network;
 mod oauth;
 mod origin;
+mod otp;
 mod pages;
 mod password;
+mod profile;
+mod refresh_key;
 mod register;
 mod request;
 mod sessions;
@@ -40,6 +43,7 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::senders::Senders;
 use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
@@ -77,8 +81,9 @@ impl Admin {
         database: Database,
         store: TokenStore,
         keyring: Arc<ArcSwap<Keyring>>,
+        senders: Senders,
     ) -> Result<Arc<Self>, DatabaseError> {
-        let accounts = Accounts::start(settings.rules, database, store, keyring).await?;
+        let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
         Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies }))
     }
 
@@ -135,6 +140,12 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::verify))
         .routes(routes!(password::change))
+        .routes(routes!(otp::send))
+        .routes(routes!(otp::log_in))
+        .routes(routes!(profile::change))
+        .routes(routes!(profile::verify))
+        .routes(routes!(refresh_key::set))
+        .routes(routes!(refresh_key::log_in))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))

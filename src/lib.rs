@@ -17,5 +17,6 @@ pub mod id;
 pub mod keys_command;
 pub mod metrics;
 pub mod probes;
+pub mod senders;
 pub mod server;
 pub mod token;

@@ -113,6 +113,8 @@ impl From<Refusal> for Failure {
             Refusal::MissingCredentials => Self::new(S::BAD_REQUEST, "missing authorization header"),
             Refusal::UserExists => Self::new(S::BAD_REQUEST, "user already exist"),
             Refusal::WeakPassword => Self::new(S::BAD_REQUEST, "weak password"),
+            Refusal::WeakRefreshKey => Self::new(S::BAD_REQUEST, "weak refresh key"),
+            Refusal::IncorrectCode => Self::new(S::UNAUTHORIZED, "incorrect code"),
             Refusal::InvitationRequired => Self::new(S::FORBIDDEN, "invitation required"),
             Refusal::SetupCodeRequired => Self::new(S::FORBIDDEN, "setup code required"),
             Refusal::PhoneRequired => Self::new(S::FORBIDDEN, "phone required"),

@@ -7,7 +7,10 @@ mod get_token;
 mod keys;
 mod login;
 mod oauth;
+mod otp;
 mod password;
+mod profile;
+mod refresh_key;
 mod register;
 mod sessions;
 mod store_away;
@@ -31,7 +34,9 @@ use crate::accounts::return_to::ReturnRules;
 use crate::accounts::{RequirePhone, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
+use crate::database::test_server::TestDatabase;
 use crate::decision::scopes::ScopeSet;
+use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
 use crate::token::record::TokenFormat;
@@ -46,7 +51,7 @@ struct House {
     database: Database,
     store: TokenStore,
     clock: Clock,
-    _data: tempfile::TempDir,
+    _data: TestDatabase,
 }
 
 /// One answer.
@@ -175,17 +180,23 @@ impl House {
     }
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
+        Self::sending(change, senders::Settings::default()).await
+    }
+
+    /// With these senders of one-time codes.
+    async fn sending(change: impl FnOnce(&mut Rules), senders: senders::Settings) -> Self {
         let mut rules = rules();
         change(&mut rules);
-        let data = tempfile::tempdir().unwrap();
+        let data = TestDatabase::here().await;
         let clock = Clock::manual(UnixMs(1_900_000_000_250));
-        let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
+        let database = data.open(clock.clone()).await;
         let settings =
             store::Settings { ttl: rules.ttl, max_lifetime: Duration::from_secs(12 * 3600), staleness_bound: Duration::from_secs(1) };
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
         let settings = Settings { rules, trusted_proxies: Vec::new() };
-        let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
+        let senders = Senders::start(senders).unwrap();
+        let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
         Self { admin, database, store, clock, _data: data }
     }
 

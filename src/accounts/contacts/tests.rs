@@ -13,6 +13,7 @@ use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
 use crate::database::{Committed, Database, PendingKind};
 use crate::decision::scopes::ScopeSet;
+use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
 use crate::token::record::{Content, TokenFormat};
@@ -57,7 +58,12 @@ impl House {
             format: TokenFormat::Opaque,
             issuer: "gatepost".to_owned(),
         };
-        Self { accounts: Accounts::start(rules, database, store, keyring).await.unwrap(), _data: data }
+        Self {
+            accounts: Accounts::start(rules, database, store, keyring, Senders::start(senders::Settings::default()).unwrap())
+                .await
+                .unwrap(),
+            _data: data,
+        }
     }
 
     async fn person(&self, kind: NameKind, name: &str) -> Person {

@@ -19,7 +19,8 @@ async fn house() -> House {
     let settings = Settings { rules: rules(), trusted_proxies: Vec::new() };
     // not even a task of the embedded store may apply the outbox
     let House { database, clock, _data, .. } = house;
-    let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
+    let senders = Senders::start(senders::Settings::default()).unwrap();
+    let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
     House { admin, database, store, clock, _data }
 }
 
