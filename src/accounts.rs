@@ -15,6 +15,7 @@ pub mod invitations;
 pub mod keys;
 pub mod login;
 pub mod names;
+pub mod oauth;
 pub mod password;
 pub mod policies;
 pub mod principals;

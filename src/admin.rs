@@ -10,12 +10,14 @@ mod document;
 mod documents;
 mod ends;
 mod failure;
+mod form;
 mod get_token;
 mod invitations;
 mod keys;
 mod lists;
 mod login;
 mod network;
+mod oauth;
 mod origin;
 mod otp;
 mod pages;
@@ -128,7 +130,15 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
     OpenApiRouter::with_openapi(document::begun())
         .routes(routes!(documents::index))
         .routes(routes!(documents::jwks))
+        .routes(routes!(documents::openapi))
+        .routes(routes!(documents::docs))
+        .routes(routes!(documents::script))
+        .routes(routes!(documents::style))
         .routes(routes!(get_token::get_token))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::introspect))
+        .routes(routes!(oauth::revoke))
+        .routes(routes!(oauth::metadata))
         .routes(routes!(register::register))
         .routes(routes!(login::log_in))
         .routes(routes!(sessions::log_out))

@@ -170,14 +170,14 @@ impl Accounts {
 }
 
 /// The live session a refresh token belongs to, and what is recorded of the token.
-async fn live_family(act: &mut Act, token: &PlainSecret) -> Result<Option<(SessionRow, RefreshRow)>, DatabaseError> {
+pub(super) async fn live_family(act: &mut Act, token: &PlainSecret) -> Result<Option<(SessionRow, RefreshRow)>, DatabaseError> {
     let Some(row) = act.refresh_token(token.hashed()).await? else { return Ok(None) };
     let session = if row.session == token.id() { act.live_session(row.session).await? } else { None };
     Ok(session.map(|session| (session, row)))
 }
 
 /// Whether an exchanged token may be exchanged again: its answer got lost a moment ago.
-async fn is_lost_answer(act: &mut Act, used_at: UnixMs, successor: &PlainSecret) -> Result<bool, DatabaseError> {
+pub(super) async fn is_lost_answer(act: &mut Act, used_at: UnixMs, successor: &PlainSecret) -> Result<bool, DatabaseError> {
     let unused = act.refresh_token(successor.hashed()).await?.is_some_and(|row| row.used_at.is_none());
     Ok(unused && act.now() <= used_at.after(GRACE))
 }
