@@ -6,8 +6,11 @@ mod documents;
 mod get_token;
 mod keys;
 mod login;
+mod matrix;
+mod oauth;
 mod otp;
 mod password;
+mod people;
 mod profile;
 mod refresh_key;
 mod register;
@@ -130,6 +133,10 @@ impl Ask {
         Self { body: body.to_string().into_bytes(), ..self.header("content-type", "application/json") }
     }
 
+    fn form(self, fields: &str) -> Self {
+        Self { body: fields.as_bytes().to_vec(), ..self.header("content-type", "application/x-www-form-urlencoded") }
+    }
+
     fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -205,10 +212,9 @@ impl House {
         let response = router(Arc::clone(&self.admin)).call(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let text = || String::from_utf8_lossy(&body).into_owned();
-        let is_page = head.headers.get("content-type").is_none_or(|kind| kind == "text/html; charset=utf-8");
-        let body =
-            if is_page { Value::String(text()) } else { serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {}", text())) };
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let is_json = head.headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        let body = if is_json { serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")) } else { text.into() };
         Reply { status: head.status, headers: head.headers, body }
     }
 

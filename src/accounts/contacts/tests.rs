@@ -108,7 +108,7 @@ impl House {
 
     /// Checks that nothing of what the person held lets anyone in.
     async fn is_shut_out(&self, person: &Person) {
-        assert!(self.accounts.exchange(&person.api_key, None).await.is_err());
+        assert!(self.accounts.exchange(&person.api_key, None, ORIGIN).await.is_err());
         assert!(self.accounts.caller(&person.jwt).await.is_err());
         assert!(self.accounts.refresh(&person.refresh_token, ORIGIN).await.is_err());
     }
@@ -119,7 +119,7 @@ async fn whoever_signs_up_under_anothers_address_loses_all_when_its_owner_proves
     let house = House::new().await;
     let attacker = house.person(NameKind::Email, VICTIM).await;
     assert_eq!(house.shown(attacker.uid).await, attacker.uid.to_string(), "an unproved address is never shown");
-    assert!(house.accounts.exchange(&attacker.api_key, None).await.is_ok());
+    assert!(house.accounts.exchange(&attacker.api_key, None, ORIGIN).await.is_ok());
     assert!(house.accounts.caller(&attacker.jwt).await.is_ok());
 
     assert_eq!(house.prove(VICTIM, None).await, Proved::TookOver(attacker.uid));
@@ -137,7 +137,7 @@ async fn who_proves_their_own_address_loses_nothing() {
     assert_eq!(house.prove("ann@example.com", Some(ann.uid)).await, Proved::Verified(ann.uid));
     assert_eq!(house.shown(ann.uid).await, "ann@example.com");
     assert!(house.logs_in(NameKind::Email, "ann@example.com").await);
-    assert!(house.accounts.exchange(&ann.api_key, None).await.is_ok());
+    assert!(house.accounts.exchange(&ann.api_key, None, ORIGIN).await.is_ok());
     assert!(house.accounts.caller(&ann.jwt).await.is_ok());
 }
 
