@@ -5,6 +5,7 @@
 //! names sqlx.
 
 mod acts;
+mod challenges;
 mod contacts;
 mod engine;
 mod host_codes;
@@ -14,11 +15,13 @@ mod ledger;
 mod lock;
 mod people;
 mod policies;
+mod principals;
 mod refresh_keys;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod test_server;
 mod tokens;
+mod trail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +34,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
+pub use challenges::{ChallengeRow, NewChallenge, SentTo};
 pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
 pub use host_codes::HostCodeRow;
@@ -40,9 +44,11 @@ pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
+pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
+pub use trail::AuditRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
