@@ -36,7 +36,9 @@ pub(super) fn database(field: &Field<'_>, data: Option<&Path>) -> Option<Databas
                 Err((what, what_to_do)) => complain(what, what_to_do),
             }
         }
-        _ => complain("not a database address", "write sqlite:gatepost.db, or one like postgres://user:password@host:5432/name or mysql://…"),
+        _ => {
+            complain("not a database address", "write sqlite:gatepost.db, or one like postgres://user:password@host:5432/name or mysql://…")
+        }
     }
 }
 
@@ -48,15 +50,29 @@ fn database_address(engine: Engine, rest: &str) -> Result<(), (&'static str, &'s
     if rest.chars().any(|c| c.is_control() || c == ' ' || c == '#') {
         return Err(wrong);
     }
-    let (place, options) = rest.strip_prefix("//").ok_or(wrong)?.split_once('?').map_or_else(
-        || (rest.trim_start_matches('/'), ""),
-        |(place, options)| (place, options),
-    );
+    let (place, options) = rest
+        .strip_prefix("//")
+        .ok_or(wrong)?
+        .split_once('?')
+        .map_or_else(|| (rest.trim_start_matches('/'), ""), |(place, options)| (place, options));
     let (authority, name) = place.split_once('/').unwrap_or((place, ""));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let (known, socket): (&[&str], &str) = match engine {
         Engine::Postgres => (
-            &["sslmode", "ssl-mode", "sslrootcert", "ssl-root-cert", "sslcert", "ssl-cert", "sslkey", "ssl-key", "host", "port", "options", "application_name"],
+            &[
+                "sslmode",
+                "ssl-mode",
+                "sslrootcert",
+                "ssl-root-cert",
+                "sslcert",
+                "ssl-cert",
+                "sslkey",
+                "ssl-key",
+                "host",
+                "port",
+                "options",
+                "application_name",
+            ],
             "host",
         ),
         _ => (&["sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "socket"], "socket"),
