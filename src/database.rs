@@ -15,11 +15,13 @@ mod ledger;
 mod lock;
 mod people;
 mod policies;
+mod principals;
 mod refresh_keys;
 mod sessions;
 #[cfg(test)]
 pub(crate) mod test_server;
 mod tokens;
+mod trail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,9 +44,11 @@ pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
+pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
+pub use trail::AuditRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +110,19 @@ impl Database {
     /// Where it cannot be reached or migrated, or was written by a newer version.
     pub async fn open(engine: Engine, url: &SecretString, clock: Clock) -> Result<Self, DatabaseError> {
         Self::open_with(engine, url.clone(), None, clock).await
+    }
+
+    /// Whether any gatepost has made its tables in the database at `url`.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub async fn is_made(engine: Engine, url: &SecretString) -> Result<bool, DatabaseError> {
+        let mut connection = engine.connect_apart(url.expose_secret()).await?;
+        match sqlx::query("SELECT one FROM installation").execute(&mut connection).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(_)) => Ok(false),
+            Err(other) => Err(other.into()),
+        }
     }
 
     async fn open_with(engine: Engine, url: SecretString, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {

@@ -125,6 +125,7 @@ impl From<Refusal> for Failure {
             Refusal::InvalidSignature => Self::new(S::UNAUTHORIZED, "invalid signature").of_token(),
             Refusal::InvalidToken => Self::new(S::UNAUTHORIZED, "invalid token").of_token(),
             Refusal::NotFound => Self::new(S::NOT_FOUND, "not found"),
+            Refusal::Forbidden => Self::new(S::FORBIDDEN, "forbidden"),
             Refusal::ScopeNotHeld(scopes) => {
                 let names: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
                 Self::coded(S::FORBIDDEN, "forbidden", format!("scope not held: {}", names.join(", ")))
