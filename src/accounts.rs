@@ -7,23 +7,31 @@
 //! credential says of itself.
 
 pub mod browsers;
-#[allow(dead_code, reason = "its callers come with one-time codes")]
+pub mod codes;
 mod contacts;
+pub mod create_admin;
 mod hashing;
+pub mod invitations;
 pub mod keys;
 pub mod login;
 pub mod names;
+pub mod oauth;
 pub mod password;
 pub mod policies;
+pub mod principals;
+pub mod profile;
 pub mod quickstart;
+mod refresh_keys;
 pub mod return_to;
 mod rules;
 pub mod sessions;
 mod setup_code;
 pub mod sign_up;
 pub mod standing;
+pub mod tenants;
 mod throttle;
 pub mod tokens;
+mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,6 +43,7 @@ use crate::audit::By;
 use crate::database::{Committed, Database, DatabaseError};
 use crate::decision::scopes::Scope;
 use crate::id::Id;
+use crate::senders::Senders;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::secret::SecretMint;
@@ -44,6 +53,7 @@ pub use rules::{RequirePhone, Rules, SignUp};
 use setup_code::SetupCode;
 use throttle::Throttle;
 pub use throttle::{ClientNetwork, TooMany};
+use trail::Trail;
 
 /// Why a request is not granted; the admin side answers each in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +75,10 @@ pub enum Refusal {
     InvitationRequired,
     /// Founding from elsewhere needs the code printed at start.
     SetupCodeRequired,
+    /// The refresh key is too short, well known, or little more than one of its owner's names.
+    WeakRefreshKey,
+    /// The one-time code is wrong, used, too old, or of another challenge.
+    IncorrectCode,
     /// No key before a phone number is proved.
     PhoneRequired,
     /// Wrong password, or nobody of that name.
@@ -81,6 +95,8 @@ pub enum Refusal {
     InvalidToken,
     /// There is none, or it is not the caller's to see.
     NotFound,
+    /// The caller sees it, but may not do that with it.
+    Forbidden,
     /// The owner does not hold these.
     ScopeNotHeld(Vec<Scope>),
     /// The API key is made up, unknown or ended.
@@ -162,7 +178,9 @@ pub struct Accounts {
     hashing: Hashing,
     keep_alive: KeepAlive,
     throttle: Arc<Throttle>,
+    trail: Trail,
     setup_code: Option<SetupCode>,
+    senders: Senders,
     upkeep: tokio::task::JoinHandle<()>,
 }
 
@@ -171,17 +189,29 @@ impl Accounts {
     ///
     /// # Errors
     /// Where the database cannot be read, or the system gives no thread or randomness.
-    pub async fn start(rules: Rules, database: Database, store: TokenStore, keyring: Arc<ArcSwap<Keyring>>) -> Result<Self, DatabaseError> {
+    pub async fn start(
+        rules: Rules,
+        database: Database,
+        store: TokenStore,
+        keyring: Arc<ArcSwap<Keyring>>,
+        senders: Senders,
+    ) -> Result<Self, DatabaseError> {
         let unavailable = |cause: String| DatabaseError::Unavailable(cause);
         let hashing = Hashing::start().map_err(|e| unavailable(format!("the system gave no thread: {e}")))?;
         let setup_code = match database.is_founded().await? {
             true => None,
-            false => Some(SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?),
+            false => {
+                let code = SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?;
+                // whoever has a store of its own is alone: what was printed before counts no more
+                database.keep_setup_code(code.hash(), matches!(store, TokenStore::Embedded(_))).await?;
+                Some(code)
+            }
         };
         Ok(Self {
             upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
+            trail: Trail::default(),
             keep_alive: KeepAlive::start(store.clone(), database.clone(), rules.ttl, rules.session_idle),
             database,
             store,
@@ -189,6 +219,7 @@ impl Accounts {
             rules,
             hashing,
             setup_code,
+            senders,
         })
     }
 

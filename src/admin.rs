@@ -4,22 +4,32 @@
 //! all answers share. The gate knows nothing of this; they meet in the stores.
 
 mod answer;
+mod audit;
 mod browser;
 mod document;
 mod documents;
 mod ends;
 mod failure;
+mod form;
 mod get_token;
+mod invitations;
 mod keys;
 mod lists;
 mod login;
 mod network;
+mod oauth;
 mod origin;
+mod otp;
 mod pages;
 mod password;
+mod policies;
+mod principals;
+mod profile;
+mod refresh_key;
 mod register;
 mod request;
 mod sessions;
+mod tenants;
 mod tokens;
 
 use std::convert::Infallible;
@@ -38,6 +48,7 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::senders::Senders;
 use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
@@ -75,8 +86,9 @@ impl Admin {
         database: Database,
         store: TokenStore,
         keyring: Arc<ArcSwap<Keyring>>,
+        senders: Senders,
     ) -> Result<Arc<Self>, DatabaseError> {
-        let accounts = Accounts::start(settings.rules, database, store, keyring).await?;
+        let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
         Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies }))
     }
 
@@ -118,13 +130,27 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
     OpenApiRouter::with_openapi(document::begun())
         .routes(routes!(documents::index))
         .routes(routes!(documents::jwks))
+        .routes(routes!(documents::openapi))
+        .routes(routes!(documents::docs))
+        .routes(routes!(documents::script))
+        .routes(routes!(documents::style))
         .routes(routes!(get_token::get_token))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::introspect))
+        .routes(routes!(oauth::revoke))
+        .routes(routes!(oauth::metadata))
         .routes(routes!(register::register))
         .routes(routes!(login::log_in))
         .routes(routes!(sessions::log_out))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::verify))
         .routes(routes!(password::change))
+        .routes(routes!(otp::send))
+        .routes(routes!(otp::log_in))
+        .routes(routes!(profile::change))
+        .routes(routes!(profile::verify))
+        .routes(routes!(refresh_key::set))
+        .routes(routes!(refresh_key::log_in))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))
@@ -138,6 +164,19 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(pages::home::session))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
+        .routes(routes!(principals::admins::list, principals::admins::create))
+        .routes(routes!(principals::admins::get, principals::admins::change, principals::admins::end))
+        .routes(routes!(principals::clients::list, principals::clients::create))
+        .routes(routes!(principals::clients::get, principals::clients::change, principals::clients::end))
+        .routes(routes!(principals::sub_clients::list, principals::sub_clients::create))
+        .routes(routes!(principals::sub_clients::get, principals::sub_clients::change, principals::sub_clients::end))
+        .routes(routes!(policies::list, policies::create))
+        .routes(routes!(policies::change, policies::end))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::end))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::change))
+        .routes(routes!(audit::list))
 }
 
 /// The admin listener.

@@ -16,6 +16,7 @@ mod rule_test;
 pub mod rules_file;
 mod secret;
 mod sections;
+mod senders;
 mod suggest;
 mod tls;
 mod values;
@@ -32,10 +33,12 @@ use crate::decision::scopes::ScopeSet;
 
 pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::admin::Network;
+pub use crate::database::Engine;
 pub use crate::dialect::Proxy;
+pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
 pub use environment::Environment;
-pub use later::{Email, OidcProvider, Senders, Sms};
+pub use later::OidcProvider;
 
 /// Exit status of a configuration, or a command line, that cannot be taken (`EX_USAGE` of sysexits.h).
 pub const BAD_CONFIGURATION: u8 = 64;
@@ -65,8 +68,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// OpenID Connect providers. Default none. Without effect in this version.
     pub oidc: Vec<OidcProvider>,
-    /// What sends one-time codes. Default nothing. Without effect in this version.
-    pub senders: Senders,
+    /// What sends one-time codes. Default nothing.
+    pub senders: SendersConfig,
     /// How long sessions last.
     pub sessions: SessionsConfig,
     /// Worker threads; at least 1.
@@ -131,10 +134,12 @@ pub struct TlsFiles {
 }
 
 /// Where people, keys and ends are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum DatabaseConfig {
     /// The file; relative paths are below `data`.
     Sqlite(PathBuf),
+    /// PostgreSQL or MySQL at this address, `postgres://` or `mysql://`.
+    Server(Engine, SecretString),
 }
 
 /// Access tokens.

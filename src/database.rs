@@ -5,6 +5,7 @@
 //! names sqlx.
 
 mod acts;
+mod challenges;
 mod contacts;
 mod engine;
 mod host_codes;
@@ -14,9 +15,13 @@ mod ledger;
 mod lock;
 mod people;
 mod policies;
+mod principals;
 mod refresh_keys;
 mod sessions;
+#[cfg(test)]
+pub(crate) mod test_server;
 mod tokens;
+mod trail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +34,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
+pub use challenges::{ChallengeRow, NewChallenge, SentTo};
 pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
 pub use host_codes::HostCodeRow;
@@ -38,9 +44,11 @@ pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
+pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
+pub use trail::AuditRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +75,8 @@ impl From<sqlx::Error> for DatabaseError {
 pub struct Database {
     pool: AnyPool,
     engine: Engine,
+    /// Where it is; may hold a password.
+    url: Arc<SecretString>,
     /// The file of a SQLite database.
     file: Option<PathBuf>,
     clock: Clock,
@@ -90,7 +100,8 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub async fn open_sqlite(path: &Path, clock: Clock) -> Result<Self, DatabaseError> {
-        Self::open_with(Engine::Sqlite, &engine::sqlite_url(path), Some(path.to_owned()), clock).await
+        let url = SecretString::from(engine::sqlite_url(path));
+        Self::open_with(Engine::Sqlite, url, Some(path.to_owned()), clock).await
     }
 
     /// Opens the database at `url`, brings its schema up to date and raises `clock` to its high-water mark.
@@ -98,16 +109,28 @@ impl Database {
     /// # Errors
     /// Where it cannot be reached or migrated, or was written by a newer version.
     pub async fn open(engine: Engine, url: &SecretString, clock: Clock) -> Result<Self, DatabaseError> {
-        Self::open_with(engine, url.expose_secret(), None, clock).await
+        Self::open_with(engine, url.clone(), None, clock).await
     }
 
-    async fn open_with(engine: Engine, url: &str, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
-        let pool = engine.connect(url).await?;
-        engine.migrate(&pool).await?;
+    /// Whether any gatepost has made its tables in the database at `url`.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub async fn is_made(engine: Engine, url: &SecretString) -> Result<bool, DatabaseError> {
+        let mut connection = engine.connect_apart(url.expose_secret()).await?;
+        match sqlx::query("SELECT one FROM installation").execute(&mut connection).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(_)) => Ok(false),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn open_with(engine: Engine, url: SecretString, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
+        let pool = engine.open(url.expose_secret()).await?;
         let installation = Self::installation_of(engine, &pool).await?;
         let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
         clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
-        Ok(Self { pool, engine, file, clock, installation, turn: Arc::default() })
+        Ok(Self { pool, engine, url: Arc::new(url), file, clock, installation, turn: Arc::default() })
     }
 
     async fn installation_of(engine: Engine, pool: &AnyPool) -> Result<Installation, DatabaseError> {

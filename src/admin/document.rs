@@ -15,7 +15,7 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema};
+use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema, Server};
 use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 use super::answer::Shape;
@@ -28,21 +28,22 @@ pub(super) const PEOPLE: &str = "People";
 pub(super) const KEYS: &str = "API keys";
 pub(super) const TOKENS: &str = "Access tokens";
 pub(super) const SESSIONS: &str = "Sessions";
+pub(super) const MANAGEMENT: &str = "Management";
+pub(super) const INSTALLATION: &str = "Installation";
 pub(super) const PAGES: &str = "Pages";
 pub(super) const DOCUMENTS: &str = "Documents";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 9] = [
     (EXCHANGE, "An API key is exchanged for the access token that a gate checks."),
     (PEOPLE, "Sign-up, login and what a person does about the own account."),
     (KEYS, "Long-lived secrets of a principal; every change reaches their live tokens."),
     (TOKENS, "Live access tokens."),
     (SESSIONS, "Logins that have not ended."),
+    (MANAGEMENT, "Admins, clients and sub-clients, what they may do, and who is invited; by whoever stands above."),
+    (INSTALLATION, "Tenants, the audit trail, rules and decisions."),
     (PAGES, "HTML for browsers: logging in and out, and the way to the hosts of applications."),
     (DOCUMENTS, "What anyone may read."),
 ];
-
-/// Security schemes, as annotations name them.
-pub(super) const LOGIN: &str = "login";
 
 /// Refusals by name: each stands for one status, its body and its headers.
 macro_rules! refusals {
@@ -136,6 +137,42 @@ pub(super) struct Paging {
     /// Someone below the caller, whose list it then is.
     #[param(value_type = Option<Id>)]
     principal: Option<Id>,
+}
+
+/// Which page of a list that is the caller's alone.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+pub(super) struct Rows {
+    /// Rows a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]+-[0-9a-f]{32}$")]
+    cursor: Option<String>,
+}
+
+/// Which page of a list, newest first.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+pub(super) struct Backwards {
+    /// Rows a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^[1-9][0-9]{0,17}$")]
+    cursor: Option<String>,
+}
+
+/// Another tenant than one's own.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+pub(super) struct InTenant {
+    /// For super admins: which tenant.
+    #[param(value_type = Option<Id>)]
+    tenant: Option<Id>,
 }
 
 /// Answered by a deletion.
@@ -236,7 +273,7 @@ pub(super) fn begun() -> OpenApi {
         .description(Some(env!("CARGO_PKG_DESCRIPTION")))
         .license(Some(utoipa::openapi::License::new(env!("CARGO_PKG_LICENSE"))));
     let tags = TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
-    OpenApiBuilder::new().info(info.build()).tags(Some(tags)).components(Some(components())).build()
+    OpenApiBuilder::new().info(info.build()).servers(Some([Server::new("/")])).tags(Some(tags)).components(Some(components())).build()
 }
 
 fn components() -> Components {
@@ -259,10 +296,18 @@ fn components() -> Components {
             components.responses.insert(response_name(name, shape), response.into());
         }
     }
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some("`jwt.token` of a login"));
-    let console = ApiKeyValue::with_description(CONSOLE_COOKIE, "The console's cookie; what changes something needs `X-CSRF-Token`, too");
+    let schemes = [
+        ("login", HttpAuthScheme::Bearer, "`jwt.token` of a login."),
+        ("refresh_token", HttpAuthScheme::Bearer, "A login's refresh token."),
+        ("basic", HttpAuthScheme::Basic, "Name (user, e-mail or phone) and password of a person."),
+        ("client", HttpAuthScheme::Basic, "Id and secret of an API key, both form-urlencoded (RFC 6749 §2.3.1)."),
+    ];
+    for (name, scheme, text) in schemes {
+        let http = HttpBuilder::new().scheme(scheme).description(Some(text)).build();
+        components.security_schemes.insert(name.to_owned(), SecurityScheme::Http(http).into());
+    }
+    let console = ApiKeyValue::with_description(CONSOLE_COOKIE, "The console's cookie; what changes something needs `X-CSRF-Token`, too.");
     components.security_schemes.insert("console".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(console)).into());
-    components.security_schemes.insert(LOGIN.to_owned(), SecurityScheme::Http(bearer.build()).into());
     components
 }
 

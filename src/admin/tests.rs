@@ -6,7 +6,13 @@ mod documents;
 mod get_token;
 mod keys;
 mod login;
+mod matrix;
+mod oauth;
+mod otp;
 mod password;
+mod people;
+mod profile;
+mod refresh_key;
 mod register;
 mod sessions;
 mod store_away;
@@ -30,7 +36,9 @@ use crate::accounts::return_to::ReturnRules;
 use crate::accounts::{RequirePhone, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
+use crate::database::test_server::TestDatabase;
 use crate::decision::scopes::ScopeSet;
+use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
 use crate::token::record::TokenFormat;
@@ -45,7 +53,7 @@ struct House {
     database: Database,
     store: TokenStore,
     clock: Clock,
-    _data: tempfile::TempDir,
+    _data: TestDatabase,
 }
 
 /// One answer.
@@ -125,6 +133,10 @@ impl Ask {
         Self { body: body.to_string().into_bytes(), ..self.header("content-type", "application/json") }
     }
 
+    fn form(self, fields: &str) -> Self {
+        Self { body: fields.as_bytes().to_vec(), ..self.header("content-type", "application/x-www-form-urlencoded") }
+    }
+
     fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -170,17 +182,23 @@ impl House {
     }
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
+        Self::sending(change, senders::Settings::default()).await
+    }
+
+    /// With these senders of one-time codes.
+    async fn sending(change: impl FnOnce(&mut Rules), senders: senders::Settings) -> Self {
         let mut rules = rules();
         change(&mut rules);
-        let data = tempfile::tempdir().unwrap();
+        let data = TestDatabase::here().await;
         let clock = Clock::manual(UnixMs(1_900_000_000_250));
-        let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
+        let database = data.open(clock.clone()).await;
         let settings =
             store::Settings { ttl: rules.ttl, max_lifetime: Duration::from_secs(12 * 3600), staleness_bound: Duration::from_secs(1) };
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
         let settings = Settings { rules, trusted_proxies: Vec::new() };
-        let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
+        let senders = Senders::start(senders).unwrap();
+        let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
         Self { admin, database, store, clock, _data: data }
     }
 
@@ -194,10 +212,9 @@ impl House {
         let response = router(Arc::clone(&self.admin)).call(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let text = || String::from_utf8_lossy(&body).into_owned();
-        let is_page = head.headers.get("content-type").is_none_or(|kind| kind == "text/html; charset=utf-8");
-        let body =
-            if is_page { Value::String(text()) } else { serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {}", text())) };
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let is_json = head.headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        let body = if is_json { serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")) } else { text.into() };
         Reply { status: head.status, headers: head.headers, body }
     }
 

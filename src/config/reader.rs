@@ -166,13 +166,6 @@ impl<'p> Field<'p> {
         !self.document.environment.is_empty() && self.document.environment.get(&self.variable_name()).is_some()
     }
 
-    /// Whether its value is another than the shipped file's.
-    pub(super) fn differs_from_shipped(&self) -> bool {
-        let shipped = Field { written: None, ..*self };
-        let Some(Node { content: Content::Scalar(shipped, _), .. }) = shipped.fallback else { return self.is_written() };
-        self.is_written() && self.text().is_some_and(|text| text != *shipped)
-    }
-
     /// How the value that counts is written.
     pub(super) fn shape(&self) -> Shape {
         if self.is_set_by_variable() {

@@ -380,7 +380,10 @@ mod sessions {
             let answer = answered(&dialect, &text);
             answer.split_once("rd=").unwrap_or_else(|| panic!("{answer}")).1.to_owned()
         };
-        assert_eq!(back("/a%20b?c=d%26&e=f", "app.example:8443", "https"), "https%3A%2F%2Fapp.example%3A8443%2Fa%2520b%3Fc%3Dd%2526%26e%3Df");
+        assert_eq!(
+            back("/a%20b?c=d%26&e=f", "app.example:8443", "https"),
+            "https%3A%2F%2Fapp.example%3A8443%2Fa%2520b%3Fc%3Dd%2526%26e%3Df"
+        );
         // cookies are kept by TLS only: a proxy that says otherwise stands behind one that ends it
         assert_eq!(back("/a", "app.example", "http"), "https%3A%2F%2Fapp.example%2Fa");
         assert_eq!(back("/a", "localhost:8081", "http"), "http%3A%2F%2Flocalhost%3A8081%2Fa");
