@@ -131,6 +131,11 @@ impl Engine {
             Self::Postgres => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/postgres")),
             Self::Mysql => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/mysql")),
         };
+        if self == Self::Mysql {
+            // MariaDB does not wait where it is told to wait for ever, as the migrations would
+            let wait = "SELECT GET_LOCK(CONCAT('gatepost-schema.', SHA1(DATABASE())), 3600)";
+            sqlx::query(wait).execute(&mut connection).await?;
+        }
         let migrated = migrations.run(&mut connection).await;
         migrated.map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))?;
         // here, where it is heard if it is not understood: a pool would only try again
