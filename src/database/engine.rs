@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr, SqlStr};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, SqlStr};
 
 use super::DatabaseError;
 
@@ -120,7 +120,8 @@ impl Engine {
     fn options(url: &str) -> Result<AnyConnectOptions, DatabaseError> {
         sqlx::any::install_default_drivers();
         // the error of an address that cannot be read would show it, password and all
-        url.parse().map_err(|_| DatabaseError::Unavailable("its address cannot be read".to_owned()))
+        let options: AnyConnectOptions = url.parse().map_err(|_| DatabaseError::Unavailable("its address cannot be read".to_owned()))?;
+        Ok(options.disable_statement_logging())
     }
 
     /// Connects and brings the schema up to date.

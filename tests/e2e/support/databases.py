@@ -1,13 +1,12 @@
 """PostgreSQL and MariaDB servers of the tests' own: on loopback, with a password, as Gatepost finds them at its users'."""
 
 import glob
+import itertools
 import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import time
 
 from . import binaries
 from .services import Service, listening
@@ -31,9 +30,9 @@ class Server(Service):
 
     def __init__(self, folder, port):
         folder.chmod(0o777)
-        for above in folder.parents[:3]:
-            if above.stat().st_uid == os.geteuid() and above.name.startswith("pytest"):
-                above.chmod(0o755)
+        # another user runs the server and must reach its folder
+        for above in itertools.takewhile(lambda above: above.stat().st_mode & 0o077 == 0, folder.parents):
+            above.chmod(0o711)
         self.port = port
         self.user = as_user(self.system_user)
         super().__init__(self.name, self.user + self.made(folder), folder)
