@@ -32,8 +32,6 @@ def text(context, response):
 CHECKS = """
 [checks.positive_data_acceptance]
 enabled = false
-[checks.missing_required_header]
-expected-statuses = [400, 401, 403, 404]
 """
 # the contract's answer to nobody at all is 400 here
 ANONYMOUS = "^/v1/(verify|logout|token/refresh|password/change)$"
@@ -56,7 +54,7 @@ def house(tmp_path_factory):
         }
         config = folder / "schemathesis.toml"
         lines = [f"[auth.openapi.{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in fields.items()) for name, fields in schemes.items()]
-        exempt = f'[[operations]]\ninclude-path-regex = "{ANONYMOUS}"\nchecks.ignored_auth.enabled = false\n'
+        exempt = f'[[operations]]\ninclude-path-regex = "{ANONYMOUS}"\nchecks.ignored_auth.enabled = false\nchecks.missing_required_header.enabled = false\n'
         config.write_text(CHECKS + "".join(lines) + exempt)
         (folder / "schemathesis_hooks.py").write_text(HOOKS)
         yield SimpleNamespace(gatepost=gatepost, folder=folder, config=config)
@@ -82,17 +80,14 @@ def test_every_answer_is_documented(house):
     assert house.gatepost.process.poll() is None
 
 
-@pytest.mark.parametrize("method, path, status, words", [
-    ("get", "/v1/keys", "401", "Undocumented HTTP status code"),
-    ("post", "/get-token", "400", "Undocumented HTTP status code"),
-])
-def test_an_answer_that_is_not_documented_is_found(house, method, path, status, words):
+@pytest.mark.parametrize("method, path, status", [("get", "/v1/keys", "401"), ("post", "/get-token", "400")])
+def test_an_answer_that_is_not_documented_is_found(house, method, path, status):
     changed = document(house)
     del changed["paths"][path][method]["responses"][status]
     file = house.folder / "changed.json"
     file.write_text(json.dumps(changed))
-    done = schemathesis(house, file, "--phases", "coverage", "--include-path", path, "--include-method", method.upper())
-    assert done.returncode == 1 and words in done.stdout, done.stdout[-4000:] + done.stderr
+    done = schemathesis(house, file, "--phases", "coverage", "--include-name", f"{method.upper()} {path}")
+    assert done.returncode == 1 and "Undocumented status code" in done.stdout, done.stdout[-4000:] + done.stderr
 
 
 def test_a_field_that_is_not_as_documented_is_found(house):
