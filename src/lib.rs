@@ -16,6 +16,7 @@ pub mod gate;
 pub mod id;
 pub mod keys_command;
 pub mod metrics;
+pub mod oidc;
 pub mod probes;
 pub mod server;
 pub mod token;
