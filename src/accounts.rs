@@ -11,6 +11,7 @@ pub mod keys;
 pub mod login;
 pub mod names;
 pub mod password;
+pub mod policies;
 pub mod quickstart;
 mod rules;
 pub mod sessions;

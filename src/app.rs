@@ -144,6 +144,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
     let rules = Rules {
         sign_up: config.accounts.sign_up,
         direct_scopes: config.accounts.direct_scopes.clone(),
+        end_users: config.accounts.end_users.clone(),
         require_phone: config.accounts.require_phone,
         password_min_length: config.accounts.password_min_length,
         reveal_unknown_users: config.accounts.reveal_unknown_users,

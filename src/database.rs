@@ -6,10 +6,12 @@
 
 mod acts;
 mod engine;
+mod invitations;
 mod keys;
 mod ledger;
 mod lock;
 mod people;
+mod policies;
 mod sessions;
 mod tokens;
 
@@ -25,10 +27,12 @@ use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
 pub use engine::Engine;
+pub use invitations::InvitationRow;
 pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
+pub use policies::PolicyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use tokens::TokenRow;
 

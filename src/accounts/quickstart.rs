@@ -65,6 +65,7 @@ async fn principal(act: &mut Act, scopes: &ScopeSet) -> Result<Id, Refusal> {
         user: Some(NAME),
         email: None,
         phone: None,
+        verified: &[],
         password: None,
         scopes,
     };

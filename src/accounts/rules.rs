@@ -34,6 +34,8 @@ pub struct Rules {
     pub sign_up: SignUp,
     /// What a direct sign-up holds in the tenant it founds.
     pub direct_scopes: ScopeSet,
+    /// What someone holds who proves a contact or an identity and has no account: an end user of the founding tenant. `None` = nobody does.
+    pub end_users: Option<ScopeSet>,
     /// Whether a phone number is asked for.
     pub require_phone: RequirePhone,
     /// In characters.

@@ -144,6 +144,7 @@ fn rules() -> Rules {
     Rules {
         sign_up: SignUp::First,
         direct_scopes: ScopeSet::everything(),
+        end_users: None,
         require_phone: RequirePhone::First,
         password_min_length: 15,
         reveal_unknown_users: false,

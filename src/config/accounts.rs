@@ -70,7 +70,6 @@ fn end_users(field: &Field<'_>) -> Option<Option<ScopeSet>> {
     if at.shape() == Shape::Absent && !at.is_written() {
         at.missing("write what end users may do, like { scopes: [orders:read] }");
     }
-    super::later::without_effect(field);
     Some(Some(scopes(&at)?))
 }
 

@@ -23,10 +23,12 @@ pub struct NewPrincipal<'a> {
     pub role: Role,
     /// User name, folded.
     pub user: Option<&'a str>,
-    /// E-mail address, folded; unverified.
+    /// E-mail address, folded.
     pub email: Option<&'a str>,
-    /// Phone number, `+` and digits; unverified.
+    /// Phone number, `+` and digits.
     pub phone: Option<&'a str>,
+    /// Which of e-mail address and phone number are proved.
+    pub verified: &'a [NameKind],
     /// argon2id, PHC string.
     pub password: Option<&'a str>,
     /// What it is given directly.
@@ -61,6 +63,19 @@ impl Database {
     pub async fn is_founded(&self) -> Result<bool, DatabaseError> {
         let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT one FROM founding")).fetch_optional(&self.pool).await?;
         Ok(row.is_some())
+    }
+
+    /// The founder's tenant, unless it is blocked.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn founding_tenant(&self) -> Result<Option<Id>, DatabaseError> {
+        let row: Option<(String,)> = sqlx::query_as(self.sql(
+            "SELECT t.id FROM founding f JOIN principals p ON p.uid = f.principal JOIN tenants t ON t.id = p.tenant WHERE t.blocked = 0",
+        ))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|(tenant,)| spelled("tenants", &tenant)).transpose()
     }
 
     /// The principal of this folded name, if it has not ended.
@@ -208,8 +223,9 @@ impl Act {
     pub async fn insert_principal(&mut self, new: &NewPrincipal<'_>) -> Result<(), DatabaseError> {
         let now = self.now_column();
         sqlx::query(self.sql(
-            "INSERT INTO principals (uid, tenant, parent, role, user_name, email, phone, password, scopes, created_at, changed_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO principals (uid, tenant, parent, role, user_name, email, email_verified, phone, phone_verified, password, scopes,
+                                     created_at, changed_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         ))
         .bind(new.uid.to_string())
         .bind(new.tenant.to_string())
@@ -217,7 +233,9 @@ impl Act {
         .bind(new.role.as_str())
         .bind(new.user)
         .bind(new.email)
+        .bind(i64::from(new.email.is_some() && new.verified.contains(&NameKind::Email)))
         .bind(new.phone)
+        .bind(i64::from(new.phone.is_some() && new.verified.contains(&NameKind::Phone)))
         .bind(new.password)
         .bind(new.scopes.to_string())
         .bind(now)
@@ -225,6 +243,23 @@ impl Act {
         .execute(self.connection())
         .await?;
         self.tell(PendingKind::Subject, new.uid).await
+    }
+
+    /// Records who a principal is at an OpenID provider.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Taken`] where that identity is someone's.
+    pub async fn insert_identity(&mut self, issuer: &str, subject: &str, provider: &str, principal: Id) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query(self.sql("INSERT INTO identities (issuer, subject, provider, principal, created_at) VALUES (?, ?, ?, ?, ?)"))
+            .bind(issuer)
+            .bind(subject)
+            .bind(provider)
+            .bind(principal.to_string())
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        Ok(())
     }
 
     /// Ends a principal: it and everyone below is refused from here on.

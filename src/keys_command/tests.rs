@@ -42,6 +42,7 @@ impl Machine {
             user: Some("ann"),
             email: None,
             phone: None,
+            verified: &[],
             password: None,
             scopes: &scopes,
         };

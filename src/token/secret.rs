@@ -1,6 +1,6 @@
-//! API keys and refresh tokens: long-lived secrets, shown once, stored only as SHA-256.
+//! API keys, refresh tokens and invitations: long-lived secrets, shown once, stored only as SHA-256.
 //!
-//! `gpk_` or `gpr_`, then id, 128 random bits and a 32-bit tag, in base62. The tag is a MAC under a
+//! `gpk_`, `gpr_` or `gpi_`, then id, 128 random bits and a 32-bit tag, in base62. The tag is a MAC under a
 //! value of this installation, so a made-up key is refused without asking any store.
 
 use std::fmt;
@@ -17,6 +17,8 @@ pub enum SecretKind {
     ApiKey,
     /// `gpr_…`, exchanged for a login's next JWT; its id is the session's.
     RefreshToken,
+    /// `gpi_…`, good for one sign-up.
+    Invitation,
 }
 
 impl SecretKind {
@@ -25,6 +27,7 @@ impl SecretKind {
         match self {
             Self::ApiKey => "gpk_",
             Self::RefreshToken => "gpr_",
+            Self::Invitation => "gpi_",
         }
     }
 }
@@ -43,7 +46,7 @@ pub struct PlainSecret {
 pub type HashedSecret = [u8; 32];
 
 impl PlainSecret {
-    /// The id of the key or session it belongs to.
+    /// The id of the key, session or invitation it belongs to.
     pub fn id(&self) -> Id {
         self.id
     }
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_it_makes_it_reads() {
-        for kind in [SecretKind::ApiKey, SecretKind::RefreshToken] {
+        for kind in [SecretKind::ApiKey, SecretKind::RefreshToken, SecretKind::Invitation] {
             let made = mint().make(kind, Id::from_bytes([3; 16])).unwrap();
             assert_eq!(mint().read(kind, made.reveal()), Some(made));
         }

@@ -215,6 +215,7 @@ async fn those_above_reach_the_keys_of_those_below() {
             user: None,
             email: None,
             phone: None,
+            verified: &[],
             password: None,
             scopes: &scopes,
         };

@@ -81,6 +81,7 @@ async fn a_name_stays_taken_after_its_end() {
         user: Some("ann"),
         email: None,
         phone: None,
+        verified: &[],
         password: None,
         scopes: &scopes,
     };
