@@ -9,6 +9,7 @@ mod environment;
 pub mod file;
 mod later;
 mod listeners;
+mod oidc;
 pub mod problem;
 mod reader;
 mod rule;
@@ -34,7 +35,8 @@ pub use crate::admin::Network;
 pub use crate::dialect::Proxy;
 pub use crate::server::Listen;
 pub use environment::Environment;
-pub use later::{Email, OidcProvider, Senders, Sms};
+pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
+pub use later::{Email, Senders, Sms};
 
 /// Exit status of a configuration, or a command line, that cannot be taken (`EX_USAGE` of sysexits.h).
 pub const BAD_CONFIGURATION: u8 = 64;
@@ -62,7 +64,7 @@ pub struct Config {
     pub denial_status: Option<u16>,
     /// Sign-up and passwords.
     pub accounts: AccountsConfig,
-    /// OpenID Connect providers. Default none. Without effect in this version.
+    /// OpenID Connect providers. Default none.
     pub oidc: Vec<OidcProvider>,
     /// What sends one-time codes. Default nothing. Without effect in this version.
     pub senders: Senders,

@@ -6,6 +6,7 @@
 
 mod acts;
 mod engine;
+mod identities;
 mod invitations;
 mod keys;
 mod ledger;
@@ -13,6 +14,7 @@ mod lock;
 mod people;
 mod policies;
 mod sessions;
+mod sign_ins;
 mod tokens;
 
 use std::path::{Path, PathBuf};
@@ -34,6 +36,7 @@ pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
 pub use sessions::{RefreshRow, SessionRow};
+pub use sign_ins::SignInRow;
 pub use tokens::TokenRow;
 
 /// Why the database gave no answer.

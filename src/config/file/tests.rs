@@ -140,7 +140,7 @@ log: { level: debug, format: json }
         .into_iter()
         .filter_map(|text| text.contains("no effect").then(|| text.split(": ").nth(1).map(String::from))?)
         .collect();
-    assert_eq!(without_effect, ["oidc", "senders", "sessions.idle", "sessions.domains", "sessions.return_hosts"]);
+    assert_eq!(without_effect, ["senders", "sessions.idle", "sessions.domains", "sessions.return_hosts"]);
     // and no secret stands in what is printed of it
     let printed = format!("{config:?}");
     assert!(!printed.contains("a-secret") && !printed.contains("from-a-file") && !printed.contains("pw@"), "{printed}");
