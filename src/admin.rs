@@ -4,6 +4,7 @@
 //! all answers share. The gate knows nothing of this; they meet in the stores.
 
 mod answer;
+mod document;
 mod documents;
 mod ends;
 mod failure;
@@ -26,10 +27,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
-use axum::routing::{delete, get, post, put};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tower_service::Service;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
@@ -108,28 +111,37 @@ pub async fn answer(router: Router, mut request: Request<Incoming>, peer: server
     router.clone().call(request.map(Body::new)).await
 }
 
-/// Every route of the admin listener.
+/// Every route of the admin listener, and what stands in the document about each: one registration gives both.
+fn routes() -> OpenApiRouter<Arc<Admin>> {
+    OpenApiRouter::with_openapi(document::begun())
+        .routes(routes!(documents::index))
+        .routes(routes!(documents::jwks))
+        .routes(routes!(get_token::get_token))
+        .routes(routes!(register::register))
+        .routes(routes!(login::log_in))
+        .routes(routes!(sessions::log_out))
+        .routes(routes!(sessions::refresh))
+        .routes(routes!(sessions::verify))
+        .routes(routes!(password::change))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::end))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::set_scopes))
+        .routes(routes!(tokens::list))
+        .routes(routes!(tokens::end))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+}
+
+/// The admin listener.
 pub fn router(state: Arc<Admin>) -> Router {
-    Router::new()
-        .route("/", get(documents::index))
-        .route("/.well-known/jwks.json", get(documents::jwks))
-        .route("/get-token", post(get_token::get_token))
-        .route("/v1/register", post(register::register))
-        .route("/v1/login", get(login::log_in).post(login::log_in))
-        .route("/v1/logout", post(sessions::log_out))
-        .route("/v1/token/refresh", get(sessions::refresh).post(sessions::refresh))
-        .route("/v1/verify", post(sessions::verify))
-        .route("/v1/password/change", post(password::change))
-        .route("/v1/keys", get(keys::list).post(keys::create))
-        .route("/v1/keys/{id}", delete(keys::end))
-        .route("/v1/keys/{id}/rotate", post(keys::rotate))
-        .route("/v1/keys/{id}/scopes", put(keys::set_scopes))
-        .route("/v1/tokens", get(tokens::list))
-        .route("/v1/tokens/{id}", delete(tokens::end))
-        .route("/v1/sessions", get(sessions::list))
-        .route("/v1/sessions/{id}", delete(sessions::end))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish))
-        .with_state(state)
+    let (router, _) = routes().split_for_parts();
+    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
+}
+
+/// The OpenAPI document of every route.
+pub fn openapi() -> OpenApi {
+    document::finished(routes().into_openapi())
 }
 
 #[cfg(test)]

@@ -5,24 +5,61 @@ use std::sync::Arc;
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
+use super::document;
 use crate::token::jwt::JwtKey;
 
-/// `GET /`
-pub(super) async fn index() -> Answer {
-    Answer::Plain(json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }))
+/// What runs here.
+#[derive(Serialize, ToSchema)]
+struct Index {
+    #[schema(example = "gatepost")]
+    name: &'static str,
+    #[schema(example = "0.1.0")]
+    version: &'static str,
 }
 
-/// `GET /.well-known/jwks.json`: the keys of access tokens only, so that nobody takes a login for one.
-pub(super) async fn jwks(State(admin): State<Arc<Admin>>) -> Answer {
-    let keys: Vec<Value> = admin.accounts.keyring().iter().map(|key| jwk(key.access_jwt())).collect();
-    Answer::Plain(json!({ "keys": keys }))
+/// Public keys (RFC 7517).
+#[derive(Serialize, ToSchema)]
+struct Jwks {
+    keys: Vec<Jwk>,
 }
 
 /// A public key as RFC 8037 writes it.
-fn jwk(key: &JwtKey) -> Value {
-    json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id(), "x": URL_SAFE_NO_PAD.encode(key.public()) })
+#[derive(Serialize, ToSchema)]
+struct Jwk {
+    #[schema(example = "OKP")]
+    kty: &'static str,
+    #[schema(example = "Ed25519")]
+    crv: &'static str,
+    #[schema(example = "EdDSA")]
+    alg: &'static str,
+    #[serde(rename = "use")]
+    #[schema(example = "sig")]
+    usage: &'static str,
+    kid: String,
+    x: String,
+}
+
+/// Name and version.
+#[utoipa::path(get, path = "/", tag = document::DOCUMENTS, responses((status = 200, description = "What runs here.", body = Index)))]
+pub(super) async fn index() -> Answer {
+    Answer::plain(Index { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Public signing keys.
+///
+/// Those of access tokens only, so that nobody takes a login for one.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = document::DOCUMENTS,
+    responses((status = 200, description = "A set of keys (RFC 7517).", body = Jwks)))]
+pub(super) async fn jwks(State(admin): State<Arc<Admin>>) -> Answer {
+    Answer::plain(Jwks { keys: admin.accounts.keyring().iter().map(|key| jwk(key.access_jwt())).collect() })
+}
+
+fn jwk(key: &JwtKey) -> Jwk {
+    let x = URL_SAFE_NO_PAD.encode(key.public());
+    Jwk { kty: "OKP", crv: "Ed25519", alg: "EdDSA", usage: "sig", kid: key.id().to_owned(), x }
 }

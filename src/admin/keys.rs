@@ -4,42 +4,86 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
+use super::document::{self, ById, Deleted, Ending, Forbidden, Managed, NotFound, Paging};
 use super::failure::Failure;
 use super::lists::{Asked, id};
-use super::request::{Call, scopes};
+use super::request::{Call, scope_names, scopes};
 use crate::accounts::keys::NewKey;
 use crate::database::KeyRow;
+use crate::id::Id;
 
-#[derive(Deserialize, Default)]
+/// A key to make.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Create {
+struct CreateKey {
+    /// What its owner calls it.
     name: Option<String>,
+    /// What it may do; without it all that its owner may.
     scopes: Option<Vec<String>>,
-    /// Seconds.
+    /// Seconds until it ends by itself; without it never.
     expires_in: Option<u64>,
 }
 
-#[derive(Deserialize, Default)]
+/// How to rotate.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-struct Rotate {
-    /// Seconds.
+struct RotateKey {
+    /// Seconds for which the old secret stays valid, at most 7 days; default 0.
     grace: Option<u64>,
 }
 
-#[derive(Deserialize)]
+/// New scopes of a key.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SetScopes {
     scopes: Vec<String>,
 }
 
+/// A key; never its secret.
+#[derive(Serialize, ToSchema)]
+struct Key {
+    id: Id,
+    name: String,
+    scopes: Vec<String>,
+    /// Unix seconds.
+    created_at: u64,
+    /// Unix seconds; null = never.
+    expires_at: Option<u64>,
+    /// Unix seconds, roughly; null = never.
+    last_used_at: Option<u64>,
+}
+
+/// A key and its secret, shown once.
+#[derive(Serialize, ToSchema)]
+struct KeyAndSecret {
+    key: Key,
+    /// `gpk_…`
+    api_key: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct OneKey {
+    key: Key,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Keys {
+    keys: Vec<Key>,
+    /// For `?cursor=`; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// Make an API key of one's own.
+#[utoipa::path(post, path = "/v1/keys", tag = document::KEYS, security(("login" = [])), request_body = Option<CreateKey>,
+    responses((status = 201, description = "The key and its secret.", body = KeyAndSecret), Managed, Forbidden))]
 pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
-    let body: Create = call.json_or_default()?;
+    let body: CreateKey = call.json_or_default()?;
     let new = NewKey {
         name: body.name,
         scopes: body.scopes.as_deref().map(scopes).transpose()?,
@@ -47,49 +91,66 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
     };
     let (key, secret, act) = admin.accounts.keys().create(&call.origin.by(caller.uid()), &caller.standing, new).await?;
     admin.accounts.propagate(act).await;
-    Ok(Answer::created(json!({ "key": shown(&key), "api_key": secret.reveal() })))
+    Ok(Answer::created(KeyAndSecret { key: shown(&key), api_key: secret.reveal().to_owned() }))
 }
 
+/// List live API keys.
+///
+/// The caller's own, oldest first; with `principal` those of someone below.
+#[utoipa::path(get, path = "/v1/keys", tag = document::KEYS, security(("login" = [])), params(Paging),
+    responses((status = 200, description = "A page of keys.", body = Keys), Managed, NotFound))]
 pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let asked = Asked::read(&call)?;
     let rows = admin.accounts.list_keys(&caller, asked.of, asked.page).await?;
-    Ok(asked.answer("keys", &rows, |row| (row.created_at, row.id), shown))
+    let (keys, next_cursor) = asked.page_of(&rows, |row| (row.created_at, row.id), shown);
+    Ok(Answer::ok(Keys { keys, next_cursor }))
 }
 
+/// Give a key a new secret.
+///
+/// Its id and its tokens stay; the old secret stays valid for `grace`.
+#[utoipa::path(post, path = "/v1/keys/{id}/rotate", tag = document::KEYS, security(("login" = [])), params(ById),
+    request_body = Option<RotateKey>,
+    responses((status = 200, description = "The key and its new secret.", body = KeyAndSecret), Ending, Managed, NotFound))]
 pub(super) async fn rotate(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;
-    let body: Rotate = call.json_or_default()?;
+    let body: RotateKey = call.json_or_default()?;
     let grace = Duration::from_secs(body.grace.unwrap_or(0));
     let (row, secret, act) = admin.accounts.keys().rotate(&call.origin.by(caller.uid()), caller.reach(), id(&key)?, grace).await?;
-    Ok(admin.ended(act, strict, json!({ "key": shown(&row), "api_key": secret.reveal() })).await)
+    Ok(admin.ended(act, strict, KeyAndSecret { key: shown(&row), api_key: secret.reveal().to_owned() }).await)
 }
 
+/// Change what a key may do.
+#[utoipa::path(put, path = "/v1/keys/{id}/scopes", tag = document::KEYS, security(("login" = [])), params(ById), request_body = SetScopes,
+    responses((status = 200, description = "The key.", body = OneKey), Ending, Managed, Forbidden, NotFound))]
 pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;
     let body: SetScopes = call.json()?;
     let wanted = scopes(&body.scopes)?;
     let (row, act) = admin.accounts.keys().set_scopes(&call.origin.by(caller.uid()), caller.reach(), id(&key)?, &wanted).await?;
-    Ok(admin.ended(act, strict, json!({ "key": shown(&row) })).await)
+    Ok(admin.ended(act, strict, OneKey { key: shown(&row) }).await)
 }
 
+/// Delete a key; its tokens end with it.
+#[utoipa::path(delete, path = "/v1/keys/{id}", tag = document::KEYS, security(("login" = [])), params(ById),
+    responses((status = 200, description = "Deleted.", body = Deleted), Ending, Managed, NotFound))]
 pub(super) async fn end(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;
     let act = admin.accounts.keys().end(&call.origin.by(caller.uid()), caller.reach(), id(&key)?).await?;
-    Ok(admin.ended(act, strict, json!({ "deleted": true })).await)
+    Ok(admin.ended(act, strict, Deleted::YES).await)
 }
 
-/// What is shown of a key; never a secret.
-fn shown(key: &KeyRow) -> Value {
-    json!({
-        "id": key.id,
-        "name": key.name,
-        "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
-        "created_at": key.created_at.seconds(),
-        "expires_at": key.expires_at.map(|at| at.seconds()),
-        "last_used_at": key.last_used_at.map(|at| at.seconds()),
-    })
+fn shown(key: &KeyRow) -> Key {
+    Key {
+        id: key.id,
+        name: key.name.clone(),
+        scopes: scope_names(&key.scopes),
+        created_at: key.created_at.seconds(),
+        expires_at: key.expires_at.map(|at| at.seconds()),
+        last_used_at: key.last_used_at.map(|at| at.seconds()),
+    }
 }

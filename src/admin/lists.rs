@@ -1,8 +1,5 @@
 //! Lists: a page of rows at a time, oldest first, each page naming where the next begins.
 
-use serde_json::{Map, Value};
-
-use super::answer::Answer;
 use super::failure::Failure;
 use super::request::Call;
 use crate::accounts::Refusal;
@@ -35,15 +32,14 @@ impl Asked {
         Ok(Self { limit: limit as usize, page: Page { after, limit: limit + 1 }, of })
     }
 
-    /// The answer: `rows` under `name`, and the cursor of the next page.
-    pub(super) fn answer<T>(&self, name: &str, rows: &[T], place: impl Fn(&T) -> (UnixMs, Id), show: impl Fn(&T) -> Value) -> Answer {
+    /// What the answer shows of `rows`, and the cursor of the next page.
+    pub(super) fn page_of<T, S>(&self, rows: &[T], place: impl Fn(&T) -> (UnixMs, Id), show: impl Fn(&T) -> S) -> (Vec<S>, Option<String>) {
         let shown: Vec<&T> = rows.iter().take(self.limit).collect();
         let next = shown.last().filter(|_| rows.len() > self.limit).map(|last| {
             let (at, id) = place(last);
             format!("{}-{id}", at.0)
         });
-        let shown: Vec<Value> = shown.into_iter().map(show).collect();
-        Answer::ok(Value::Object(Map::from_iter([(name.to_owned(), shown.into()), ("next_cursor".to_owned(), next.into())])))
+        (shown.into_iter().map(show).collect(), next)
     }
 }
 

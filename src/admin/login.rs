@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
+use super::document::{self, NotFound, Read, Throttled, Unauthorized};
 use super::failure::Failure;
 use super::request::{Authorization, Call};
 use crate::accounts::Refusal;
@@ -15,11 +16,13 @@ use crate::accounts::names::Name;
 use crate::accounts::password::Password;
 use crate::accounts::sessions::LoggedIn;
 use crate::database::NameKind;
+use crate::id::Id;
 use crate::token::jwt::LoginJwt;
 
-/// The fields of a body that carry credentials.
-#[derive(Deserialize, Default)]
+/// Credentials: one of `user`, `email` and `phone`, and `password`; or none of them beside Basic.
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = Credentials)]
 pub(super) struct Given {
     pub(super) user: Option<String>,
     pub(super) email: Option<String>,
@@ -47,22 +50,61 @@ pub(super) fn credentials(call: &Call, given: Given) -> Result<(Name, Password),
     }
 }
 
+/// A login.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Login {
+    jwt: Jwt,
+    uid: Id,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Jwt {
+    /// For `Authorization: Bearer` on this listener.
+    token: String,
+    /// Gives the next JWT; rotates.
+    refresh_token: String,
+    payload: Payload,
+}
+
+/// What is shown of a JWT's claims.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Payload {
+    /// The session.
+    sid: Id,
+    /// Unix seconds: when.
+    iat: u64,
+    /// Unix seconds: when it ends.
+    exp: u64,
+    /// The principal.
+    uid: Id,
+}
+
+impl Login {
+    /// What a login and its renewal show.
+    pub(super) fn of(made: &LoggedIn) -> Self {
+        let jwt =
+            Jwt { token: made.jwt.clone(), refresh_token: made.refresh_token.reveal().to_owned(), payload: Payload::of(&made.claims) };
+        Self { jwt, uid: made.claims.uid }
+    }
+}
+
+impl Payload {
+    /// What is shown of `claims`.
+    pub(super) fn of(claims: &LoginJwt) -> Self {
+        Self { sid: claims.sid, iat: claims.iat, exp: claims.exp, uid: claims.uid }
+    }
+}
+
+/// Log in by name and password.
+///
+/// By Basic or in the body, not both. 400 `missing authorization header` (neither); 401 `incorrect credentials`, for an unknown user
+/// too, at the same time and in the same bytes; only with `accounts.reveal_unknown_users` 404 `user does not exist`.
+#[utoipa::path(method(get, post), path = "/v1/login", tag = document::PEOPLE, security(("basic" = []), ()),
+    request_body = Option<Given>,
+    responses((status = 200, description = "Logged in.", body = Login), Read, Unauthorized, NotFound, Throttled))]
 pub(super) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let given: Given = call.json_or_default()?;
     let (name, password) = credentials(&call, given)?;
     let made = admin.accounts.log_in(&name, password, call.origin).await?;
-    Ok(Answer::ok(logged_in(&made)))
-}
-
-/// The fields of a login and of its renewal.
-pub(super) fn logged_in(made: &LoggedIn) -> Value {
-    json!({
-        "jwt": { "token": made.jwt, "refresh_token": made.refresh_token.reveal(), "payload": payload(&made.claims) },
-        "uid": made.claims.uid,
-    })
-}
-
-/// What is shown of a login's claims.
-pub(super) fn payload(claims: &LoginJwt) -> Value {
-    json!({ "sid": claims.sid, "iat": claims.iat, "exp": claims.exp, "uid": claims.uid })
+    Ok(Answer::ok(Login::of(&made)))
 }

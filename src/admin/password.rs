@@ -3,31 +3,46 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
+use super::document::{self, Ending, NotFound, Read, Throttled, Unauthorized};
 use super::failure::Failure;
 use super::request::{Authorization, Call};
 use crate::accounts::Refusal;
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
 
-#[derive(Deserialize)]
+/// The new password.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+struct ChangePassword {
     new_password: String,
+    /// Whether every session of the user ends.
     #[serde(default)]
     kill_sessions: bool,
 }
 
+#[derive(Serialize, ToSchema)]
+struct ChangedPassword {
+    changed_password: bool,
+    killed_sessions: bool,
+}
+
+/// Change the password, by the old one.
+///
+/// 400 `missing authorization header`, `weak password`; 401 `incorrect credentials`; 404 `session does not exist` only with
+/// `accounts.reveal_unknown_users`. `propagated` only where sessions were to end.
+#[utoipa::path(post, path = "/v1/password/change", tag = document::PEOPLE, security(("basic" = [])), request_body = ChangePassword,
+    responses((status = 200, description = "Changed.", body = ChangedPassword), Ending, Read, Unauthorized, NotFound, Throttled))]
 pub(super) async fn change(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let (name, old) = match call.authorization()? {
         None | Some(Authorization::Bearer(_)) => return Err(Refusal::MissingCredentials.into()),
         Some(Authorization::Basic(name, password)) => (Name::of_basic(&name)?, Password::new("password", &password)?),
     };
-    let body: Body = call.json()?;
+    let body: ChangePassword = call.json()?;
     let strict = call.strict()?;
     let new = Password::new("new_password", &body.new_password)?;
     let changed = admin.accounts.change_password(&name, old, new, body.kill_sessions, call.origin).await;
@@ -35,6 +50,6 @@ pub(super) async fn change(State(admin): State<Arc<Admin>>, call: Call) -> Resul
         Refusal::UnknownUser => Refusal::NoSession,
         other => other,
     })?;
-    let fields = json!({ "changed_password": true, "killed_sessions": body.kill_sessions });
+    let fields = ChangedPassword { changed_password: true, killed_sessions: body.kill_sessions };
     Ok(if body.kill_sessions { admin.ended(act, strict, fields).await } else { Answer::ok(fields) })
 }

@@ -155,6 +155,11 @@ impl Call {
     }
 }
 
+/// Scopes as answers list them.
+pub(super) fn scope_names(scopes: &ScopeSet) -> Vec<String> {
+    scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
+}
+
 /// The scopes of a body's list.
 pub(super) fn scopes(list: &[String]) -> Result<ScopeSet, Failure> {
     ScopeSet::parse(list.iter().map(String::as_str)).map_err(|e| Refusal::field("scopes", e.to_string()).into())

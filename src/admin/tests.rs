@@ -1,5 +1,6 @@
 //! The admin listener as its clients see it: requests in, whole answers out, on a real database file.
 
+mod document;
 mod documents;
 mod get_token;
 mod keys;

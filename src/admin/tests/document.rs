@@ -1,0 +1,67 @@
+//! The OpenAPI document: whole, without a dangling name, and true of every route.
+
+use super::*;
+use crate::admin::openapi;
+
+/// Every text under the key `key`, anywhere in `value`.
+fn texts<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(text) if name == key => found.push(text),
+                    field => texts(field, key, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| texts(item, key, found)),
+        _ => {}
+    }
+}
+
+fn document() -> Value {
+    serde_json::to_value(openapi()).unwrap()
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
+    let document = document();
+    let mut references = Vec::new();
+    texts(&document, "$ref", &mut references);
+    assert!(references.len() > 50);
+    for reference in references {
+        assert!(document.pointer(reference.strip_prefix('#').unwrap()).is_some(), "{reference}");
+    }
+    let mut ids = Vec::new();
+    texts(&document, "operationId", &mut ids);
+    let total = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), total);
+}
+
+#[test]
+fn every_operation_says_what_it_is_and_how_it_fails() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = format!("{method} {path}");
+            assert!(operation["summary"].as_str().is_some_and(|summary| summary.ends_with('.')), "{name}: no summary");
+            assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{name}: one tag");
+            let responses = operation["responses"].as_object().unwrap();
+            for (status, response) in responses {
+                let response = match response["$ref"].as_str() {
+                    Some(reference) => document.pointer(reference.strip_prefix('#').unwrap()).unwrap(),
+                    None => response,
+                };
+                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}: {response}");
+                assert!(response["headers"]["X-Request-Id"].is_object(), "{name} {status}: {response}");
+                assert_eq!(response["headers"]["Retry-After"].is_object(), ["429", "503"].contains(&status.as_str()), "{name} {status}");
+                assert_eq!(response["headers"]["WWW-Authenticate"].is_object(), status == "401", "{name} {status}");
+            }
+            // in the path and among the parameters alike
+            let named = operation["parameters"].as_array().into_iter().flatten().filter(|parameter| parameter["in"] == "path").count();
+            assert_eq!(named, path.matches('{').count(), "{name}: {:?}", operation["parameters"]);
+        }
+    }
+}
