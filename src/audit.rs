@@ -85,6 +85,10 @@ pub enum Action {
     PasswordChange,
     /// The password was hashed again under today's parameters.
     PasswordRehash,
+    /// An e-mail address or a phone number was proved.
+    ContactVerify,
+    /// One was proved that stood unproved on another account: what let the other in has ended.
+    TakeOver,
     /// A key was made.
     KeyCreate,
     /// A key got a new secret.
@@ -114,6 +118,8 @@ impl Action {
             Self::SessionEnd => "session_end",
             Self::PasswordChange => "password_change",
             Self::PasswordRehash => "password_rehash",
+            Self::ContactVerify => "contact_verify",
+            Self::TakeOver => "take_over",
             Self::KeyCreate => "key_create",
             Self::KeyRotate => "key_rotate",
             Self::KeyScopes => "key_scopes",

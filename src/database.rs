@@ -5,6 +5,7 @@
 //! names sqlx.
 
 mod acts;
+mod contacts;
 mod engine;
 mod identities;
 mod invitations;
@@ -13,6 +14,7 @@ mod ledger;
 mod lock;
 mod people;
 mod policies;
+mod refresh_keys;
 mod sessions;
 mod sign_ins;
 mod tokens;
@@ -28,6 +30,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
+pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
 pub use invitations::InvitationRow;
 pub use keys::KeyRow;
@@ -35,6 +38,7 @@ pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
+pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use sign_ins::SignInRow;
 pub use tokens::TokenRow;

@@ -99,10 +99,18 @@ impl Database {
     pub async fn is_taken(&self, kind: NameKind, name: &str) -> Result<bool, DatabaseError> {
         let statement = match kind {
             NameKind::User => "SELECT 1 FROM principals WHERE user_name = ?",
-            NameKind::Email => "SELECT 1 FROM principals WHERE email = ?",
-            NameKind::Phone => "SELECT 1 FROM principals WHERE phone = ?",
+            NameKind::Email => {
+                "SELECT 1 FROM principals WHERE email = ? UNION ALL SELECT 1 FROM former_contacts WHERE name_kind = 'email' AND name = ?"
+            }
+            NameKind::Phone => {
+                "SELECT 1 FROM principals WHERE phone = ? UNION ALL SELECT 1 FROM former_contacts WHERE name_kind = 'phone' AND name = ?"
+            }
         };
-        let row: Option<(i64,)> = sqlx::query_as(self.sql(statement)).bind(name).fetch_optional(&self.pool).await?;
+        let mut query = sqlx::query_as(self.sql(statement)).bind(name);
+        if kind != NameKind::User {
+            query = query.bind(name);
+        }
+        let row: Option<(i64,)> = query.fetch_optional(&self.pool).await?;
         Ok(row.is_some())
     }
 

@@ -194,17 +194,39 @@ CREATE INDEX invitations_inviter ON invitations (inviter, created_at);
 -- One-time codes that were sent. Each is good for its own challenge only.
 CREATE TABLE challenges (
     id         CHAR(32) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY,
-    principal  CHAR(32) CHARACTER SET ascii COLLATE ascii_bin,                        -- whose profile it proves; NULL = a login
     name_kind  VARCHAR(255) NOT NULL,               -- email | phone
     name       VARCHAR(320) NOT NULL,
     code       VARBINARY(32) NOT NULL,               -- HMAC-SHA-256 under the installation's key
     tries      BIGINT NOT NULL DEFAULT 0,
+    network    CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,               -- who asked for it
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at    BIGINT
 ) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX challenges_network ON challenges (network, created_at);
 CREATE INDEX challenges_name ON challenges (name_kind, name, created_at);
 CREATE INDEX challenges_expires ON challenges (expires_at);
+
+-- The e-mail and phone that a person says is theirs and has not proved yet. It blocks nobody.
+CREATE TABLE pending_contacts (
+    principal CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    name_kind VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- email | phone
+    name      VARCHAR(320) NOT NULL,
+    at        BIGINT NOT NULL,
+    PRIMARY KEY (principal, name_kind),
+    FOREIGN KEY (principal) REFERENCES principals (uid)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX pending_contacts_name ON pending_contacts (name_kind, name);
+
+-- E-mails and phones that were proved and then replaced: never given to anyone else.
+CREATE TABLE former_contacts (
+    name_kind VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, -- email | phone
+    name      VARCHAR(320) NOT NULL,
+    principal CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    at        BIGINT NOT NULL,
+    PRIMARY KEY (name_kind, name),
+    FOREIGN KEY (principal) REFERENCES principals (uid)
+) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Who a person is at an OpenID provider (OpenID Connect Core §5.7: `iss` and `sub`, never the e-mail).
 CREATE TABLE identities (

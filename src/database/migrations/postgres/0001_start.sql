@@ -182,17 +182,37 @@ CREATE INDEX invitations_inviter ON invitations (inviter, created_at);
 -- One-time codes that were sent. Each is good for its own challenge only.
 CREATE TABLE challenges (
     id         TEXT COLLATE "C" PRIMARY KEY,
-    principal  TEXT COLLATE "C",                        -- whose profile it proves; NULL = a login
     name_kind  TEXT COLLATE "C" NOT NULL,               -- email | phone
     name       TEXT COLLATE "C" NOT NULL,
     code       BYTEA NOT NULL,               -- HMAC-SHA-256 under the installation's key
     tries      BIGINT NOT NULL DEFAULT 0,
+    network    TEXT COLLATE "C" NOT NULL,               -- who asked for it
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at    BIGINT
 );
+CREATE INDEX challenges_network ON challenges (network, created_at);
 CREATE INDEX challenges_name ON challenges (name_kind, name, created_at);
 CREATE INDEX challenges_expires ON challenges (expires_at);
+
+-- The e-mail and phone that a person says is theirs and has not proved yet. It blocks nobody.
+CREATE TABLE pending_contacts (
+    principal TEXT COLLATE "C" NOT NULL REFERENCES principals (uid),
+    name_kind TEXT COLLATE "C" NOT NULL,                -- email | phone
+    name      TEXT COLLATE "C" NOT NULL,
+    at        BIGINT NOT NULL,
+    PRIMARY KEY (principal, name_kind)
+);
+CREATE INDEX pending_contacts_name ON pending_contacts (name_kind, name);
+
+-- E-mails and phones that were proved and then replaced: never given to anyone else.
+CREATE TABLE former_contacts (
+    name_kind TEXT COLLATE "C" NOT NULL,                -- email | phone
+    name      TEXT COLLATE "C" NOT NULL,
+    principal TEXT COLLATE "C" NOT NULL REFERENCES principals (uid),
+    at        BIGINT NOT NULL,
+    PRIMARY KEY (name_kind, name)
+);
 
 -- Who a person is at an OpenID provider (OpenID Connect Core §5.7: `iss` and `sub`, never the e-mail).
 CREATE TABLE identities (

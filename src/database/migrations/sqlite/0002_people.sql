@@ -48,17 +48,37 @@ CREATE INDEX invitations_inviter ON invitations (inviter, created_at);
 -- One-time codes that were sent. Each is good for its own challenge only.
 CREATE TABLE challenges (
     id         TEXT PRIMARY KEY,
-    principal  TEXT,                        -- whose profile it proves; NULL = a login
     name_kind  TEXT NOT NULL,               -- email | phone
     name       TEXT NOT NULL,
     code       BLOB NOT NULL,               -- HMAC-SHA-256 under the installation's key
     tries      INTEGER NOT NULL DEFAULT 0,
+    network    TEXT NOT NULL,               -- who asked for it
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
     used_at    INTEGER
 ) STRICT;
+CREATE INDEX challenges_network ON challenges (network, created_at);
 CREATE INDEX challenges_name ON challenges (name_kind, name, created_at);
 CREATE INDEX challenges_expires ON challenges (expires_at);
+
+-- The e-mail and phone that a person says is theirs and has not proved yet. It blocks nobody.
+CREATE TABLE pending_contacts (
+    principal TEXT NOT NULL REFERENCES principals (uid),
+    name_kind TEXT NOT NULL,                -- email | phone
+    name      TEXT NOT NULL,
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (principal, name_kind)
+) STRICT;
+CREATE INDEX pending_contacts_name ON pending_contacts (name_kind, name);
+
+-- E-mails and phones that were proved and then replaced: never given to anyone else.
+CREATE TABLE former_contacts (
+    name_kind TEXT NOT NULL,                -- email | phone
+    name      TEXT NOT NULL,
+    principal TEXT NOT NULL REFERENCES principals (uid),
+    at        INTEGER NOT NULL,
+    PRIMARY KEY (name_kind, name)
+) STRICT;
 
 -- Who a person is at an OpenID provider (OpenID Connect Core §5.7: `iss` and `sub`, never the e-mail).
 CREATE TABLE identities (

@@ -1,0 +1,263 @@
+//! E-mail addresses and phone numbers: on whom they stand, whether they are proved, and what ends when another proves them.
+//!
+//! INVARIANT: a proved contact that is replaced stays with whom it was proved for, and is never anyone else's.
+
+use super::acts::{Act, spelled};
+use super::{Database, DatabaseError, NameKind, PendingKind};
+use crate::id::Id;
+
+/// The principal on whose row a contact stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactHolder {
+    /// Who.
+    pub uid: Id,
+    /// Whether it is proved.
+    pub verified: bool,
+    /// Whether the principal has ended.
+    pub ended: bool,
+}
+
+/// What is recorded of how a person is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactsRow {
+    /// User name.
+    pub user: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Whether it is proved.
+    pub email_verified: bool,
+    /// Phone number.
+    pub phone: Option<String>,
+    /// Whether it is proved.
+    pub phone_verified: bool,
+    /// An e-mail address that the person says is theirs.
+    pub pending_email: Option<String>,
+    /// A phone number that the person says is theirs.
+    pub pending_phone: Option<String>,
+}
+
+impl NameKind {
+    /// As in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Email => "email",
+            Self::Phone => "phone",
+        }
+    }
+
+    /// What [`NameKind::as_str`] wrote of a contact.
+    #[allow(dead_code, reason = "its callers come with one-time codes")]
+    pub(super) fn of_contact(text: &str) -> Result<Self, DatabaseError> {
+        match text {
+            "email" => Ok(Self::Email),
+            "phone" => Ok(Self::Phone),
+            _ => Err(DatabaseError::Unavailable("a row of `challenges` is damaged".to_owned())),
+        }
+    }
+}
+
+impl Database {
+    /// How a principal is reached.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn contacts_of(&self, uid: Id) -> Result<Option<ContactsRow>, DatabaseError> {
+        type Columns = (Option<String>, Option<String>, i64, Option<String>, i64);
+        let row: Option<Columns> =
+            sqlx::query_as(self.sql("SELECT user_name, email, email_verified, phone, phone_verified FROM principals WHERE uid = ?"))
+                .bind(uid.to_string())
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some((user, email, email_verified, phone, phone_verified)) = row else { return Ok(None) };
+        let pending: Vec<(String, String)> = sqlx::query_as(self.sql("SELECT name_kind, name FROM pending_contacts WHERE principal = ?"))
+            .bind(uid.to_string())
+            .fetch_all(&self.pool)
+            .await?;
+        let of = |kind: NameKind| pending.iter().find(|(of, _)| of == kind.as_str()).map(|(_, name)| name.clone());
+        Ok(Some(ContactsRow {
+            user,
+            email,
+            email_verified: email_verified != 0,
+            phone,
+            phone_verified: phone_verified != 0,
+            pending_email: of(NameKind::Email),
+            pending_phone: of(NameKind::Phone),
+        }))
+    }
+
+    /// Whether anyone says that this contact is theirs, proved or not.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_claimed(&self, kind: NameKind, name: &str) -> Result<bool, DatabaseError> {
+        if self.login_row(kind, name).await?.is_some() {
+            return Ok(true);
+        }
+        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT 1 FROM pending_contacts WHERE name_kind = ? AND name = ? LIMIT 1"))
+            .bind(kind.as_str())
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.is_some())
+    }
+}
+
+impl Act {
+    /// On whom this contact stands, if on anyone.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn contact_holder(&mut self, kind: NameKind, name: &str) -> Result<Option<ContactHolder>, DatabaseError> {
+        let statement = match kind {
+            NameKind::User => return Ok(None),
+            NameKind::Email => "SELECT uid, email_verified, ended_at FROM principals WHERE email = ?",
+            NameKind::Phone => "SELECT uid, phone_verified, ended_at FROM principals WHERE phone = ?",
+        };
+        let row: Option<(String, i64, Option<i64>)> =
+            sqlx::query_as(self.sql(statement)).bind(name).fetch_optional(self.connection()).await?;
+        row.map(|(uid, verified, ended)| {
+            Ok(ContactHolder { uid: spelled("principals", &uid)?, verified: verified != 0, ended: ended.is_some() })
+        })
+        .transpose()
+    }
+
+    /// Who once proved this contact and has another one since.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn former_holder(&mut self, kind: NameKind, name: &str) -> Result<Option<Id>, DatabaseError> {
+        let row: Option<(String,)> = sqlx::query_as(self.sql("SELECT principal FROM former_contacts WHERE name_kind = ? AND name = ?"))
+            .bind(kind.as_str())
+            .bind(name)
+            .fetch_optional(self.connection())
+            .await?;
+        row.map(|(uid,)| spelled("former_contacts", &uid)).transpose()
+    }
+
+    /// Gives `uid` this contact, proved. A proved one that it replaces is kept from everyone else.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Taken`] where it stands on someone else.
+    pub async fn set_contact(&mut self, uid: Id, kind: NameKind, name: &str) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        let (keep, set) = match kind {
+            NameKind::User => return Ok(()),
+            NameKind::Email => (
+                "INSERT INTO former_contacts (name_kind, name, principal, at)
+                 SELECT 'email', email, uid, ? FROM principals WHERE uid = ? AND email_verified <> 0 AND email <> ?",
+                "UPDATE principals SET email = ?, email_verified = 1, version = version + 1, changed_at = ? WHERE uid = ?",
+            ),
+            NameKind::Phone => (
+                "INSERT INTO former_contacts (name_kind, name, principal, at)
+                 SELECT 'phone', phone, uid, ? FROM principals WHERE uid = ? AND phone_verified <> 0 AND phone <> ?",
+                "UPDATE principals SET phone = ?, phone_verified = 1, version = version + 1, changed_at = ? WHERE uid = ?",
+            ),
+        };
+        sqlx::query(self.sql(keep)).bind(now).bind(uid.to_string()).bind(name).execute(self.connection()).await?;
+        sqlx::query(self.sql("DELETE FROM former_contacts WHERE name_kind = ? AND name = ? AND principal = ?"))
+            .bind(kind.as_str())
+            .bind(name)
+            .bind(uid.to_string())
+            .execute(self.connection())
+            .await?;
+        sqlx::query(self.sql(set)).bind(name).bind(now).bind(uid.to_string()).execute(self.connection()).await?;
+        self.forget_pending_contact(uid, kind).await?;
+        self.tell(PendingKind::Subject, uid).await
+    }
+
+    /// Takes an unproved contact from `uid`.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn clear_contact(&mut self, uid: Id, kind: NameKind) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        let statement = match kind {
+            NameKind::User => return Ok(()),
+            NameKind::Email => {
+                "UPDATE principals SET email = NULL, version = version + 1, changed_at = ? WHERE uid = ? AND email_verified = 0"
+            }
+            NameKind::Phone => {
+                "UPDATE principals SET phone = NULL, version = version + 1, changed_at = ? WHERE uid = ? AND phone_verified = 0"
+            }
+        };
+        sqlx::query(self.sql(statement)).bind(now).bind(uid.to_string()).execute(self.connection()).await?;
+        self.tell(PendingKind::Subject, uid).await
+    }
+
+    /// Remembers the contact that `uid` says is theirs, in place of an earlier one of its kind.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn set_pending_contact(&mut self, uid: Id, kind: NameKind, name: &str) -> Result<(), DatabaseError> {
+        self.forget_pending_contact(uid, kind).await?;
+        let now = self.now_column();
+        sqlx::query(self.sql("INSERT INTO pending_contacts (principal, name_kind, name, at) VALUES (?, ?, ?, ?)"))
+            .bind(uid.to_string())
+            .bind(kind.as_str())
+            .bind(name)
+            .bind(now)
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets the contact of this kind that `uid` said is theirs.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn forget_pending_contact(&mut self, uid: Id, kind: NameKind) -> Result<(), DatabaseError> {
+        sqlx::query(self.sql("DELETE FROM pending_contacts WHERE principal = ? AND name_kind = ?"))
+            .bind(uid.to_string())
+            .bind(kind.as_str())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Whether `uid` says that this contact is theirs.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_pending_contact(&mut self, uid: Id, kind: NameKind, name: &str) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as(self.sql("SELECT 1 FROM pending_contacts WHERE principal = ? AND name_kind = ? AND name = ?"))
+                .bind(uid.to_string())
+                .bind(kind.as_str())
+                .bind(name)
+                .fetch_optional(self.connection())
+                .await?;
+        Ok(row.is_some())
+    }
+
+    /// Ends every way in that `uid` has: password, refresh key, identities with what their claims grant, keys, sessions,
+    /// and the invitations that could bring whoever made them back.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn end_ways_in(&mut self, uid: Id) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        for statement in [
+            "UPDATE principals SET password = NULL, refresh_key = NULL, version = version + 1, changed_at = ? WHERE uid = ?",
+            "UPDATE invitations SET ended_at = ? WHERE inviter = ? AND ended_at IS NULL AND used_at IS NULL",
+        ] {
+            sqlx::query(self.sql(statement)).bind(now).bind(uid.to_string()).execute(self.connection()).await?;
+        }
+        for statement in [
+            "DELETE FROM identities WHERE principal = ?",
+            "DELETE FROM principal_policies WHERE principal = ? AND source <> ''",
+            "DELETE FROM pending_contacts WHERE principal = ?",
+        ] {
+            sqlx::query(self.sql(statement)).bind(uid.to_string()).execute(self.connection()).await?;
+        }
+        let keys: Vec<(String,)> = sqlx::query_as(self.sql("SELECT id FROM api_keys WHERE principal = ? AND ended_at IS NULL"))
+            .bind(uid.to_string())
+            .fetch_all(self.connection())
+            .await?;
+        for (key,) in keys {
+            self.end_key(spelled("keys", &key)?).await?;
+        }
+        self.end_sessions_of(uid).await?;
+        self.tell(PendingKind::Subject, uid).await
+    }
+}
