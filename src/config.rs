@@ -33,9 +33,9 @@ use crate::decision::scopes::ScopeSet;
 pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::admin::Network;
 pub use crate::dialect::Proxy;
+pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::server::Listen;
 pub use environment::Environment;
-pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use later::{Email, Senders, Sms};
 
 /// Exit status of a configuration, or a command line, that cannot be taken (`EX_USAGE` of sysexits.h).

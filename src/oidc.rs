@@ -166,6 +166,14 @@ impl Client {
         &self.provider
     }
 
+    /// Asks for what must be known of it first.
+    ///
+    /// # Errors
+    /// [`Fault::Unavailable`].
+    pub async fn reach(&self) -> Result<(), Fault> {
+        self.discovery.known().await.map(|_| ())
+    }
+
     /// The address that the browser is sent to.
     ///
     /// # Errors

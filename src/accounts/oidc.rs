@@ -149,11 +149,7 @@ impl Accounts {
         }
         let newcomer = Newcomer {
             email: email(person).map(|email| Contact { text: email.text, verified: true }),
-            identity: Some(NewIdentity {
-                issuer: person.issuer.clone(),
-                subject: person.subject.clone(),
-                provider: provider.name.clone(),
-            }),
+            identity: Some(NewIdentity { issuer: person.issuer.clone(), subject: person.subject.clone(), provider: provider.name.clone() }),
             invitation: papers.invitation,
             setup_code: papers.setup_code,
             ..Newcomer::default()

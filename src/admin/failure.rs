@@ -115,7 +115,9 @@ impl From<Refusal> for Failure {
             Refusal::NotLinked => Self::new(S::CONFLICT, "account not linked"),
             Refusal::Blocked => Self::new(S::FORBIDDEN, "account blocked"),
             Refusal::NotProved(cause) => Self { cause: Some(cause), ..Self::new(S::FORBIDDEN, "sign-in refused") },
-            Refusal::ProviderAway(cause) => Self { cause: Some(cause), ..Self::new(S::SERVICE_UNAVAILABLE, "provider unavailable").retry_after(5) },
+            Refusal::ProviderAway(cause) => {
+                Self { cause: Some(cause), ..Self::new(S::SERVICE_UNAVAILABLE, "provider unavailable").retry_after(5) }
+            }
             Refusal::NotFound => Self::new(S::NOT_FOUND, "not found"),
             Refusal::ScopeNotHeld(scopes) => {
                 let names: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();

@@ -5,6 +5,7 @@ mod documents;
 mod get_token;
 mod keys;
 mod login;
+mod oidc;
 mod password;
 mod register;
 mod sessions;

@@ -186,7 +186,8 @@ impl Discovery {
             .ok_or_else(|| unavailable(format!("it says that it is `{}`; write that as its `issuer`", document.issuer)))?;
         for address in [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri] {
             // what is asked by https is never answered with addresses in the clear
-            if !address.starts_with("https://") && !(self.issuer.starts_with("http://") && address.starts_with("http://")) {
+            let is_safe = address.starts_with("https://") || (self.issuer.starts_with("http://") && address.starts_with("http://"));
+            if !is_safe {
                 return Err(unavailable(format!("`{address}` is no https address")));
             }
         }
