@@ -6,6 +6,7 @@
 //! INVARIANT: what a caller may do is read from the database at each call, never from what a
 //! credential says of itself.
 
+pub mod browsers;
 #[allow(dead_code, reason = "its callers come with one-time codes")]
 mod contacts;
 mod hashing;
@@ -16,6 +17,7 @@ pub mod oidc;
 pub mod password;
 pub mod policies;
 pub mod quickstart;
+pub mod return_to;
 mod rules;
 pub mod sessions;
 mod setup_code;
@@ -34,6 +36,7 @@ use crate::audit::By;
 use crate::database::{Committed, Database, DatabaseError};
 use crate::decision::scopes::Scope;
 use crate::id::Id;
+use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Propagated, TokenStore, Unavailable};
@@ -170,6 +173,7 @@ pub struct Accounts {
     mint: SecretMint,
     rules: Rules,
     hashing: Hashing,
+    keep_alive: KeepAlive,
     throttle: Arc<Throttle>,
     setup_code: Option<SetupCode>,
     upkeep: tokio::task::JoinHandle<()>,
@@ -191,6 +195,7 @@ impl Accounts {
             upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
+            keep_alive: KeepAlive::start(store.clone(), database.clone(), rules.ttl, rules.session_idle),
             database,
             store,
             keyring,

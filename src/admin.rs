@@ -4,6 +4,7 @@
 //! all answers share. The gate knows nothing of this; they meet in the stores.
 
 mod answer;
+mod browser;
 mod document;
 mod documents;
 mod ends;
@@ -14,6 +15,7 @@ mod lists;
 mod login;
 mod network;
 mod origin;
+mod pages;
 mod password;
 mod register;
 mod request;
@@ -129,6 +131,11 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::set_scopes))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))
+        .routes(routes!(pages::login::show, pages::login::log_in))
+        .routes(routes!(pages::login::log_out))
+        .routes(routes!(pages::host::begin))
+        .routes(routes!(pages::host::arrive))
+        .routes(routes!(pages::home::session))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
 }

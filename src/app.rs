@@ -4,6 +4,7 @@ mod greeting;
 mod reload;
 mod secret_key;
 
+use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,19 +14,19 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Notify;
 
 use crate::accounts::Rules;
+use crate::accounts::return_to::ReturnRules;
 use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::file::Loaded;
 use crate::config::watch::Watch;
-use crate::config::{Config, DatabaseConfig, StoreConfig};
+use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles};
 use crate::database::Database;
 use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
-use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper};
+use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper, Tls};
 use crate::token::embedded::Embedded;
-use crate::token::keep_alive::KeepAlive;
 use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
@@ -150,10 +151,26 @@ fn admin_settings(config: &Config) -> admin::Settings {
         reveal_unknown_users: config.accounts.reveal_unknown_users,
         ttl: config.tokens.ttl,
         session_max: config.sessions.max,
+        session_idle: config.sessions.idle,
+        returns: ReturnRules {
+            public_url: config.admin.public_url.clone(),
+            domains: config.sessions.domains.clone(),
+            hosts: config.sessions.return_hosts.clone(),
+        },
         format: config.tokens.format,
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
     admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone() }
+}
+
+/// TLS of every listener that has it.
+fn tls_configs(config: &Config) -> impl Iterator<Item = &TlsConfig> {
+    config.gates.iter().filter_map(|gate| gate.tls.as_ref()).chain(&config.admin.tls)
+}
+
+/// What listeners with these files serve by: one for all of them, so that one reload replaces it everywhere.
+fn pair_for(configured: &TlsConfig, in_force: &mut HashMap<TlsFiles, Tls>) -> Tls {
+    in_force.entry(configured.files.clone()).or_insert_with(|| Tls::new(configured.pair.clone())).clone()
 }
 
 impl App {
@@ -168,11 +185,19 @@ impl App {
         let (drain, stopper) = Drain::new();
         let hangup = Arc::new(Notify::new());
         let key_file = secret_key::file(&config).map(|path| (path, keyring.load_full()));
-        let watch = Watch::new(&config.rules, &rules, key_file.as_ref().map(|(path, keyring)| (path.clone(), &**keyring)), hangup.clone());
+        let pairs: HashMap<_, _> = tls_configs(&config).map(|tls| (&tls.files, tls)).collect();
+        let mut tls = HashMap::new();
+        let mut in_force_for = |configured: &Option<TlsConfig>| configured.as_ref().map(|configured| pair_for(configured, &mut tls));
+        let watch = Watch::new(
+            &config.rules,
+            &rules,
+            key_file.as_ref().map(|(path, keyring)| (path.clone(), &**keyring)),
+            pairs.values().copied(),
+            hangup.clone(),
+        );
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
-        let keep_alive = KeepAlive::start(tokens.clone(), database.clone(), config.tokens.ttl);
         let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone()).await?;
         let shared = Arc::new(Shared {
             in_force: in_force.clone(),
@@ -180,7 +205,7 @@ impl App {
             keyring: keyring.clone(),
             mint: SecretMint::new(&database.installation().key_tag),
             clock: database.clock().clone(),
-            keep_alive,
+            keep_alive: admin.accounts().keep_alive().clone(),
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
@@ -188,9 +213,10 @@ impl App {
         for gate in &config.gates {
             let dialect = Dialect::new(gate.proxy, gate.secret.clone(), config.denial_status);
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
-            gates.push((server::bind(&gate.listen).await?, Arc::new(Gate::new(dialect, shared.clone())), limits));
+            let listener = server::bind(&gate.listen).await?.with_tls(in_force_for(&gate.tls));
+            gates.push((listener, Arc::new(Gate::new(dialect, shared.clone())), limits));
         }
-        let admin_listener = server::bind(&Listen::Tcp(config.admin.listen)).await?;
+        let admin_listener = server::bind(&Listen::Tcp(config.admin.listen)).await?.with_tls(in_force_for(&config.admin.tls));
         let metrics_listener = server::bind(&Listen::Tcp(config.metrics)).await?;
         let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
         Ok(Self {
@@ -205,7 +231,7 @@ impl App {
             tokens,
             watch,
             hangup,
-            reloaded: reload::Reloaded { in_force, keyring },
+            reloaded: reload::Reloaded { in_force, keyring, tls },
             greeting,
         })
     }

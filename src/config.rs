@@ -18,6 +18,7 @@ pub mod rules_file;
 mod secret;
 mod sections;
 mod suggest;
+mod tls;
 mod values;
 pub mod watch;
 mod yaml;
@@ -94,6 +95,8 @@ pub struct GateConfig {
     pub listen: Listen,
     /// `X-Proxy-Secret` must match; required off loopback and unix sockets.
     pub secret: Option<SecretString>,
+    /// TLS on this listener; `None` = plain HTTP. It does not replace the secret.
+    pub tls: Option<TlsConfig>,
 }
 
 /// The admin listener.
@@ -103,8 +106,30 @@ pub struct AdminConfig {
     pub listen: SocketAddr,
     /// As browsers and clients see it, without a slash at the end.
     pub public_url: Option<String>,
+    /// TLS on this listener; `None` = plain HTTP.
+    pub tls: Option<TlsConfig>,
     /// Networks whose `X-Forwarded-For` and `-Proto` count.
     pub trusted_proxies: Vec<Network>,
+}
+
+/// TLS of one listener, read and found to fit.
+#[derive(Debug, Clone)]
+pub struct TlsConfig {
+    /// Where it was read, and is read again.
+    pub files: TlsFiles,
+    /// SHA-256 over what they held.
+    pub hash: [u8; 32],
+    /// What they held.
+    pub pair: crate::server::Pair,
+}
+
+/// The files of a certificate chain and its key; already relative to the working directory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsFiles {
+    /// PEM, the server's own certificate first.
+    pub cert: PathBuf,
+    /// PEM: PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
 }
 
 /// Where people, keys and ends are kept.

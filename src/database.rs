@@ -7,6 +7,7 @@
 mod acts;
 mod contacts;
 mod engine;
+mod host_codes;
 mod identities;
 mod invitations;
 mod keys;
@@ -32,6 +33,7 @@ use crate::id::{Id, random_bytes};
 pub use acts::{Act, Committed, Page};
 pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
+pub use host_codes::HostCodeRow;
 pub use invitations::InvitationRow;
 pub use keys::KeyRow;
 pub use ledger::{LiveToken, Pending, PendingKind};

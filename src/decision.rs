@@ -4,6 +4,7 @@
 //! found out comes in as [`Evidence`]. A 200 can only be rendered from a [`Permit`], and only
 //! [`decide`] makes one.
 
+pub mod cookies;
 pub mod credential;
 pub mod holder;
 pub mod path;

@@ -9,6 +9,7 @@ use gatepost::config::{self, BAD_CONFIGURATION, Environment};
 use gatepost::{app, commands};
 
 fn main() -> ExitCode {
+    gatepost::server::install_cryptography();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(asked) => {

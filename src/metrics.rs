@@ -20,7 +20,7 @@ const RULES_GENERATION: &str = "gatepost_rules_generation";
 const RULES: &str = "gatepost_rules";
 /// Reloads that took.
 const RELOADS: &str = "gatepost_reloads_total";
-/// Reloads that were refused: the old rules stay.
+/// Reloads that were refused: what was in force stays.
 const RELOAD_FAILURES: &str = "gatepost_reload_failures_total";
 /// Whether the last reload was refused.
 const RELOAD_FAILED: &str = "gatepost_reload_failed";
@@ -55,7 +55,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_gauge!(RULES_GENERATION, "The rules in force, counted up by each reload that took");
     describe_gauge!(RULES, "How many rules are in force");
     describe_counter!(RELOADS, "Reloads that took");
-    describe_counter!(RELOAD_FAILURES, "Reloads that were refused: the old rules stay");
+    describe_counter!(RELOAD_FAILURES, "Reloads that were refused: what was in force stays");
     describe_gauge!(RELOAD_FAILED, "1 where the last reload was refused");
     describe_gauge!(STORE_UP, "1 where the token store answers checks");
     describe_histogram!(STORE_DURATION, Unit::Seconds, "From a command being sent to its answer, by operation");
@@ -77,10 +77,15 @@ pub fn rules_in_force(generation: u64, rules: usize, reload: bool) {
         gauge!(RULES_GENERATION).set(generation as f64);
         gauge!(RULES).set(rules as f64);
     }
-    gauge!(RELOAD_FAILED).set(0.0);
     if reload {
-        counter!(RELOADS).increment(1);
+        reloaded();
     }
+}
+
+/// A reload took.
+pub fn reloaded() {
+    counter!(RELOADS).increment(1);
+    gauge!(RELOAD_FAILED).set(0.0);
 }
 
 /// A reload was refused.

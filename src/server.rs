@@ -2,11 +2,12 @@
 //!
 //! Gates: 256 headers, 128 KiB of head; idle connections stay (proxies keep theirs for an hour, and
 //! whoever closes first gives sporadic 500s), a half-sent head is dropped after 10 s. Admin and
-//! metrics: 64 headers, 16 KiB, 10 s.
+//! metrics: 64 headers, 16 KiB, 10 s. A TLS handshake has 10 s as well and a place among the connections.
 
 mod drain;
 mod guard;
 mod listener;
+mod tls;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,7 +22,9 @@ use tokio::sync::Semaphore;
 
 pub use drain::{Drain, Phase, Stopper};
 use guard::Guarded;
+use listener::Accepted;
 pub use listener::{BindError, Listen, Listener, Peer, bind};
+pub use tls::{Pair, PairError, Tls, install_cryptography};
 
 /// How long a head may take from its first byte to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,20 +59,20 @@ where
             accepted = listener.accept() => accepted,
             () = drain.until(Phase::Closing) => return,
         };
-        let Ok((stream, peer)) = accepted else {
+        let Ok((accepted, peer)) = accepted else {
             // out of file descriptors, most likely: give the others time to end
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (handler, drain) = (handler.clone(), drain.clone());
         tokio::spawn(async move {
-            connection(stream, peer, limits, drain, handler).await;
+            connection(accepted, peer, limits, drain, handler).await;
             drop(place);
         });
     }
 }
 
-async fn connection<H, F, B>(stream: listener::Stream, peer: Peer, limits: Limits, drain: Drain, handler: Arc<H>)
+async fn connection<H, F, B>(accepted: Accepted, peer: Peer, limits: Limits, drain: Drain, handler: Arc<H>)
 where
     H: Fn(hyper::Request<Incoming>, Peer) -> F + Send + Sync + 'static,
     F: Future<Output = Result<http::Response<B>, Infallible>> + Send + 'static,
@@ -78,6 +81,12 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let _alive = drain.alive();
+    let opened = tokio::select! {
+        biased;
+        opened = accepted.open() => opened,
+        () = drain.until(Phase::Ending) => None,
+    };
+    let Some(stream) = opened else { return };
     let closing = drain.clone();
     let service = service_fn(move |request| {
         let answer = handler(request, peer);

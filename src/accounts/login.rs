@@ -36,6 +36,14 @@ impl Accounts {
         self.open_session(uid, origin).await
     }
 
+    /// Who knows this password, for a login in a browser.
+    ///
+    /// # Errors
+    /// As [`Accounts::log_in`].
+    pub async fn prove_password(&self, name: &Name, password: Password, origin: Origin) -> Result<Id, Refusal> {
+        Ok(self.prove(name, password, origin).await?.uid)
+    }
+
     /// Changes a password, and ends every session of that person if `kill_sessions`.
     ///
     /// # Errors

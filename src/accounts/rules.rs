@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::return_to::ReturnRules;
 use crate::decision::scopes::ScopeSet;
 use crate::token::record::TokenFormat;
 
@@ -46,6 +47,10 @@ pub struct Rules {
     pub ttl: Duration,
     /// How long a session lives.
     pub session_max: Duration,
+    /// How long a browser's session lives unused.
+    pub session_idle: Duration,
+    /// Where a login in a browser may return to.
+    pub returns: ReturnRules,
     /// How tokens are written.
     pub format: TokenFormat,
     /// The `iss` of JWTs.

@@ -53,7 +53,7 @@ impl Accounts {
         let refresh_token = self.mint.make(SecretKind::RefreshToken, id)?;
         let mut act = self.database.act().await?;
         let now = act.now();
-        let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.rules.session_max) };
+        let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.rules.session_max), idle_ends_at: None };
         act.insert_session(&session).await?;
         act.insert_refresh_token(refresh_token.hashed(), id).await?;
         let committed = act.commit(&origin.by(uid).did(Action::Login, id)).await?;

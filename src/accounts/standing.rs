@@ -35,7 +35,7 @@ pub async fn of_session(database: &Database, session: Id) -> Result<Option<(Sess
         return Ok(None);
     }
     let Content::Session(session) = records.remove(0).content else { return Ok(None) };
-    if session.ended || session.ends <= database.clock().now() {
+    if !session.is_live(database.clock().now()) {
         return Ok(None);
     }
     Ok(judge(records).filter(|standing| standing.uid == session.subject).map(|standing| (session, standing)))

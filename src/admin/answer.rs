@@ -78,11 +78,9 @@ enum Content {
     /// JSON as it is.
     Json(Value),
     /// Anything else; its type stands in the headers.
-    #[allow(dead_code, reason = "pages follow")]
     Bytes(Bytes),
 }
 
-#[allow(dead_code, reason = "pages follow")]
 impl Answer {
     /// 200 with these fields in the envelope.
     pub(super) fn ok(fields: impl Serialize) -> Self {

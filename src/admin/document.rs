@@ -13,12 +13,13 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema};
 use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 use super::answer::Shape;
+use super::browser::CONSOLE_COOKIE;
 use crate::id::Id;
 
 /// Tags, in the order of the document.
@@ -27,14 +28,16 @@ pub(super) const PEOPLE: &str = "People";
 pub(super) const KEYS: &str = "API keys";
 pub(super) const TOKENS: &str = "Access tokens";
 pub(super) const SESSIONS: &str = "Sessions";
+pub(super) const PAGES: &str = "Pages";
 pub(super) const DOCUMENTS: &str = "Documents";
 
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     (EXCHANGE, "An API key is exchanged for the access token that a gate checks."),
     (PEOPLE, "Sign-up, login and what a person does about the own account."),
     (KEYS, "Long-lived secrets of a principal; every change reaches their live tokens."),
     (TOKENS, "Live access tokens."),
     (SESSIONS, "Logins that have not ended."),
+    (PAGES, "HTML for browsers: logging in and out, and the way to the hosts of applications."),
     (DOCUMENTS, "What anyone may read."),
 ];
 
@@ -257,6 +260,8 @@ fn components() -> Components {
         }
     }
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some("`jwt.token` of a login"));
+    let console = ApiKeyValue::with_description(CONSOLE_COOKIE, "The console's cookie; what changes something needs `X-CSRF-Token`, too");
+    components.security_schemes.insert("console".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(console)).into());
     components.security_schemes.insert(LOGIN.to_owned(), SecurityScheme::Http(bearer.build()).into());
     components
 }

@@ -8,9 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Admin;
 use super::answer::Answer;
-use super::document;
+use super::request::Call;
+use super::{Admin, document, pages};
 use crate::token::jwt::JwtKey;
 
 /// What runs here.
@@ -44,9 +44,14 @@ struct Jwk {
     x: String,
 }
 
-/// Name and version.
-#[utoipa::path(get, path = "/", tag = document::DOCUMENTS, responses((status = 200, description = "What runs here.", body = Index)))]
-pub(super) async fn index() -> Answer {
+/// Name and version; for browsers the start page.
+#[utoipa::path(get, path = "/", tag = document::DOCUMENTS, responses(
+    (status = 200, description = "What runs here; for browsers whose login it is.", content((Index = "application/json"), (String = "text/html"))),
+    (status = 303, description = "To the login page, for browsers without a login."), pages::Failures))]
+pub(super) async fn index(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    if call.header("accept").ok().flatten().is_some_and(|accept| accept.contains("text/html")) {
+        return pages::answered(pages::home::show(&admin, &call).await);
+    }
     Answer::plain(Index { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") })
 }
 

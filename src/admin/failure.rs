@@ -45,6 +45,11 @@ impl Failure {
         Self { status: StatusCode::UNAUTHORIZED, challenge: Some(CHALLENGE), ..self }
     }
 
+    /// 403: not the caller's to do.
+    pub(super) fn forbidden(message: &str) -> Self {
+        Self::coded(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
     /// 400: the scheme in `Authorization` is not the one this route takes.
     pub(super) fn invalid_method() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid authorization method")

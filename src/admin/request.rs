@@ -1,12 +1,13 @@
 //! Requests: what a handler needs of one, read once and bounded.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Query, Request};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -17,6 +18,8 @@ use super::origin::origin;
 use super::{Admin, Peer};
 use crate::accounts::sessions::Caller;
 use crate::accounts::{Origin, Refusal};
+use crate::decision::cookies;
+use crate::decision::credential::Carrier;
 use crate::decision::scopes::ScopeSet;
 
 /// Longest body.
@@ -29,6 +32,7 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 pub(super) struct Call {
     /// Where it comes from.
     pub(super) origin: Origin,
+    pub(super) method: Method,
     headers: HeaderMap,
     uri: Uri,
     body: Vec<u8>,
@@ -56,7 +60,7 @@ impl FromRequest<Arc<Admin>> for Call {
             Err(_) => return Err(Failure::invalid("the body ended early")),
         };
         let origin = origin(peer, &head.headers, &head.uri, &admin.trusted_proxies);
-        Ok(Self { origin, headers: head.headers, uri: head.uri, body })
+        Ok(Self { origin, method: head.method, headers: head.headers, uri: head.uri, body })
     }
 }
 
@@ -69,6 +73,18 @@ impl Call {
             (Some(value), None) => value.to_str().map(Some).map_err(|_| Failure::invalid(format!("`{name}`: not readable"))),
             (Some(_), Some(_)) => Err(Failure::invalid(format!("`{name}`: more than one"))),
         }
+    }
+
+    /// The cookie of this name.
+    pub(super) fn cookie(&self, name: &str) -> Carrier<'_> {
+        cookies::find(self.headers.get_all(COOKIE).iter().map(|line| line.as_bytes()), name)
+    }
+
+    /// The host that the browser asked for, in lower case, without port. `None` where it is not told once and plainly.
+    pub(super) fn host(&self) -> Option<String> {
+        let name = self.header(HOST.as_str()).ok()??;
+        let host = crate::decision::request::Host::read(name.as_bytes())?;
+        String::from_utf8(host.as_bytes().to_vec()).ok()
     }
 
     /// What stands in `Authorization`. `None` = no such header.
@@ -104,7 +120,7 @@ impl Call {
     pub(super) async fn caller(&self, admin: &Admin) -> Result<Caller, Failure> {
         match self.authorization() {
             Ok(Some(Authorization::Bearer(token))) => Ok(admin.accounts.caller(token).await?),
-            Ok(None) => Err(Failure::new(StatusCode::UNAUTHORIZED, "missing authorization header")),
+            Ok(None) => super::browser::caller(admin, self).await,
             Ok(Some(Authorization::Basic(..))) => Err(Failure::new(StatusCode::UNAUTHORIZED, "invalid authorization method")),
             Err(failure) => Err(failure.unauthorized()),
         }
@@ -127,6 +143,19 @@ impl Call {
         })?;
         json.end().map_err(|e| Failure::invalid(format!("body: {e}")))?;
         Ok(value)
+    }
+
+    /// The fields of a form; of two of a name the last.
+    pub(super) fn form(&self) -> Result<HashMap<String, String>, Failure> {
+        let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
+        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"));
+        }
+        // a query is written like a form
+        let target = format!("/?{}", String::from_utf8_lossy(&self.body));
+        let uri = Uri::try_from(target).map_err(|_| Failure::invalid("body: not a form"))?;
+        let Query(fields) = Query::try_from_uri(&uri).map_err(|_| Failure::invalid("body: not a form"))?;
+        Ok(fields)
     }
 
     /// The body, where one may be.

@@ -1,5 +1,6 @@
 //! The admin listener as its clients see it: requests in, whole answers out, on a real database file.
 
+mod browser;
 mod document;
 mod documents;
 mod get_token;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::{Admin, Peer, Settings, router};
+use crate::accounts::return_to::ReturnRules;
 use crate::accounts::{RequirePhone, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
@@ -152,6 +154,8 @@ fn rules() -> Rules {
         reveal_unknown_users: false,
         ttl: Duration::from_secs(3600),
         session_max: Duration::from_secs(12 * 3600),
+        session_idle: Duration::from_secs(3600),
+        returns: ReturnRules::default(),
         format: TokenFormat::Opaque,
         issuer: "gatepost".to_owned(),
     }
@@ -191,7 +195,10 @@ impl House {
         let response = router(Arc::clone(&self.admin)).call(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {}", String::from_utf8_lossy(&body)));
+        let text = || String::from_utf8_lossy(&body).into_owned();
+        let is_page = head.headers.get("content-type").is_none_or(|kind| kind == "text/html; charset=utf-8");
+        let body =
+            if is_page { Value::String(text()) } else { serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {}", text())) };
         Reply { status: head.status, headers: head.headers, body }
     }
 

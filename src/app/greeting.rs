@@ -11,9 +11,10 @@ const ALLOWED: &str = "quickstart-hello";
 pub(super) fn listeners(config: &Config) -> String {
     let mut text = format!("gatepost {}\n", env!("CARGO_PKG_VERSION"));
     for gate in &config.gates {
-        let _ = writeln!(text, "  gate     {:<8} {}", gate.proxy.as_str(), gate.listen);
+        let tls = if gate.tls.is_some() { "  TLS" } else { "" };
+        let _ = writeln!(text, "  gate     {:<8} {}{tls}", gate.proxy.as_str(), gate.listen);
     }
-    let _ = writeln!(text, "  admin             http://{}", config.admin.listen);
+    let _ = writeln!(text, "  admin             {}", admin_address(config));
     let _ = writeln!(text, "  metrics           http://{}/metrics", config.metrics);
     text
 }
@@ -21,7 +22,7 @@ pub(super) fn listeners(config: &Config) -> String {
 /// The key of the first hour and three commands: 401, 403, 200.
 pub(super) fn first_minutes(config: &Config, rules: &RuleSet, api_key: &str) -> String {
     let mut text = format!("\nNobody has signed up. This key works for an hour, or until somebody does:\n\n  API key: {api_key}\n");
-    let gate = config.gates.iter().find(|gate| gate.proxy != Proxy::Envoy && gate.secret.is_none());
+    let gate = config.gates.iter().find(|gate| gate.proxy != Proxy::Envoy && gate.secret.is_none() && gate.tls.is_none());
     let Some(gate) = gate.filter(|_| rules.rules().iter().any(|rule| rule.id == ALLOWED)) else { return text };
     text.push_str("\nAsk as the proxy would:\n\n");
     for (status, path, key) in
@@ -31,10 +32,15 @@ pub(super) fn first_minutes(config: &Config, rules: &RuleSet, api_key: &str) -> 
     }
     let _ = write!(
         text,
-        "\nTo sign up: curl -X POST http://{}/v1/register -H 'Content-Type: application/json' -d '{{\"user\":\"me\",\"password\":\"…\"}}'\n",
-        config.admin.listen
+        "\nTo sign up: curl -X POST {}/v1/register -H 'Content-Type: application/json' -d '{{\"user\":\"me\",\"password\":\"…\"}}'\n",
+        admin_address(config)
     );
     text
+}
+
+fn admin_address(config: &Config) -> String {
+    let scheme = if config.admin.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}", config.admin.listen)
 }
 
 fn ask(gate: &GateConfig, path: &str, key: Option<&str>) -> String {

@@ -1,11 +1,14 @@
 //! Reloads: what changed on disk is put in force whole, or not at all.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::config::TlsFiles;
 use crate::config::watch::{Change, Watch};
 use crate::gate::InForce;
+use crate::server::Tls;
 use crate::token::keyring::Keyring;
 
 /// What a reload replaces.
@@ -14,6 +17,8 @@ pub(super) struct Reloaded {
     pub in_force: Arc<ArcSwap<InForce>>,
     /// Secret keys.
     pub keyring: Arc<ArcSwap<Keyring>>,
+    /// The pairs that listeners serve TLS by.
+    pub tls: HashMap<TlsFiles, Tls>,
 }
 
 /// Takes changes until dropped.
@@ -37,8 +42,19 @@ pub(super) async fn run(mut watch: Watch, reloaded: Reloaded) {
             Change::Keys(keyring) => {
                 tracing::info!(keys = keyring.iter().len(), "secret keys reloaded");
                 reloaded.keyring.store(Arc::new(keyring));
+                crate::metrics::reloaded();
             }
-            Change::KeysRefused(problem) => {
+            Change::Certificate(files, pair) => {
+                if let Some(tls) = reloaded.tls.get(&files) {
+                    tls.replace(pair);
+                }
+                if files.is_key_open() {
+                    tracing::warn!(key = %files.key.display(), "everybody on this machine may read the key: chmod 640 it, or 600");
+                }
+                crate::metrics::reloaded();
+                tracing::info!(cert = %files.cert.display(), "certificate reloaded");
+            }
+            Change::KeysRefused(problem) | Change::CertificateRefused(problem) => {
                 crate::metrics::reload_refused();
                 tracing::error!("{problem}");
             }

@@ -26,9 +26,11 @@ pub fn check_config(path: Option<&Path>, environment: &Environment) -> (String, 
     let _ = writeln!(text, "{name}: fine");
     let _ = writeln!(text, "{}: fine, {}, {} passed", loaded.rules.name, count(rules, "rule"), count(tests, "test"));
     for gate in &loaded.config.gates {
-        let _ = writeln!(text, "gate {}: {}", gate.proxy.as_str(), gate.listen);
+        let tls = if gate.tls.is_some() { " with TLS" } else { "" };
+        let _ = writeln!(text, "gate {}: {}{tls}", gate.proxy.as_str(), gate.listen);
     }
-    let _ = writeln!(text, "admin: {}\nmetrics: {}", loaded.config.admin.listen, loaded.config.metrics);
+    let tls = if loaded.config.admin.tls.is_some() { " with TLS" } else { "" };
+    let _ = writeln!(text, "admin: {}{tls}\nmetrics: {}", loaded.config.admin.listen, loaded.config.metrics);
     (text, ExitCode::SUCCESS)
 }
 

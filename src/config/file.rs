@@ -88,8 +88,9 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
     let (config, rules) = if unreadable {
         (None, None)
     } else {
-        let source = rules_source(&root.key("rules"), file.as_deref());
-        (read(&root, source.clone()), load_rules(&root.key("rules"), source, read_rules))
+        let beside = environment.directory().join(file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
+        let source = rules_source(&root.key("rules"), file.as_deref(), &beside);
+        (read(&root, source.clone(), &beside), load_rules(&root.key("rules"), source, read_rules))
     };
     if !unreadable {
         warn_of_unused(&document);
@@ -133,7 +134,7 @@ pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, String> {
 }
 
 /// Reads every section; `None` only after a problem.
-fn read(root: &Field<'_>, rules: Option<RulesSource>) -> Option<Config> {
+fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<Config> {
     root.mapping(&[
         "gates",
         "admin",
@@ -154,7 +155,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>) -> Option<Config> {
     let directory = root.document().environment().directory();
     let data = root.key("data").read(values::path).map(|data| directory.join(data));
     let below = data.as_deref();
-    let listeners = listeners::read(root, below);
+    let listeners = listeners::read(root, below, beside);
     let database = sections::database(&root.key("database"), below);
     let tokens = sections::tokens(&root.key("tokens"), below);
     // a key made by each of several replicas for itself would make each refuse the others' tokens
@@ -189,14 +190,12 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>) -> Option<Config> {
     })
 }
 
-/// Relative to the configuration file; the built-in ones where nobody wrote either.
-fn rules_source(field: &Field<'_>, file: Option<&Path>) -> Option<RulesSource> {
+/// Relative to the configuration file's directory, `beside`; the built-in ones where nobody wrote either.
+fn rules_source(field: &Field<'_>, file: Option<&Path>, beside: &Path) -> Option<RulesSource> {
     if file.is_none() && !field.is_written() {
         return Some(RulesSource::BuiltIn);
     }
-    let beside = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    let directory = field.document().environment().directory();
-    field.read(values::path).map(|path| RulesSource::File(directory.join(beside).join(path)))
+    field.read(values::path).map(|path| RulesSource::File(beside.join(path)))
 }
 
 /// Platforms inject variables of their own, so one that matches nothing is no error; but it may be a slip.

@@ -1,7 +1,8 @@
 //! Where the program listens: gates, the admin listener, metrics.
 //!
 //! INVARIANT: nothing that carries secrets listens off this machine without what protects it there:
-//! a gate has its proxy secret, the admin listener a proxy in front whose word counts.
+//! a gate has its proxy secret (TLS does not replace it: it proves the gate to the proxy, not the proxy to the gate), the
+//! admin listener TLS, or a proxy in front whose word counts.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +11,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
-use super::{AdminConfig, GateConfig, Listen, Proxy, secret, values};
+use super::tls::tls;
+use super::{AdminConfig, GateConfig, Listen, Proxy, TlsConfig, secret, values};
 
 /// The placeholder in the proxy configurations that come with the program.
 const PLACEHOLDER: &str = "s3cret";
@@ -22,16 +24,16 @@ pub(super) struct Listeners {
     pub(super) metrics: SocketAddr,
 }
 
-/// Reads `gates`, `admin` and `metrics`.
-pub(super) fn read(root: &Field<'_>, data: Option<&Path>) -> Option<Listeners> {
+/// Reads `gates`, `admin` and `metrics`. Certificates are looked for below `beside`.
+pub(super) fn read(root: &Field<'_>, data: Option<&Path>, beside: &Path) -> Option<Listeners> {
     let mut taken = Taken::default();
     let field = root.key("gates");
     let items = field.items();
     if items.is_empty() && field.shape() == Shape::Sequence {
         field.problem(Complaint::new("no gate", "write at least one, like { proxy: nginx, listen: 127.0.0.1:9001 }"));
     }
-    let gates: Vec<Option<GateConfig>> = items.iter().map(|item| gate(item, data, &mut taken)).collect();
-    let admin = admin(&root.key("admin"), &mut taken);
+    let gates: Vec<Option<GateConfig>> = items.iter().map(|item| gate(item, data, beside, &mut taken)).collect();
+    let admin = admin(&root.key("admin"), beside, &mut taken);
     let metrics = root.key("metrics");
     metrics.mapping(&["listen"]);
     let listen = metrics.key("listen");
@@ -40,12 +42,12 @@ pub(super) fn read(root: &Field<'_>, data: Option<&Path>) -> Option<Listeners> {
     Some(Listeners { gates: gates.into_iter().collect::<Option<_>>()?, admin: admin?, metrics: metrics? })
 }
 
-fn gate(field: &Field<'_>, data: Option<&Path>, taken: &mut Taken) -> Option<GateConfig> {
+fn gate(field: &Field<'_>, data: Option<&Path>, beside: &Path, taken: &mut Taken) -> Option<GateConfig> {
     field.mapping(&["proxy", "listen", "secret", "tls"]);
     let proxy = field.key("proxy").need(values::one_of(&Proxy::ALL.map(|proxy| (proxy.as_str(), proxy))));
     let listen = field.key("listen").need(values::listen);
     taken.add(&field.key("listen"), listen.as_ref());
-    tls(&field.key("tls"));
+    let tls = gate_tls(&field.key("tls"), listen.as_ref(), beside);
     let at = field.key("secret");
     let secret = secret::text(&at, data);
     if let Some(secret) = &secret {
@@ -57,7 +59,15 @@ fn gate(field: &Field<'_>, data: Option<&Path>, taken: &mut Taken) -> Option<Gat
             "`{listen}` can be reached from other machines, so anybody could ask: write secret: {{ env: GATEPOST_PROXY_SECRET }} and let the proxy send it as X-Proxy-Secret, or listen on 127.0.0.1 or a unix socket"
         ));
     }
-    Some(GateConfig { proxy: proxy?, listen, secret })
+    Some(GateConfig { proxy: proxy?, listen, secret, tls: tls? })
+}
+
+fn gate_tls(field: &Field<'_>, listen: Option<&Listen>, beside: &Path) -> Option<Option<TlsConfig>> {
+    if matches!(listen, Some(Listen::Unix(_))) && field.shape() != Shape::Absent {
+        field.problem(Complaint::new("a unix socket takes no TLS: only this machine reaches it", "take it out"));
+        return None;
+    }
+    tls(field, beside)
 }
 
 fn check_proxy_secret(field: &Field<'_>, secret: &SecretString) {
@@ -70,13 +80,14 @@ fn check_proxy_secret(field: &Field<'_>, secret: &SecretString) {
     }
 }
 
-fn admin(field: &Field<'_>, taken: &mut Taken) -> Option<AdminConfig> {
+fn admin(field: &Field<'_>, beside: &Path, taken: &mut Taken) -> Option<AdminConfig> {
     field.mapping(&["listen", "public_url", "tls", "trusted_proxies"]);
     let at = field.key("listen");
     let listen = at.read(values::socket_address);
     taken.add(&at, listen.map(Listen::Tcp).as_ref());
     let public_url = field.key("public_url").read(values::http_url);
-    tls(&field.key("tls"));
+    let tls_at = field.key("tls");
+    let tls = tls(&tls_at, beside);
     let proxies = field.key("trusted_proxies");
     let trusted_proxies: Vec<_> = proxies.items().iter().map(|item| (item.read(values::network), item.path())).collect();
     for (network, _) in &trusted_proxies {
@@ -88,25 +99,14 @@ fn admin(field: &Field<'_>, taken: &mut Taken) -> Option<AdminConfig> {
         }
     }
     let listen = listen?;
-    if !listen.ip().is_loopback() && trusted_proxies.is_empty() && field.key("tls").shape() == Shape::Absent {
+    if !listen.ip().is_loopback() && trusted_proxies.is_empty() && tls_at.shape() == Shape::Absent {
         at.problem(Complaint::new(
             format!("passwords and keys would cross the network to `{listen}` in the clear"),
-            "listen on 127.0.0.1, or put a proxy that speaks TLS in front and write its network as admin.trusted_proxies",
+            "listen on 127.0.0.1, write tls: { cert: …, key: … }, or put a proxy that speaks TLS in front and write its network as admin.trusted_proxies",
         ));
     }
     let trusted_proxies = trusted_proxies.into_iter().map(|(network, _)| network).collect::<Option<_>>()?;
-    Some(AdminConfig { listen, public_url, trusted_proxies })
-}
-
-/// Known, but not served: to ignore it would put secrets on the wire in the clear.
-fn tls(field: &Field<'_>) {
-    if field.shape() == Shape::Absent {
-        return;
-    }
-    field.mapping(&["cert", "key"]);
-    field.key("cert").need(values::path);
-    field.key("key").need(values::path);
-    field.problem(Complaint::new("TLS is not served by this version", "terminate TLS in the proxy and take this out"));
+    Some(AdminConfig { listen, public_url, tls: tls?, trusted_proxies })
 }
 
 /// Who listens where, so that nothing listens twice.

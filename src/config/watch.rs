@@ -1,8 +1,9 @@
-//! The reload: rules and secret keys as they change on disk.
+//! The reload: rules, secret keys and certificates as they change on disk.
 //!
 //! It looks at the files themselves every [`POLL`] instead of waiting for events, so links that are swapped,
 //! volumes that send no events and editors that rename all work. A change counts once two readings one [`POLL`]
 //! apart agree: half a file is never taken. What does not load, or fails its own tests, is told and not taken.
+//! A certificate and its key are replaced one after the other, so a pair that does not fit is given time to become one.
 //! INVARIANT: nothing here has power over what is in force; callers replace it only by what loaded.
 
 use std::collections::VecDeque;
@@ -17,6 +18,8 @@ use tokio::sync::Notify;
 use super::RulesSource;
 use super::problem::Problem;
 use super::rules_file::{self, RulesFile};
+use super::{TlsConfig, TlsFiles, tls};
+use crate::server::{Pair, PairError};
 use crate::token::keyring::Keyring;
 use crate::token::secret::sha256;
 
@@ -24,6 +27,10 @@ use crate::token::secret::sha256;
 pub const POLL: Duration = Duration::from_millis(250);
 /// Every so many looks the text is read even where its metadata says it did not change: some file systems tell times in seconds.
 const READ_EVERY: u32 = 20;
+/// A change counts when so many readings agree …
+const AGREEING: u32 = 2;
+/// … or so many, where a key does not belong to its certificate: the other half may be on its way. 10 s.
+const AGREEING_HALF: u32 = 40;
 /// Largest secret key file.
 const KEY_BYTES: u64 = 64 << 10;
 
@@ -38,13 +45,18 @@ pub enum Change {
     Keys(Keyring),
     /// Secret keys that cannot be taken, and why.
     KeysRefused(Problem),
+    /// Another certificate, or another key, and they fit.
+    Certificate(TlsFiles, Pair),
+    /// Certificate and key that cannot be taken, and why.
+    CertificateRefused(Problem),
 }
 
-/// Watches the rules file and the secret key file.
+/// Watches the rules file, the secret key file, and the files that listeners serve TLS from.
 #[derive(Debug)]
 pub struct Watch {
-    rules: Option<Watched>,
-    keys: Option<Watched>,
+    rules: Option<Watched<1>>,
+    keys: Option<Watched<1>>,
+    certificates: Vec<Watched<2>>,
     /// Whether the rules last given have tests.
     tested: bool,
     asked: Arc<Notify>,
@@ -56,13 +68,24 @@ impl Watch {
     /// Watches for what differs from what is in force. Built-in rules and keys without a file (`None`) do not change.
     /// Each notification of `asked` (SIGHUP) reads at once, gives the rules even where they are the same, and takes
     /// rules that have lost their tests.
-    pub fn new(source: &RulesSource, rules: &RulesFile, key_file: Option<(PathBuf, &Keyring)>, asked: Arc<Notify>) -> Self {
+    pub fn new<'c>(
+        source: &RulesSource,
+        rules: &RulesFile,
+        key_file: Option<(PathBuf, &Keyring)>,
+        certificates: impl IntoIterator<Item = &'c TlsConfig>,
+        asked: Arc<Notify>,
+    ) -> Self {
         let rules_file = match source {
-            RulesSource::File(path) => Some(Watched::new(path.clone(), Mark::Text(rules.hash))),
+            RulesSource::File(path) => Some(Watched::new([path.clone()], Mark::Text(rules.hash))),
             RulesSource::BuiltIn => None,
         };
-        let keys = key_file.map(|(path, keyring)| Watched::new(path, Mark::Keys(keyring.names())));
-        Self { rules: rules_file, keys, tested: rules.had_tests(), asked, every: POLL, pending: VecDeque::new() }
+        let keys = key_file.map(|(path, keyring)| Watched::new([path], Mark::Keys(keyring.names())));
+        let certificates = certificates.into_iter().map(|tls| {
+            let TlsFiles { cert, key } = tls.files.clone();
+            Watched::new([cert, key], Mark::Text(tls.hash))
+        });
+        let certificates = certificates.collect();
+        Self { rules: rules_file, keys, certificates, tested: rules.had_tests(), asked, every: POLL, pending: VecDeque::new() }
     }
 
     /// The next change. May be dropped and called again: no change is lost.
@@ -77,15 +100,16 @@ impl Watch {
             };
             self.look_at_rules(asked).await;
             self.look_at_keys(asked).await;
+            self.look_at_certificates(asked).await;
         }
     }
 
     async fn look_at_rules(&mut self, asked: bool) {
         let Some(watched) = &mut self.rules else { return };
-        let name = rules_file::name_of(&watched.path);
-        let Some((stamp, text)) = watched.read(rules_file::BYTES, asked).await else { return };
+        let name = watched.name();
+        let Some((stamp, [text])) = watched.read(rules_file::BYTES, asked).await else { return };
         let mark = text.as_ref().map_or_else(|what| Mark::Unreadable(what.clone()), |text| Mark::Text(sha256(text.as_bytes())));
-        if !watched.settles(mark, stamp, asked) {
+        if !watched.settles(mark, stamp, asked, AGREEING) {
             return;
         }
         let loaded = match text {
@@ -108,18 +132,62 @@ impl Watch {
 
     async fn look_at_keys(&mut self, asked: bool) {
         let Some(watched) = &mut self.keys else { return };
-        let name = rules_file::name_of(&watched.path);
-        let Some((stamp, text)) = watched.read(KEY_BYTES, asked).await else { return };
+        let name = watched.name();
+        let Some((stamp, [text])) = watched.read(KEY_BYTES, asked).await else { return };
         let keyring = text.and_then(|text| Keyring::parse(&text).map_err(|error| error.to_string()));
         let mark = keyring.as_ref().map_or_else(|what| Mark::Unreadable(what.clone()), |keyring| Mark::Keys(keyring.names()));
         let same = watched.settled == mark;
-        if watched.settles(mark, stamp, asked) && !same {
+        if watched.settles(mark, stamp, asked, AGREEING) && !same {
             self.pending.push_back(match keyring {
                 Ok(keyring) => Change::Keys(keyring),
                 Err(what) => Change::KeysRefused(whole_file(&name, what)),
             });
         }
     }
+
+    async fn look_at_certificates(&mut self, asked: bool) {
+        for watched in &mut self.certificates {
+            let Some((stamp, texts)) = watched.read(tls::BYTES, asked).await else { continue };
+            let [cert, key] = watched.paths.clone();
+            let files = TlsFiles { cert, key };
+            let (mark, read) = read_pair(&files, texts);
+            let agreeing = if matches!(read, Err(Refused::Half(_))) { AGREEING_HALF } else { AGREEING };
+            let same = watched.settled == mark;
+            if watched.settles(mark, stamp, asked, agreeing) && !same {
+                self.pending.push_back(match read {
+                    Ok(pair) => Change::Certificate(files, pair),
+                    Err(Refused::Whole(problem) | Refused::Half(problem)) => Change::CertificateRefused(problem),
+                });
+            }
+        }
+    }
+}
+
+fn read_pair(files: &TlsFiles, texts: [Result<String, String>; 2]) -> (Mark, Result<Pair, Refused>) {
+    let about = |path: &Path, what| whole_file(&rules_file::name_of(path), what);
+    match texts {
+        [Ok(certificates), Ok(secret)] => {
+            let pair = Pair::read(&certificates, &secret).map_err(|error| match error {
+                PairError::Certificate(what) => Refused::Whole(about(&files.cert, what)),
+                PairError::Key(what) => Refused::Whole(about(&files.key, what)),
+                PairError::Mismatch => {
+                    let what = format!("the key does not belong to the first certificate in `{}`", files.cert.display());
+                    Refused::Half(about(&files.key, what))
+                }
+            });
+            (Mark::Text(tls::hash(&certificates, &secret)), pair)
+        }
+        [Err(what), _] => (Mark::Unreadable(what.clone()), Err(Refused::Whole(about(&files.cert, what)))),
+        [_, Err(what)] => (Mark::Unreadable(what.clone()), Err(Refused::Whole(about(&files.key, what)))),
+    }
+}
+
+/// Why a pair is not taken.
+enum Refused {
+    /// It cannot become right by itself.
+    Whole(Problem),
+    /// One half may be on its way.
+    Half(Problem),
 }
 
 fn whole_file(name: &Arc<str>, what: String) -> Problem {
@@ -156,45 +224,54 @@ impl Stamp {
     }
 }
 
-/// One file.
+/// One file, or several that are read together.
 #[derive(Debug)]
-struct Watched {
-    path: PathBuf,
+struct Watched<const N: usize> {
+    paths: [PathBuf; N],
     /// What was last acted upon.
     settled: Mark,
-    /// What was read last, where that differs: acted upon when it is read again.
-    candidate: Option<Mark>,
-    /// As it was when it was read last.
-    stamp: Option<Stamp>,
+    /// What was read last, where that differs, and how often: acted upon when it is read again.
+    candidate: Option<(Mark, u32)>,
+    /// As they were when they were read last.
+    stamp: Option<[Stamp; N]>,
     looks: u32,
 }
 
-impl Watched {
-    fn new(path: PathBuf, settled: Mark) -> Self {
-        Self { path, settled, candidate: None, stamp: None, looks: 0 }
+impl<const N: usize> Watched<N> {
+    fn new(paths: [PathBuf; N], settled: Mark) -> Self {
+        Self { paths, settled, candidate: None, stamp: None, looks: 0 }
     }
 
-    /// Its text, or what is wrong with the file; `None` where nothing suggests that it changed.
-    async fn read(&mut self, limit: u64, asked: bool) -> Option<(Stamp, Result<String, String>)> {
+    /// As the first file is called in messages.
+    fn name(&self) -> Arc<str> {
+        self.paths.first().map_or_else(|| "".into(), |path| rules_file::name_of(path))
+    }
+
+    /// The text of each, or what is wrong with the file; `None` where nothing suggests that one changed.
+    async fn read(&mut self, limit: u64, asked: bool) -> Option<([Stamp; N], [Result<String, String>; N])> {
         self.looks = self.looks.wrapping_add(1);
         let regardless = asked || self.candidate.is_some() || self.looks.is_multiple_of(READ_EVERY);
-        let (path, known) = (self.path.clone(), self.stamp);
+        let (paths, known) = (self.paths.clone(), self.stamp);
         let read = tokio::task::spawn_blocking(move || {
-            let stamp = Stamp::of(&path);
-            (regardless || known != Some(stamp)).then(|| (stamp, super::file::read_text(&path, limit)))
+            let stamp = paths.each_ref().map(|path| Stamp::of(path));
+            (regardless || known != Some(stamp)).then(|| (stamp, paths.each_ref().map(|path| super::file::read_text(path, limit))))
         });
         read.await.ok().flatten()
     }
 
-    /// Whether what was read is to be acted upon.
-    fn settles(&mut self, mark: Mark, stamp: Stamp, asked: bool) -> bool {
+    /// Whether what was read is to be acted upon: when `agreeing` readings in a row were the same.
+    fn settles(&mut self, mark: Mark, stamp: [Stamp; N], asked: bool, agreeing: u32) -> bool {
         self.stamp = Some(stamp);
-        if asked || self.candidate.as_ref() == Some(&mark) {
+        let readings = match &self.candidate {
+            Some((candidate, readings)) if *candidate == mark => readings + 1,
+            _ => 1,
+        };
+        if asked || (mark != self.settled && readings >= agreeing) {
             self.candidate = None;
             self.settled = mark;
             return true;
         }
-        self.candidate = (mark != self.settled).then_some(mark);
+        self.candidate = (mark != self.settled).then_some((mark, readings));
         false
     }
 }

@@ -99,6 +99,16 @@ impl Act {
         Ok(())
     }
 
+    /// Commits what nobody did: a session in use slides by itself, which is no act of anyone's and leaves no audit entry.
+    ///
+    /// # Errors
+    /// Where it cannot be committed: then nothing of it stands.
+    pub async fn commit_slide(self) -> Result<Committed, DatabaseError> {
+        let committed = Committed { until: self.told };
+        self.transaction.commit().await?;
+        Ok(committed)
+    }
+
     /// Writes the audit entry and commits.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub struct SessionRow {
     pub created_at: UnixMs,
     /// Its absolute end.
     pub ends_at: UnixMs,
+    /// When it ends if not used again; `None` for a login by JWT.
+    pub idle_ends_at: Option<UnixMs>,
 }
 
 /// A refresh token that was issued.
@@ -28,14 +30,15 @@ pub struct RefreshRow {
     pub used_at: Option<UnixMs>,
 }
 
-type Columns = (String, String, i64, i64);
+type Columns = (String, String, i64, i64, Option<i64>);
 
-fn row((id, principal, created_at, ends_at): Columns) -> Result<SessionRow, DatabaseError> {
+fn row((id, principal, created_at, ends_at, idle_ends_at): Columns) -> Result<SessionRow, DatabaseError> {
     Ok(SessionRow {
         id: spelled("sessions", &id)?,
         principal: spelled("sessions", &principal)?,
         created_at: time(created_at),
         ends_at: time(ends_at),
+        idle_ends_at: idle_ends_at.map(time),
     })
 }
 
@@ -47,10 +50,11 @@ impl Database {
     pub async fn sessions_of(&self, principal: Id, page: Page) -> Result<Vec<SessionRow>, DatabaseError> {
         let (at, id) = page.after_columns();
         let rows: Vec<Columns> = sqlx::query_as(self.sql(
-            "SELECT id, principal, created_at, ends_at FROM sessions
-             WHERE principal = ? AND ended_at IS NULL AND ends_at > ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?",
+            "SELECT id, principal, created_at, ends_at, idle_ends_at FROM sessions
+             WHERE principal = ? AND ended_at IS NULL AND ends_at > ? AND (idle_ends_at IS NULL OR idle_ends_at > ?) AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?",
         ))
         .bind(principal.to_string())
+        .bind(self.now())
         .bind(self.now())
         .bind(at)
         .bind(id)
@@ -88,10 +92,12 @@ impl Act {
     /// Where the database cannot be read.
     pub async fn live_session(&mut self, session: Id) -> Result<Option<SessionRow>, DatabaseError> {
         let now = self.now_column();
-        let found: Option<Columns> = sqlx::query_as(
-            self.sql("SELECT id, principal, created_at, ends_at FROM sessions WHERE id = ? AND ended_at IS NULL AND ends_at > ?"),
-        )
+        let found: Option<Columns> = sqlx::query_as(self.sql(
+            "SELECT id, principal, created_at, ends_at, idle_ends_at FROM sessions
+                 WHERE id = ? AND ended_at IS NULL AND ends_at > ? AND (idle_ends_at IS NULL OR idle_ends_at > ?)",
+        ))
         .bind(session.to_string())
+        .bind(now)
         .bind(now)
         .fetch_optional(self.connection())
         .await?;
@@ -104,15 +110,43 @@ impl Act {
     /// Where it cannot be written.
     pub async fn insert_session(&mut self, session: &SessionRow) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query(self.sql("INSERT INTO sessions (id, principal, created_at, ends_at, changed_at) VALUES (?, ?, ?, ?, ?)"))
-            .bind(session.id.to_string())
-            .bind(session.principal.to_string())
-            .bind(column(session.created_at))
-            .bind(column(session.ends_at))
-            .bind(now)
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            self.sql("INSERT INTO sessions (id, principal, created_at, ends_at, idle_ends_at, changed_at) VALUES (?, ?, ?, ?, ?, ?)"),
+        )
+        .bind(session.id.to_string())
+        .bind(session.principal.to_string())
+        .bind(column(session.created_at))
+        .bind(column(session.ends_at))
+        .bind(session.idle_ends_at.map(column))
+        .bind(now)
+        .execute(self.connection())
+        .await?;
         self.tell(PendingKind::Session, session.id).await
+    }
+
+    /// Moves the idle end of a live session on; answers whether it moved. One that has ended, or stayed unused for too long, stays so.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn slide_session(&mut self, session: Id, to: UnixMs) -> Result<bool, DatabaseError> {
+        let now = self.now_column();
+        let row = sqlx::query(self.sql(
+            "UPDATE sessions SET idle_ends_at = ?, version = version + 1, changed_at = ?
+             WHERE id = ? AND ended_at IS NULL AND ends_at > ? AND idle_ends_at > ? AND idle_ends_at < ?",
+        ))
+        .bind(column(to))
+        .bind(now)
+        .bind(session.to_string())
+        .bind(now)
+        .bind(now)
+        .bind(column(to))
+        .execute(self.connection())
+        .await?;
+        let moved = row.rows_affected() == 1;
+        if moved {
+            self.tell(PendingKind::Session, session).await?;
+        }
+        Ok(moved)
     }
 
     /// Ends a session; answers whether it was live.

@@ -1,4 +1,4 @@
-//! Listeners: TCP and unix sockets, bound before anything is served.
+//! Listeners: TCP, TLS over it, and unix sockets, bound before anything is served.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,6 +9,9 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use super::tls::Tls;
 
 /// Where a listener listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,6 +46,8 @@ impl std::fmt::Display for Listen {
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
+    /// TLS over TCP.
+    Tls(TcpListener, Tls),
     /// A unix socket; its file goes with it.
     Unix(UnixListener, SocketFile),
 }
@@ -56,11 +61,31 @@ pub enum Peer {
     Local,
 }
 
-/// An accepted connection.
+/// An accepted connection, before anything was read.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Open(Stream),
+    /// Its handshake is to come; not in the accept loop, which waits for nobody.
+    Tls(TcpStream, Tls),
+}
+
+/// A connection that bytes go over.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// In a box because it is large, and most connections are of the other kinds.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Accepted {
+    /// The connection once bytes can go over it; `None` where the handshake fails.
+    pub(super) async fn open(self) -> Option<Stream> {
+        match self {
+            Self::Open(stream) => Some(stream),
+            Self::Tls(stream, tls) => Some(Stream::Tls(Box::new(tls.handshake(stream).await?))),
+        }
+    }
 }
 
 /// Removes the socket's file when the listener goes.
@@ -122,27 +147,44 @@ async fn remove_stale(path: &std::path::Path) -> io::Result<()> {
 }
 
 impl Listener {
+    /// The same with TLS, where a pair is given. A unix socket has none: only this machine reaches it.
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        match (self, tls) {
+            (Self::Tcp(listener), Some(tls)) => Self::Tls(listener, tls),
+            (listener, _) => listener,
+        }
+    }
+
     /// Where it listens, for a TCP listener.
     pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr().ok(),
             Self::Unix(..) => None,
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
+    pub(super) async fn accept(&self) -> io::Result<(Accepted, Peer)> {
         match self {
             Self::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), Peer::Address(address.ip().to_canonical())))
+                let (stream, peer) = accept_tcp(listener).await?;
+                Ok((Accepted::Open(Stream::Tcp(stream)), peer))
+            }
+            Self::Tls(listener, tls) => {
+                let (stream, peer) = accept_tcp(listener).await?;
+                Ok((Accepted::Tls(stream, tls.clone()), peer))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Local))
+                Ok((Accepted::Open(Stream::Unix(stream)), Peer::Local))
             }
         }
     }
+}
+
+async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
+    let (stream, address) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok((stream, Peer::Address(address.ip().to_canonical())))
 }
 
 macro_rules! either {
@@ -150,6 +192,7 @@ macro_rules! either {
         match $self.get_mut() {
             Stream::Tcp($stream) => $call,
             Stream::Unix($stream) => $call,
+            Stream::Tls($stream) => $call,
         }
     };
 }

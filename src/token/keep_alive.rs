@@ -1,5 +1,9 @@
-//! Whoever is at work on the website keeps their own tokens alive: a session's use slides the live tokens
-//! of that person's keys, one batch per session per tenth of the ttl, never past a token's cap.
+//! Whoever is at work on the website stays logged in, and keeps their own tokens alive.
+//!
+//! A use of a browser's session moves its idle end on, and a use of any session slides the live tokens of that
+//! person's keys: each at most once per session per tenth of its time, in the background, never past a cap.
+//! INVARIANT: what has ended stays so: a slide moves a live session in the database only, and its record's version
+//! is lower than that of any later end.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,9 +11,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::sliding::Grid;
 use super::store::TokenStore;
 use crate::clock::UnixMs;
-use crate::database::Database;
+use crate::database::{Database, DatabaseError};
 use crate::id::Id;
 
 /// Most sessions remembered, and most batches that wait; beyond that a use slides nothing, and the next one may.
@@ -20,39 +25,99 @@ const WAITING: usize = 1024;
 #[derive(Clone)]
 pub struct KeepAlive {
     every: Duration,
+    sessions: Grid,
     database: Database,
-    seen: Arc<Mutex<HashMap<Id, UnixMs>>>,
-    queue: mpsc::Sender<Id>,
+    seen: Arc<Mutex<HashMap<Id, Seen>>>,
+    queue: mpsc::Sender<Due>,
+}
+
+/// What was last done for a session.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// When the tokens were slid.
+    tokens: UnixMs,
+    /// Where the idle end was moved to; 0 where it was not.
+    idle_end: UnixMs,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy)]
+struct Due {
+    session: Id,
+    /// Whose tokens to slide.
+    tokens_of: Option<Id>,
+    /// Where to move the session's idle end.
+    idle_end: Option<UnixMs>,
 }
 
 impl KeepAlive {
-    /// Begins to slide tokens for sessions in use.
-    pub fn start(tokens: TokenStore, database: Database, ttl: Duration) -> Self {
-        let (queue, mut waiting) = mpsc::channel(WAITING);
+    /// Begins to slide: tokens that live `ttl` unused, sessions of browsers that live `session_idle` unused.
+    pub fn start(tokens: TokenStore, database: Database, ttl: Duration, session_idle: Duration) -> Self {
+        let (queue, mut waiting) = mpsc::channel::<Due>(WAITING);
         let of = database.clone();
         tokio::spawn(async move {
-            while let Some(principal) = waiting.recv().await {
-                match of.live_tokens_of(principal).await {
-                    Ok(owned) => owned.iter().for_each(|token| tokens.slide(token, UnixMs(0))),
-                    Err(error) => tracing::warn!(%error, "a session's tokens were not slid"),
+            while let Some(due) = waiting.recv().await {
+                if let Err(error) = slide(&tokens, &of, due).await {
+                    tracing::warn!(%error, "a session in use was not slid");
                 }
             }
         });
-        Self { every: ttl / 10, database, seen: Arc::default(), queue }
+        Self { every: ttl / 10, sessions: Grid::new(session_idle), database, seen: Arc::default(), queue }
     }
 
-    /// A session of `principal` was used. No I/O here.
+    /// When a browser's session that is used at `now` ends if not used again: not before its idle time is over, and at most a tenth
+    /// of it later. Never after `cap`.
+    pub fn idle_end(&self, now: UnixMs, cap: UnixMs) -> UnixMs {
+        self.sessions.idle_end(now, cap)
+    }
+
+    /// A login's JWT of `principal` was used. No I/O here.
     pub fn used(&self, session: Id, principal: Id) {
+        self.note(session, principal, None);
+    }
+
+    /// A browser's session of `principal` was used, which ends at `idle_end` as its record says, and at `cap` in any case. No I/O here.
+    pub fn session_used(&self, session: Id, principal: Id, idle_end: UnixMs, cap: UnixMs) {
+        let wanted = self.idle_end(self.database.clock().now(), cap);
+        self.note(session, principal, Some(wanted).filter(|wanted| *wanted > idle_end));
+    }
+
+    fn note(&self, session: Id, principal: Id, idle_end: Option<UnixMs>) {
         let now = self.database.clock().now();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.get(&session).is_some_and(|last| now.since(*last) < self.every) {
+        let last = seen.get(&session).copied();
+        let due = Due {
+            session,
+            tokens_of: last.is_none_or(|last| now.since(last.tokens) >= self.every).then_some(principal),
+            // the record that was seen may be older than the slide that is under way
+            idle_end: idle_end.filter(|wanted| last.is_none_or(|last| last.idle_end < *wanted)),
+        };
+        if due.tokens_of.is_none() && due.idle_end.is_none() {
             return;
         }
         if seen.len() >= SESSIONS {
-            seen.retain(|_, last| now.since(*last) < self.every);
+            seen.retain(|_, last| now.since(last.tokens) < self.every || last.idle_end > now);
         }
-        if seen.len() < SESSIONS && self.queue.try_send(principal).is_ok() {
-            seen.insert(session, now);
+        if (last.is_some() || seen.len() < SESSIONS) && self.queue.try_send(due).is_ok() {
+            let before = last.unwrap_or(Seen { tokens: UnixMs(0), idle_end: UnixMs(0) });
+            let tokens = if due.tokens_of.is_some() { now } else { before.tokens };
+            seen.insert(session, Seen { tokens, idle_end: due.idle_end.unwrap_or(before.idle_end) });
         }
     }
+}
+
+async fn slide(tokens: &TokenStore, database: &Database, due: Due) -> Result<(), DatabaseError> {
+    if let Some(idle_end) = due.idle_end {
+        let mut act = database.act().await?;
+        if act.slide_session(due.session, idle_end).await? {
+            let committed = act.commit_slide().await?;
+            if let Some(until) = committed.until {
+                tokens.apply(until).await;
+            }
+        }
+    }
+    if let Some(principal) = due.tokens_of {
+        database.live_tokens_of(principal).await?.iter().for_each(|token| tokens.slide(token, UnixMs(0)));
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 use ring::{hkdf, hmac};
 
 use super::access::AccessClaims;
+use super::cookie::CookieUse;
 use super::jwt::{JwtKey, JwtUse};
 use super::secret::sha256;
 use crate::id::{Id, from_hex, hex};
@@ -24,6 +25,8 @@ pub struct SecretKey {
     mac: hmac::Key,
     access: JwtKey,
     login: JwtKey,
+    /// In the order of [`CookieUse::ALL`].
+    cookies: [hmac::Key; CookieUse::ALL.len()],
 }
 
 /// Why the text holds no keys.
@@ -68,6 +71,7 @@ impl SecretKey {
             mac: hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, "gatepost access token mac v1")),
             access: JwtKey::from_seed(JwtUse::Access, &derive(secret, "gatepost access jwt ed25519 v1")),
             login: JwtKey::from_seed(JwtUse::Login, &derive(secret, "gatepost login jwt ed25519 v1")),
+            cookies: CookieUse::ALL.map(|of| hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, of.label()))),
         }
     }
 
@@ -94,11 +98,28 @@ impl SecretKey {
         let (first, second) = ids.split_at_mut(16);
         first.copy_from_slice(id.as_bytes());
         second.copy_from_slice(key.as_bytes());
-        let tag = hmac::sign(&self.mac, &input);
-        let mut mac = [0; 16];
-        mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-        mac
+        truncated(&hmac::sign(&self.mac, &input))
     }
+
+    /// Authenticates cookies and form tokens: 128 bits of HMAC-SHA256 over version, id and what the value is bound to.
+    pub(super) fn cookie_mac(&self, of: CookieUse, id: Id, bound_to: &[u8]) -> [u8; 16] {
+        let key = match (of, &self.cookies) {
+            (CookieUse::Console, [key, ..]) | (CookieUse::Host, [_, key, ..]) | (CookieUse::Domain, [_, _, key, _]) => key,
+            (CookieUse::Form, [.., key]) => key,
+        };
+        let mut context = hmac::Context::with_key(key);
+        context.update(b"gpc\0\x01");
+        context.update(id.as_bytes());
+        // the only part of variable length, and the last: no two inputs are alike
+        context.update(bound_to);
+        truncated(&context.sign())
+    }
+}
+
+fn truncated(tag: &hmac::Tag) -> [u8; 16] {
+    let mut mac = [0; 16];
+    mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    mac
 }
 
 impl std::fmt::Debug for SecretKey {

@@ -86,8 +86,17 @@ pub struct SessionRecord {
     pub subject: Id,
     /// Its absolute end.
     pub ends: UnixMs,
+    /// When it ends if not used again: a browser's session has such an end, a login by JWT has none.
+    pub idle_ends: Option<UnixMs>,
     /// Whether it has been ended.
     pub ended: bool,
+}
+
+impl SessionRecord {
+    /// Whether it has neither been ended nor run out, nor stayed unused for too long.
+    pub fn is_live(&self, now: UnixMs) -> bool {
+        !self.ended && self.ends > now && self.idle_ends.is_none_or(|end| end > now)
+    }
 }
 
 /// Where a principal stands. A tenant is a subject too, with no parent.

@@ -52,6 +52,8 @@ impl House {
             reveal_unknown_users: false,
             ttl,
             session_max: day,
+            session_idle: day,
+            returns: crate::accounts::return_to::ReturnRules::default(),
             format: TokenFormat::Opaque,
             issuer: "gatepost".to_owned(),
         };

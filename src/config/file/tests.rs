@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -12,13 +13,19 @@ use crate::token::record::TokenFormat;
 
 const KEY: &str = "abababababababababababababababababababababababababababababababab";
 
-/// Loads `yaml` as `gatepost.yaml` in a directory of its own that holds `data/secret` and `rules.yaml` besides.
+/// Loads `yaml` as `gatepost.yaml` in a directory of its own that holds `data/secret`, `rules.yaml` and a pair besides.
 fn load_text(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Vec<Problem>> {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("data")).unwrap();
     fs::write(directory.path().join("data/secret"), "from-a-file\n").unwrap();
     fs::write(directory.path().join("data/keys"), KEY).unwrap();
     fs::write(directory.path().join("data/bad-keys"), format!("{KEY}\nnot a key")).unwrap();
+    let (pair, other) = (rcgen::generate_simple_self_signed([]).unwrap(), rcgen::KeyPair::generate().unwrap());
+    fs::write(directory.path().join("cert.pem"), pair.cert.pem()).unwrap();
+    for (name, key, mode) in [("key.pem", &pair.signing_key, 0o600), ("open.pem", &pair.signing_key, 0o644), ("other.pem", &other, 0o600)] {
+        fs::write(directory.path().join(name), key.serialize_pem()).unwrap();
+        fs::set_permissions(directory.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
     fs::write(directory.path().join("gatepost.yaml"), yaml).unwrap();
     fs::write(directory.path().join("rules.yaml"), "rules: [{ id: a, path: /a, access: anonymous }]").unwrap();
     let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
@@ -186,13 +193,20 @@ fn each_mistake_is_told_where_it_is() {
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { file: nope } }]", "1:54: gates[0].secret: `"),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: }]", "1:52: gates[0].secret: a secret cannot stand in the file itself"),
         (
-            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, tls: { cert: a, key: b } }]",
-            "1:51: gates[0].tls: TLS is not served by this version",
+            "gates: [{ proxy: nginx, listen: 'unix:/a', tls: { cert: cert.pem, key: key.pem } }]",
+            "1:49: gates[0].tls: a unix socket takes no TLS",
         ),
+        (
+            "gates: [{ proxy: nginx, listen: 0.0.0.0:1, tls: { cert: cert.pem, key: key.pem } }]",
+            "1:9: gates[0].secret: missing; `0.0.0.0:1` can be reached from other machines",
+        ),
+        ("admin: { tls: { cert: cert.pem } }", "1:15: admin.tls.key: missing; write it"),
+        ("admin: { tls: { key: key.pem } }", "1:15: admin.tls.cert: missing; write it"),
+        ("admin: { tls: cert.pem }", "1:15: admin.tls: expected keys with values, found one value"),
+        ("admin: { tls: { cert: cert.pem, key: key.pem, ca: ca.pem } }", "1:47: admin.tls.ca: unknown key"),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:8000 }]", "1:1: admin.listen: `127.0.0.1:8000` is taken by gates[0].listen"),
         ("metrics: { listen: 0.0.0.0:9001 }", "1:20: metrics.listen: `0.0.0.0:9001` is taken by gates[0].listen"),
         ("admin: { listen: 0.0.0.0:8000 }", "1:18: admin.listen: passwords and keys would cross the network"),
-        ("admin: { listen: 0.0.0.0:8000, tls: { cert: a, key: b } }", "1:37: admin.tls: TLS is not served by this version"),
         ("admin: { trusted_proxies: [10.0.0.1/8] }", "1:28: admin.trusted_proxies[0]: `10.0.0.1/8` has bits set after its prefix"),
         ("admin: { public_url: auth.example.com }", "1:22: admin.public_url: `auth.example.com` is no web address"),
         ("admin:", "1:6: admin: expected keys with values, found no value; write one, or take the key out"),
@@ -367,6 +381,51 @@ fn mistakes_in_the_rules_are_told_with_those_of_the_main_file() {
     let environment = Environment::default().in_directory(directory.path());
     let found = load(Some(Path::new("gatepost.yaml")), &environment).unwrap_err();
     assert_eq!(found.iter().map(|problem| problem.path.as_str()).collect::<Vec<_>>(), ["workers", "rules"]);
+}
+
+#[test]
+fn tls_is_read_beside_the_configuration_file() {
+    let config = config(
+        "admin: { listen: 0.0.0.0:8000, tls: { cert: cert.pem, key: key.pem } }\ngates: [{ proxy: nginx, listen: 127.0.0.1:1, tls: { cert: cert.pem, key: open.pem } }]",
+        &[],
+    );
+    let (admin, gate) = (config.admin.tls.unwrap(), config.gates[0].tls.clone().unwrap());
+    assert!(admin.files.cert.is_absolute() && admin.files.key.ends_with("key.pem"));
+    assert_eq!(admin.hash, gate.hash, "what they hold counts");
+    assert_eq!(
+        self::config("", &[("GATEPOST_ADMIN_TLS_CERT", "cert.pem"), ("GATEPOST_ADMIN_TLS_KEY", "key.pem")]).admin.tls.unwrap().hash.len(),
+        32
+    );
+}
+
+#[test]
+fn a_pair_that_cannot_serve_does_not_load() {
+    let found = |cert: &str, key: &str| {
+        let [problem] = &problems(&format!("admin: {{ tls: {{ cert: {cert}, key: {key} }} }}"), &[])[..] else { panic!() };
+        problem.clone()
+    };
+    assert!(
+        found("nope.pem", "key.pem").contains("admin.tls.cert: `")
+            && found("nope.pem", "key.pem").contains("nope.pem` cannot be read: No such file")
+    );
+    assert!(found("cert.pem", "nope.pem").contains("admin.tls.key: `"));
+    assert!(
+        found("key.pem", "key.pem").contains("admin.tls.cert: `")
+            && found("key.pem", "key.pem").contains("key.pem`: no certificate in it;")
+    );
+    assert!(found("cert.pem", "cert.pem").contains("cert.pem`: no private key in it;"));
+    let mismatch = found("cert.pem", "other.pem");
+    assert!(
+        mismatch.contains("admin.tls.key: the key in `") && mismatch.contains("does not belong to the first certificate in `"),
+        "{mismatch}"
+    );
+}
+
+#[test]
+fn a_key_that_everybody_may_read_is_warned_about() {
+    let of = |key: &str| warnings(&format!("admin: {{ tls: {{ cert: cert.pem, key: {key} }} }}"), &[]);
+    assert_eq!(of("key.pem").len(), 0);
+    assert!(of("open.pem")[0].contains("admin.tls.key: everybody on this machine may read `"));
 }
 
 /// What stands in a main file, in any disorder.

@@ -9,6 +9,12 @@ const FAILING: &str = "rules: [{ id: b, path: /b, access: anonymous }]\ntests: [
 const KEY_A: &str = "abababababababababababababababababababababababababababababababab\n";
 const KEY_B: &str = "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd\n";
 
+/// A certificate and its key.
+fn pair() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 struct Scene {
     directory: tempfile::TempDir,
     watch: Watch,
@@ -23,7 +29,12 @@ impl Scene {
         fs::write(&keys, KEY_A).unwrap();
         let in_force = rules_file::load("rules.yaml".into(), TESTED).unwrap();
         let asked = Arc::new(Notify::new());
-        let mut watch = Watch::new(&RulesSource::File(rules), &in_force, Some((keys, &Keyring::parse(KEY_A).unwrap())), asked.clone());
+        let (files, pair) = (TlsFiles { cert: directory.path().join("cert"), key: directory.path().join("key") }, pair());
+        fs::write(&files.cert, &pair.0).unwrap();
+        fs::write(&files.key, &pair.1).unwrap();
+        let tls = TlsConfig { files, hash: tls::hash(&pair.0, &pair.1), pair: Pair::read(&pair.0, &pair.1).unwrap() };
+        let keyring = Keyring::parse(KEY_A).unwrap();
+        let mut watch = Watch::new(&RulesSource::File(rules), &in_force, Some((keys, &keyring)), [&tls], asked.clone());
         watch.every = Duration::from_millis(5);
         Self { directory, watch, asked }
     }
@@ -41,6 +52,10 @@ impl Scene {
             Change::RulesRefused(problems) => format!("rules refused: {}", problems[0].path),
             Change::Keys(keyring) => format!("{} keys", keyring.names().len()),
             Change::KeysRefused(problem) => format!("keys refused: {}", problem.what),
+            Change::Certificate(..) => "certificate".into(),
+            Change::CertificateRefused(problem) => {
+                format!("certificate refused: {}: {}", Path::new(&*problem.file).file_name().unwrap().display(), problem.what)
+            }
         }
     }
 
@@ -125,11 +140,49 @@ async fn keys_are_taken_when_all_their_lines_are_keys() {
     assert_eq!(scene.next().await, "1 keys");
 }
 
+#[tokio::test]
+async fn a_pair_is_taken_when_it_fits() {
+    let mut scene = Scene::new();
+    let (one, two) = (pair(), pair());
+    scene.write("cert", "nothing");
+    assert_eq!(scene.next().await, "certificate refused: cert: no certificate in it");
+    scene.assert_quiet().await;
+    scene.write("cert", &one.0);
+    scene.write("key", &one.1);
+    assert_eq!(scene.next().await, "certificate");
+    scene.assert_quiet().await;
+    scene.write("key", "nothing");
+    assert_eq!(scene.next().await, "certificate refused: key: no private key in it");
+    fs::remove_file(scene.directory.path().join("key")).unwrap();
+    assert!(scene.next().await.starts_with("certificate refused: key: cannot be read"));
+    scene.write("key", &one.1);
+    assert_eq!(scene.next().await, "certificate", "mended: the last word is not a refusal");
+    scene.write("key", &two.1);
+    scene.asked.notify_one();
+    assert_eq!(scene.next().await, "rules a");
+    assert!(scene.next().await.starts_with("certificate refused: key: the key does not belong to the first certificate in `"));
+}
+
+#[tokio::test]
+async fn half_a_pair_waits_for_the_other_half() {
+    let mut scene = Scene::new();
+    // so that what is waited for is not over while this machine is busy
+    scene.watch.every = Duration::from_millis(30);
+    let two = pair();
+    scene.write("cert", &two.0);
+    scene.assert_quiet().await;
+    scene.write("key", &two.1);
+    assert_eq!(scene.next().await, "certificate");
+    scene.write("cert", &pair().0);
+    assert!(scene.next().await.starts_with("certificate refused: key: the key does not belong"), "but not for ever");
+    scene.assert_quiet().await;
+}
+
 #[test]
 fn a_change_counts_when_two_readings_agree() {
     let text = |n| Mark::Text([n; 32]);
-    let mut watched = Watched::new("x".into(), text(0));
-    let mut settles = |mark, asked| watched.settles(mark, Stamp(None), asked);
+    let mut watched = Watched::new(["x".into()], text(0));
+    let mut settles = |mark, asked| watched.settles(mark, [Stamp(None)], asked, AGREEING);
     assert!(!settles(text(0), false));
     assert!(!settles(text(1), false), "read once");
     assert!(!settles(text(2), false), "still being written");
@@ -148,6 +201,6 @@ async fn a_text_of_the_same_length_and_time_is_seen_as_well() {
     assert_eq!(scene.next().await, "rules a");
     scene.write("rules.yaml", &TESTED.replace("id: a", "id: z"));
     // as on a file system that tells times in seconds
-    scene.watch.rules.as_mut().unwrap().stamp = Some(Stamp::of(&scene.directory.path().join("rules.yaml")));
+    scene.watch.rules.as_mut().unwrap().stamp = Some([Stamp::of(&scene.directory.path().join("rules.yaml"))]);
     assert_eq!(scene.next().await, "rules z");
 }

@@ -93,21 +93,24 @@ pub(super) async fn keys(read: &mut AnyConnection, filter: Filter, value: impl V
     found.into_iter().map(record).collect()
 }
 
+type SessionRow = (String, String, i64, Option<i64>, Option<i64>, i64);
+
 /// Sessions.
 pub(super) async fn sessions(read: &mut AnyConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
     let found = rows!(
         read,
-        statements!("SELECT id, principal, ends_at, ended_at, version FROM sessions WHERE ", "id", "ends_at"),
+        statements!("SELECT id, principal, ends_at, idle_ends_at, ended_at, version FROM sessions WHERE ", "id", "ends_at"),
         filter,
         value,
-        (String, String, i64, Option<i64>, i64)
+        SessionRow
     );
-    let record = |(id, principal, ends_at, ended_at, version): (String, String, i64, Option<i64>, i64)| {
+    let record = |(id, principal, ends_at, idle_ends_at, ended_at, version): SessionRow| {
         Ok(Record {
             version: number("sessions", &id, version)?,
             content: Content::Session(SessionRecord {
                 subject: parse("sessions", &id, &principal)?,
                 ends: time(ends_at),
+                idle_ends: idle_ends_at.map(time),
                 ended: ended_at.is_some(),
             }),
             id: parse("sessions", &id, &id)?,

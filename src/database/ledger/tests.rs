@@ -108,7 +108,10 @@ async fn sessions_subjects_and_strangers() {
     assert_eq!(of(PendingKind::Key, 0x99).await, []);
     assert_eq!(of(PendingKind::Token, 0x30).await, []);
     let session = database.record(PendingKind::Session, id(0x40)).await.unwrap().unwrap();
-    assert_eq!(session.content, Content::Session(SessionRecord { subject: id(0x12), ends: UnixMs(NOW.0 + 5), ended: false }));
+    assert_eq!(
+        session.content,
+        Content::Session(SessionRecord { subject: id(0x12), ends: UnixMs(NOW.0 + 5), idle_ends: None, ended: false })
+    );
     assert_eq!(database.record(PendingKind::Policy, id(0x99)).await.unwrap(), None);
 }
 

@@ -155,8 +155,7 @@ impl Memory {
     pub(super) fn over(&self, now: UnixMs) -> Vec<(PendingKind, Id)> {
         let tokens = self.tokens.iter().filter(|(_, live)| !live.is_live(now)).map(|(id, _)| (PendingKind::Token, *id));
         let keys = self.keys.iter().filter(|(_, (_, key))| key.ended).map(|(id, _)| (PendingKind::Key, *id));
-        let over = |session: &SessionRecord| session.ended || session.ends <= now;
-        let sessions = self.sessions.iter().filter(|(_, (_, session))| over(session)).map(|(id, _)| (PendingKind::Session, *id));
+        let sessions = self.sessions.iter().filter(|(_, (_, session))| !session.is_live(now)).map(|(id, _)| (PendingKind::Session, *id));
         tokens.chain(keys).chain(sessions).collect()
     }
 

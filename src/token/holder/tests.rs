@@ -154,7 +154,7 @@ fn a_secret_must_be_a_live_one_of_the_key() {
 #[test]
 fn sessions() {
     let judge = |change: fn(&mut SessionRecord)| {
-        let mut session = SessionRecord { subject: id(ALICE), ends: later(50), ended: false };
+        let mut session = SessionRecord { subject: id(ALICE), ends: later(50), idle_ends: None, ended: false };
         change(&mut session);
         live(Ask::Session(id(SESSION)), Fill { session: Some((id(SESSION), session)), token: None, key: None, ..fill() }, None, NOW, TTL_S)
     };

@@ -21,6 +21,8 @@ struct Key {
 struct Session {
     subject: Id,
     ends: UnixMs,
+    #[serde(default)]
+    idle_ends: Option<UnixMs>,
     ended: bool,
 }
 
@@ -63,7 +65,7 @@ pub(super) fn push(call: Call, record: &Record) -> Call {
             ("k", json(&text), key.ended, Some(key.subject), String::new())
         }
         Content::Session(session) => {
-            let text = Session { subject: session.subject, ends: session.ends, ended: session.ended };
+            let text = Session { subject: session.subject, ends: session.ends, idle_ends: session.idle_ends, ended: session.ended };
             ("l", json(&text), session.ended, Some(session.subject), String::new())
         }
         Content::Subject(subject) => {
@@ -143,7 +145,7 @@ pub(super) fn key(text: &str) -> Option<KeyRecord> {
 /// A session as [`push`] wrote it.
 pub(super) fn session(text: &str) -> Option<SessionRecord> {
     let session: Session = read(text)?;
-    Some(SessionRecord { subject: session.subject, ends: session.ends, ended: session.ended })
+    Some(SessionRecord { subject: session.subject, ends: session.ends, idle_ends: session.idle_ends, ended: session.ended })
 }
 
 /// A subject as [`push`] wrote it.

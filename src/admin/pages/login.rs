@@ -1,0 +1,207 @@
+//! `GET` and `POST /login`, `POST /logout`: logging in and out in a browser.
+//!
+//! The form carries a token bound to this browser, so that no other site's page can log anybody in as somebody else.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use utoipa::{IntoParams, ToSchema};
+
+use super::super::answer::Answer;
+use super::super::failure::Failure;
+use super::super::request::Call;
+use super::super::{Admin, browser, document};
+use super::{Escaped, Failures, Page, answered, sentence, with_headers};
+use crate::accounts::names::Name;
+use crate::accounts::password::Password;
+use crate::accounts::return_to::{ReturnTo, Site};
+use crate::id::Id;
+
+/// Names the browser before it has a session.
+const LOGIN_COOKIE: &str = "__Host-gatepost-login";
+/// What a page is called.
+const LOG_IN: &str = "Log in";
+const LOGGED_OUT: &str = "Logged out";
+/// Digits of a `state`.
+const STATE_DIGITS: usize = 64;
+
+/// Where this login leads, as the query or the form says.
+pub(in crate::admin) struct Way {
+    pub(in crate::admin) return_to: ReturnTo,
+    /// What the host of `return_to` knows this browser by, where the way began there.
+    state: Option<String>,
+}
+
+impl Way {
+    fn of(admin: &Admin, rd: Option<&str>, state: Option<&str>) -> Self {
+        let return_to = rd.map(|rd| ReturnTo::parse(rd, admin.accounts.returns())).unwrap_or_default();
+        let is_state =
+            |state: &&str| state.len() == STATE_DIGITS && state.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        Self { state: state.filter(is_state).filter(|_| return_to.site().is_some()).map(str::to_owned), return_to }
+    }
+}
+
+/// The query of a login page.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct Query {
+    /// Where to go after the login; anything that is not allowed is the start page.
+    rd: Option<String>,
+    /// What the host of `rd` knows this browser by.
+    state: Option<String>,
+}
+
+/// The login form; whoever is logged in goes on.
+#[utoipa::path(get, path = "/login", tag = document::PAGES, params(Query), responses(
+    (status = 200, description = "The form.", body = String, content_type = "text/html"), (status = 303, description = "To `rd`."), Failures))]
+pub(in crate::admin) async fn show(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_show(&admin, &call).await)
+}
+
+async fn try_show(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
+    // a query that cannot be read asks for nothing
+    let parameter = |name| call.parameter(name).ok().flatten();
+    let way = Way::of(admin, parameter("rd").as_deref(), parameter("state").as_deref());
+    match browser::session(admin, call).await? {
+        Some(session) => go_on(admin, call, session.session, &way).await,
+        None => form(admin, call, &way, None, ""),
+    }
+}
+
+/// A browser with a session goes on its way, with fresh cookies.
+async fn go_on(admin: &Admin, call: &Call, session: Id, way: &Way) -> Result<Answer, Failure> {
+    match (&way.return_to, &way.state) {
+        (ReturnTo::Elsewhere(site, _), Some(state)) if !browser::has_cookie(admin, call, site) => {
+            let code = admin.accounts.host_code(session, &site.host, state, &way.return_to).await?;
+            Ok(browser::redirect(&format!("{site}/.gatepost/session?code={code}"), None))
+        }
+        (return_to, _) => {
+            let cookies = browser::own_gate_cookie(admin, call, session)?;
+            Ok(browser::redirect(&browser::next_stop(admin, call, return_to), cookies))
+        }
+    }
+}
+
+/// The fields of the login form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct LoginForm {
+    /// User name, e-mail or phone.
+    name: String,
+    password: String,
+    /// As the form has it.
+    token: String,
+    /// Where to go after the login.
+    #[schema(nullable = false)]
+    rd: Option<String>,
+}
+
+/// Log in by the form.
+#[utoipa::path(post, path = "/login", tag = document::PAGES,
+    request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303, description = "Logged in: to `rd`."), Failures))]
+pub(in crate::admin) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_log_in(&admin, &call).await)
+}
+
+async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
+    let fields = call.form()?;
+    let field = |name: &str| fields.get(name).map(String::as_str);
+    // a state is told again after the login: the way begins at its host once more
+    let way = Way::of(admin, field("rd"), None);
+    if !is_own_form(admin, call, &fields) {
+        return form(
+            admin,
+            call,
+            &way,
+            Some(&Failure::forbidden("this form is too old: please try again")),
+            field("name").unwrap_or_default(),
+        );
+    }
+    let name = field("name").unwrap_or_default();
+    match prove(admin, call, name, field("password").unwrap_or_default()).await {
+        Ok(uid) => browser::enter(admin, call, uid, &way.return_to).await,
+        Err(failure) => form(admin, call, &way, Some(&failure), name),
+    }
+}
+
+async fn prove(admin: &Admin, call: &Call, name: &str, password: &str) -> Result<Id, Failure> {
+    let (name, password) = (Name::of_basic(name.trim())?, Password::new("password", password)?);
+    Ok(admin.accounts.prove_password(&name, password, call.origin).await?)
+}
+
+/// Whether the form was made for this browser, and one of our pages sent it.
+fn is_own_form(admin: &Admin, call: &Call, fields: &HashMap<String, String>) -> bool {
+    let token = fields.get("token").map(String::as_str).unwrap_or_default();
+    browser_id(call).is_some_and(|browser| admin.accounts.is_login_form_token(browser, token)) && browser::is_from_own_page(admin, call)
+}
+
+/// What names this browser before it has a session.
+fn browser_id(call: &Call) -> Option<Id> {
+    std::str::from_utf8(call.cookie(LOGIN_COOKIE).once()?).ok()?.parse().ok()
+}
+
+/// The login form, with what was wrong before.
+fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: &str) -> Result<Answer, Failure> {
+    let known = browser_id(call);
+    let browser = match known {
+        Some(browser) => browser,
+        None => Id::random().map_err(crate::accounts::Refusal::from)?,
+    };
+    let mut body = String::new();
+    if let Some(failure) = failure {
+        let _ = writeln!(body, "<p role=\"alert\" class=\"alert\">{}</p>", Escaped(&sentence(failure.message())));
+    }
+    if let Some(site) = way.return_to.site() {
+        let _ = writeln!(body, "<p class=\"quiet\">to go on to {}</p>", Escaped(&site.host));
+    }
+    let _ = write!(
+        body,
+        "<form method=\"post\" action=\"login\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n<input type=\"hidden\" name=\"rd\" value=\"{}\">\n<label>User name, e-mail or phone\n<input name=\"name\" value=\"{}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"320\" required autofocus></label>\n<label>Password\n<input name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"256\" required></label>\n<button>Log in</button>\n</form>",
+        Escaped(&admin.accounts.login_form_token(browser)?),
+        Escaped(&way.return_to.to_string()),
+        Escaped(name),
+    );
+    let status = failure.map_or(StatusCode::OK, Failure::status);
+    // not the one site alone: the application there may send the browser on
+    let leads_to = way.return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
+    let page = Page { status, leads_to, ..Page::new(LOG_IN, body) }.answer();
+    let cookie = known.is_none().then(|| browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, ""));
+    Ok(browser::with_cookies(with_headers(page, failure.map(Failure::headers).unwrap_or_default()), cookie))
+}
+
+/// The fields of the form that logs out.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct LogoutForm {
+    /// As the form has it.
+    token: String,
+}
+
+/// Log out on every host.
+#[utoipa::path(post, path = "/logout", tag = document::PAGES,
+    request_body(content = LogoutForm, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Logged out.", body = String, content_type = "text/html"), Failures))]
+pub(in crate::admin) async fn log_out(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    answered(try_log_out(&admin, &call).await)
+}
+
+async fn try_log_out(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
+    let fields = call.form()?;
+    if let Some(session) = browser::session(admin, call).await? {
+        let token = fields.get("token").map(String::as_str).unwrap_or_default();
+        if !browser::is_from_own_page(admin, call) || !admin.accounts.is_csrf_token(session.session, token) {
+            return Err(Failure::forbidden("only a page of this site logs you out"));
+        }
+        let act = admin.accounts.end_browser(&session, call.origin).await?;
+        // the database has it; a token store that is away lets nobody in either, and hears of it first
+        admin.accounts.propagate(act).await;
+    }
+    let body =
+        "<p>You are logged out here and on every site that this login opened.</p>\n<p><a class=\"button\" href=\"login\">Log in</a></p>";
+    Ok(browser::with_cookies(Page::new(LOGGED_OUT, body.to_owned()).answer(), browser::ended_cookies(admin, call)))
+}
