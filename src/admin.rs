@@ -14,6 +14,7 @@ mod keys;
 mod lists;
 mod login;
 mod network;
+mod oidc;
 mod origin;
 mod pages;
 mod password;
@@ -38,6 +39,7 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::oidc::{Oidc, Provider};
 use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
@@ -57,12 +59,15 @@ pub struct Settings {
     pub rules: Rules,
     /// Networks whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<Network>,
+    /// OpenID providers that people may come from.
+    pub oidc: Vec<Provider>,
 }
 
 /// What the routes share.
 pub struct Admin {
     accounts: Accounts,
     trusted_proxies: Vec<Network>,
+    oidc: Oidc,
 }
 
 impl Admin {
@@ -76,8 +81,9 @@ impl Admin {
         store: TokenStore,
         keyring: Arc<ArcSwap<Keyring>>,
     ) -> Result<Arc<Self>, DatabaseError> {
+        let oidc = Oidc::new(settings.oidc, database.clock());
         let accounts = Accounts::start(settings.rules, database, store, keyring).await?;
-        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies }))
+        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc }))
     }
 
     /// The set-up code to print, where nobody had founded when this process started.
@@ -136,6 +142,8 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(pages::host::begin))
         .routes(routes!(pages::host::arrive))
         .routes(routes!(pages::home::session))
+        .routes(routes!(oidc::log_in, oidc::show_papers))
+        .routes(routes!(oidc::callback))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
 }

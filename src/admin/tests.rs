@@ -171,6 +171,10 @@ impl House {
     }
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
+        Self::made(change, Vec::new()).await
+    }
+
+    async fn made(change: impl FnOnce(&mut Rules), oidc: Vec<crate::oidc::Provider>) -> Self {
         let mut rules = rules();
         change(&mut rules);
         let data = tempfile::tempdir().unwrap();
@@ -180,7 +184,7 @@ impl House {
             store::Settings { ttl: rules.ttl, max_lifetime: Duration::from_secs(12 * 3600), staleness_bound: Duration::from_secs(1) };
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
-        let settings = Settings { rules, trusted_proxies: Vec::new() };
+        let settings = Settings { rules, trusted_proxies: Vec::new(), oidc };
         let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
         Self { admin, database, store, clock, _data: data }
     }

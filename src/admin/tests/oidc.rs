@@ -242,3 +242,84 @@ async fn a_network_begins_only_so_many_sign_ins() {
     house.clock.advance(Duration::from_secs(60));
     assert!(house.admin.accounts().begin_sign_in(beginning, LOCAL).await.is_ok());
 }
+
+/// With a provider that nobody answers for.
+async fn away() -> House {
+    House::made(|_| {}, vec![Provider { issuer: "http://127.0.0.1:1".into(), ..provider() }]).await
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_gives_a_page_at_once_and_no_login() {
+    let house = away().await;
+    let page = house.ask(Ask::get("/v1/oidc/mock/login?rd=/x")).await;
+    assert_eq!((page.status.as_u16(), page.header("retry-after")), (503, Some("5")));
+    assert!(page.page().contains("Mock cannot be reached"), "{}", page.page());
+    // who asked for nothing to be asked is asked at home
+    let silent = house.ask(Ask::get("/v1/oidc/mock/login?rd=/x&silent=true")).await;
+    assert_eq!((silent.status.as_u16(), silent.header("location")), (303, Some("/login?rd=%2Fx")));
+    assert!(silent.header("set-cookie").unwrap().starts_with("__Host-gatepost-oidc-provider=; "));
+}
+
+#[tokio::test]
+async fn addresses_that_lead_nowhere_are_pages_that_repeat_nothing() {
+    let house = away().await;
+    for (path, status) in [
+        ("/v1/oidc/none/login", 404),
+        ("/v1/oidc/none/callback?state=a&code=b", 404),
+        ("/v1/oidc/mock/callback", 400),
+        ("/v1/oidc/mock/callback?code=b", 400),
+        ("/v1/oidc/mock/callback?code=b&state=", 400),
+        ("/v1/oidc/mock/callback?code=b&state=%3Cscript%3E", 400),
+        ("/v1/oidc/mock/callback?code=b&state=a&state=b", 400),
+        ("/v1/oidc/mock/callback?error=%3Cscript%3E&error_description=%3Cscript%3E&state=%3Cscript%3E", 400),
+    ] {
+        let page = house.ask(Ask::get(path)).await;
+        assert_eq!(page.status.as_u16(), status, "{path}");
+        assert!(page.header("content-type").unwrap().starts_with("text/html"), "{path}");
+        assert!(!page.page().contains("script"), "{path}: {}", page.page());
+        assert!(page.page().contains("href=\"/login"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_login_page_offers_providers_and_goes_to_the_last_one_by_itself() {
+    let house = away().await;
+    let page = house.ask(Ask::get("/login?rd=/x")).await;
+    assert!(page.page().contains("<a class=\"button second\" href=\"/v1/oidc/mock/login?rd=%2Fx\">Log in with Mock</a>"), "{}", page.page());
+    let known = || ("cookie", "__Host-gatepost-oidc-provider=mock");
+    let gone = house.ask(Ask::get("/login?rd=/x").header(known().0, known().1)).await;
+    assert_eq!((gone.status.as_u16(), gone.header("location")), (303, Some("/v1/oidc/mock/login?rd=%2Fx&silent=true")));
+    let asked = house.ask(Ask::get("/login?rd=/x&ask=true").header(known().0, known().1)).await;
+    assert_eq!(asked.status.as_u16(), 200);
+    let unknown = house.ask(Ask::get("/login?rd=/x").header("cookie", "__Host-gatepost-oidc-provider=none")).await;
+    assert_eq!(unknown.status.as_u16(), 200);
+}
+
+#[tokio::test]
+async fn only_a_page_of_ours_shows_an_invitation() {
+    let house = away().await;
+    let form =
+        |ask: Ask| Ask { body: b"invitation=gpi_x&rd=%2Fx".to_vec(), ..ask.header("content-type", "application/x-www-form-urlencoded") };
+    let path = "/v1/oidc/mock/login";
+    let shown = house.ask(form(Ask::post(path)).header("sec-fetch-site", "same-origin")).await;
+    assert_eq!((shown.status.as_u16(), shown.header("refresh")), (200, Some("0; url=/v1/oidc/mock/login?rd=%2Fx")));
+    let cookie = shown.header("set-cookie").unwrap();
+    assert!(
+        cookie.starts_with("__Host-gatepost-oidc-papers=") && cookie.contains("HttpOnly") && cookie.contains("Max-Age=600"),
+        "{cookie}"
+    );
+    assert!(!shown.page().contains("gpi_x"), "{}", shown.page());
+    for other in [
+        form(Ask::post(path)),
+        form(Ask::post(path)).header("sec-fetch-site", "cross-site"),
+        form(Ask::post(path)).header("origin", "https://evil.example"),
+    ] {
+        assert_eq!(house.ask(other).await.status.as_u16(), 403);
+    }
+}
+
+impl Reply {
+    fn page(&self) -> &str {
+        self.body.as_str().unwrap()
+    }
+}
