@@ -128,7 +128,7 @@ def test_readme_guide(tmp_path):
 
 def test_every_shipped_configuration_loads(tmp_path):
     environment = {**NO_GATEPOST, "GATEPOST_PROXY_SECRET": SECRET, "GATEPOST_DATA": str(tmp_path)}
-    for path in ("config/gatepost.yaml", "examples/quickstart/gatepost.yaml"):
+    for path in ("config/gatepost.yaml", "examples/quickstart/gatepost.yaml", "examples/places/gatepost.yaml"):
         done = subprocess.run([binaries.gatepost(), "check-config", "--config", ROOT / path], capture_output=True, text=True, env=environment, timeout=30)
         assert done.returncode == 0, done
     for n, rules in enumerate(b for b in blocks("yaml") if b.startswith("rules:")):
