@@ -285,7 +285,11 @@ async fn addresses_that_lead_nowhere_are_pages_that_repeat_nothing() {
 async fn the_login_page_offers_providers_and_goes_to_the_last_one_by_itself() {
     let house = away().await;
     let page = house.ask(Ask::get("/login?rd=/x")).await;
-    assert!(page.page().contains("<a class=\"button second\" href=\"/v1/oidc/mock/login?rd=%2Fx\">Log in with Mock</a>"), "{}", page.page());
+    assert!(
+        page.page().contains("<a class=\"button second\" href=\"/v1/oidc/mock/login?rd=%2Fx\">Log in with Mock</a>"),
+        "{}",
+        page.page()
+    );
     let known = || ("cookie", "__Host-gatepost-oidc-provider=mock");
     let gone = house.ask(Ask::get("/login?rd=/x").header(known().0, known().1)).await;
     assert_eq!((gone.status.as_u16(), gone.header("location")), (303, Some("/v1/oidc/mock/login?rd=%2Fx&silent=true")));

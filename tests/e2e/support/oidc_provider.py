@@ -26,7 +26,7 @@ import werkzeug.serving
 from authlib import jose
 from oidc_provider_mock._storage import Client
 
-CLIENT, SECRET = "gatepost", "a+secret/of: the client"
+CLIENT, SECRET = "gatepost", "a+secret/of: the client"  # as in oidc.py
 KID = "first"
 
 
