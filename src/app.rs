@@ -297,7 +297,7 @@ impl App {
         reloading.abort();
         probing.abort();
         drop(serving);
-        self.tokens.flush().await;
+        self.tokens.stop().await;
         tracing::info!("stopped");
         Ok(())
     }

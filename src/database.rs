@@ -18,6 +18,8 @@ mod policies;
 mod refresh_keys;
 mod sessions;
 mod sign_ins;
+#[cfg(test)]
+pub(crate) mod test_server;
 mod tokens;
 
 use std::path::{Path, PathBuf};
@@ -70,6 +72,8 @@ impl From<sqlx::Error> for DatabaseError {
 pub struct Database {
     pool: AnyPool,
     engine: Engine,
+    /// Where it is; may hold a password.
+    url: Arc<SecretString>,
     /// The file of a SQLite database.
     file: Option<PathBuf>,
     clock: Clock,
@@ -93,7 +97,8 @@ impl Database {
     /// # Errors
     /// As [`Database::open`].
     pub async fn open_sqlite(path: &Path, clock: Clock) -> Result<Self, DatabaseError> {
-        Self::open_with(Engine::Sqlite, &engine::sqlite_url(path), Some(path.to_owned()), clock).await
+        let url = SecretString::from(engine::sqlite_url(path));
+        Self::open_with(Engine::Sqlite, url, Some(path.to_owned()), clock).await
     }
 
     /// Opens the database at `url`, brings its schema up to date and raises `clock` to its high-water mark.
@@ -101,16 +106,15 @@ impl Database {
     /// # Errors
     /// Where it cannot be reached or migrated, or was written by a newer version.
     pub async fn open(engine: Engine, url: &SecretString, clock: Clock) -> Result<Self, DatabaseError> {
-        Self::open_with(engine, url.expose_secret(), None, clock).await
+        Self::open_with(engine, url.clone(), None, clock).await
     }
 
-    async fn open_with(engine: Engine, url: &str, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
-        let pool = engine.connect(url).await?;
-        engine.migrate(&pool).await?;
+    async fn open_with(engine: Engine, url: SecretString, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
+        let pool = engine.open(url.expose_secret()).await?;
         let installation = Self::installation_of(engine, &pool).await?;
         let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
         clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
-        Ok(Self { pool, engine, file, clock, installation, turn: Arc::default() })
+        Ok(Self { pool, engine, url: Arc::new(url), file, clock, installation, turn: Arc::default() })
     }
 
     async fn installation_of(engine: Engine, pool: &AnyPool) -> Result<Installation, DatabaseError> {

@@ -184,7 +184,7 @@ impl CommandLine<'_> {
     /// Waits until a running server has applied the act, or says when it will be.
     async fn wait(&mut self, act: Committed) -> Result<(), String> {
         let Some(until) = act.until else { return Ok(()) };
-        if self.embedded && !self.database.is_served() {
+        if self.embedded && !self.database.is_served().await.map_err(|e| e.to_string())? {
             return self.note("no server is running; applied at its next start");
         }
         let mut asked = tokio::time::interval(ASK_EVERY);

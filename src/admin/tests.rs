@@ -31,6 +31,7 @@ use crate::accounts::return_to::ReturnRules;
 use crate::accounts::{RequirePhone, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
+use crate::database::test_server::TestDatabase;
 use crate::decision::scopes::ScopeSet;
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
@@ -46,7 +47,7 @@ struct House {
     database: Database,
     store: TokenStore,
     clock: Clock,
-    _data: tempfile::TempDir,
+    _data: TestDatabase,
 }
 
 /// One answer.
@@ -177,9 +178,9 @@ impl House {
     async fn made(change: impl FnOnce(&mut Rules), oidc: Vec<crate::oidc::Provider>) -> Self {
         let mut rules = rules();
         change(&mut rules);
-        let data = tempfile::tempdir().unwrap();
+        let data = TestDatabase::here().await;
         let clock = Clock::manual(UnixMs(1_900_000_000_250));
-        let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
+        let database = data.open(clock.clone()).await;
         let settings =
             store::Settings { ttl: rules.ttl, max_lifetime: Duration::from_secs(12 * 3600), staleness_bound: Duration::from_secs(1) };
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());

@@ -3,12 +3,13 @@
 //! Statements are written once: `?` for each value in the order of binding, columns of text, `i64` and bytes only,
 //! no reserved word of any engine as a name. [`Engine::sql`] says them in the engine's own tongue. Where that is not
 //! enough, [`Engine::choose`] takes one wording for MySQL and one for the others.
+//! After an error PostgreSQL takes no more statements in that transaction: whoever wants to go on asks first.
 
 use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Executor, SqlSafeStr, SqlStr};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr, SqlStr};
 
 use super::DatabaseError;
 
@@ -63,6 +64,7 @@ impl Engine {
     }
 
     /// One of two wordings.
+    #[allow(dead_code, reason = "for the statement that cannot be written once")]
     pub(super) fn choose(self, general: &'static str, mysql: &'static str) -> SqlStr {
         self.sql(if self == Self::Mysql { mysql } else { general })
     }
@@ -71,7 +73,9 @@ impl Engine {
     pub(super) fn begin(self) -> SqlStr {
         match self {
             Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres | Self::Mysql => "BEGIN",
+            // whatever the server's default is: what an act reads after it waited for its turn is what stands then
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            Self::Mysql => "BEGIN",
         }
         .into_sql_str()
     }
@@ -94,45 +98,78 @@ impl Engine {
         }
     }
 
-    /// What is said on each new connection. Who holds a lock and says nothing for long, a stopped process, is put out.
+    /// What is said on each new connection. Who holds a lock and says nothing for 3 s, a stopped process, is put out, so that
+    /// whoever waits has the lock within its 5 s.
     fn welcome(self) -> &'static str {
         match self {
             // synchronous=FULL: what was committed survives a power cut
             Self::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
             Self::Postgres => {
-                "SET lock_timeout = '5s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '5s'; SET TIME ZONE 'UTC'"
+                "SET lock_timeout = '5s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '3s'; SET synchronous_commit = on"
             }
-            Self::Mysql => "SET SESSION innodb_lock_wait_timeout = 5",
+            // MariaDB reads what stands in /*M!…*/; MySQL what stands in /*!80000…*/, and knows no end of an idle transaction
+            // but the session's own
+            Self::Mysql => {
+                "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET SESSION innodb_lock_wait_timeout = 5 \
+                 /*M!100300 , SESSION idle_transaction_timeout = 3, SESSION max_statement_time = 10 */ \
+                 /*!80000 , SESSION wait_timeout = 5, SESSION max_execution_time = 10000 */"
+            }
         }
     }
 
-    /// Connects; brings nothing up to date yet.
-    pub(super) async fn connect(self, url: &str) -> Result<AnyPool, DatabaseError> {
+    fn options(url: &str) -> Result<AnyConnectOptions, DatabaseError> {
         sqlx::any::install_default_drivers();
-        let options: AnyConnectOptions = url.parse()?;
+        // the error of an address that cannot be read would show it, password and all
+        url.parse().map_err(|_| DatabaseError::Unavailable("its address cannot be read".to_owned()))
+    }
+
+    /// Connects and brings the schema up to date.
+    pub(super) async fn open(self, url: &str) -> Result<AnyPool, DatabaseError> {
+        let (mut connection, migrations) = match self {
+            Self::Sqlite => (self.connect_apart(url).await?, sqlx::migrate!("src/database/migrations/sqlite")),
+            // without the welcome: who waits for another's migration, or migrates much, waits long
+            Self::Postgres => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/postgres")),
+            Self::Mysql => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/mysql")),
+        };
+        let migrated = migrations.run(&mut connection).await;
+        migrated.map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))?;
+        // here, where it is heard if it is not understood: a pool would only try again
+        connection.execute(self.welcome()).await?;
+        connection.close().await?;
         let pool = AnyPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(PATIENCE)
+            // a connection that broke, or whose server was started again, is replaced before anyone is given it
+            .test_before_acquire(true)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     connection.execute(self.welcome()).await?;
                     Ok(())
                 })
             })
-            .connect_with(options)
+            .connect_with(Self::options(url)?)
             .await?;
         Ok(pool)
     }
 
-    /// Brings the schema up to date; of several processes one does it while the others wait.
-    pub(super) async fn migrate(self, pool: &AnyPool) -> Result<(), DatabaseError> {
-        match self {
-            Self::Sqlite => sqlx::migrate!("src/database/migrations/sqlite").run(pool).await,
-            Self::Postgres => sqlx::migrate!("src/database/migrations/postgres").run(pool).await,
-            Self::Mysql => sqlx::migrate!("src/database/migrations/mysql").run(pool).await,
-        }
-        .map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))
+    async fn connect(url: &str) -> Result<AnyConnection, DatabaseError> {
+        let options = Self::options(url)?;
+        let connected = tokio::time::timeout(PATIENCE, AnyConnection::connect_with(&options)).await;
+        Ok(connected.map_err(|_| DatabaseError::Unavailable("it does not answer".to_owned()))??)
     }
+
+    /// A connection beside the pool's, with the same welcome.
+    pub(super) async fn connect_apart(self, url: &str) -> Result<AnyConnection, DatabaseError> {
+        let mut connection = Self::connect(url).await?;
+        connection.execute(self.welcome()).await?;
+        Ok(connection)
+    }
+}
+
+/// Whether two transactions waited for each other, and this one was chosen to give way: it may be tried again.
+pub(super) fn gave_way(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "40001" | "40P01"))
 }
 
 /// The address of a SQLite file, made where it is not there.

@@ -170,11 +170,12 @@ mod tests;
 
 #[cfg(test)]
 impl Database {
-    /// Runs statements in one transaction, for tests below other folders, which may not name sqlx.
+    /// Runs statements in one transaction, for tests below other folders, which may not name sqlx. Bytes are written `x'00ff'`.
     pub(crate) async fn run_in_test(&self, statements: &[String]) {
         let mut write = self.pool.begin_with(self.engine.begin()).await.unwrap();
         for statement in statements {
-            sqlx::query(sqlx::AssertSqlSafe(statement.as_str())).execute(&mut *write).await.unwrap();
+            let statement = if self.engine == super::Engine::Postgres { statement.replace("(x'", r"('\x") } else { statement.to_owned() };
+            sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *write).await.unwrap();
         }
         write.commit().await.unwrap();
     }

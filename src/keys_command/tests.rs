@@ -94,9 +94,9 @@ async fn a_key_is_made_listed_rotated_and_revoked() {
 #[tokio::test]
 async fn a_running_server_hears_of_it() {
     let machine = Machine::new().await;
-    assert!(!machine.database.is_served());
+    assert!(!machine.database.is_served().await.unwrap());
     let server = machine.serve().await;
-    assert!(machine.database.is_served());
+    assert!(machine.database.is_served().await.unwrap());
     let (out, notes) = machine.types("create --principal ann --json").await.unwrap();
     assert_eq!(notes, "applied\n");
     let made: Value = serde_json::from_str(&out).unwrap();

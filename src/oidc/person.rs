@@ -89,7 +89,11 @@ impl Person {
 fn is(found: &Value, value: &str) -> bool {
     match found {
         Value::String(text) => text == value,
-        Value::Bool(_) | Value::Number(_) => found.to_string() == value,
+        Value::Bool(yes) => value == if *yes { "true" } else { "false" },
+        Value::Number(number) => {
+            let written = number.to_string();
+            written == value
+        }
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }

@@ -7,6 +7,7 @@
 //! in that turn, so memory never goes back to an older version.
 //! INVARIANT: no check is judged at a time later than the mark in the database ([`mark`]), so a clock
 //! set back between two runs revives nothing.
+//! INVARIANT: nothing is answered without the lock of [`Database::lock`]: another process's memory may be the newer one.
 
 mod mark;
 mod memory;
@@ -42,7 +43,7 @@ struct State {
     slid: Mutex<HashMap<Id, UnixMs>>,
     /// Whose turn it is to mint or to end.
     turn: tokio::sync::Mutex<()>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Embedded {
@@ -51,7 +52,7 @@ impl Embedded {
     /// # Errors
     /// Where another process serves from this database, or it cannot be read.
     pub async fn start(database: Database, settings: Settings) -> Result<Arc<Self>, DatabaseError> {
-        let lock = database.lock()?;
+        let lock = database.lock().await?;
         let mark = Mark::begin(&database).await?;
         let mut memory = Memory::default();
         // rows that another process left in the outbox are done by this: what they say is read here
@@ -70,7 +71,7 @@ impl Embedded {
             memory: RwLock::new(memory),
             slid: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
-            _lock: lock,
+            lock,
             database,
             settings,
             mark,
@@ -81,8 +82,9 @@ impl Embedded {
     /// See [`super::store::TokenStore::look_up`].
     ///
     /// # Errors
-    /// [`Unavailable`] where the time mark cannot be moved on.
+    /// [`Unavailable`] where the lock is lost or the time mark cannot be moved on.
     pub async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
+        self.state.serves()?;
         let now = self.state.database.clock().now();
         self.state.mark.covers(&self.state.database, now).await?;
         Ok(self.state.read().look_up(ask, now))
@@ -120,12 +122,23 @@ impl Embedded {
 
     /// See [`super::store::TokenStore::is_ready`].
     pub fn is_ready(&self) -> bool {
-        self.state.mark.reaches(self.state.database.clock().now())
+        self.state.lock.is_held() && self.state.mark.reaches(self.state.database.clock().now())
     }
 
     /// See [`super::store::TokenStore::flush`].
     pub async fn flush(&self) {
         self.state.flush().await;
+    }
+
+    /// See [`super::store::TokenStore::stop`].
+    pub async fn stop(&self) {
+        self.state.flush().await;
+        self.state.lock.release().await;
+    }
+
+    /// See [`super::store::TokenStore::ousted`].
+    pub async fn ousted(&self) {
+        self.state.lock.lost().await;
     }
 }
 
@@ -136,6 +149,11 @@ impl Drop for Embedded {
 }
 
 impl State {
+    /// Without the lock another process may serve, whose ends this one's memory does not know.
+    fn serves(&self) -> Result<(), Unavailable> {
+        if self.lock.is_held() { Ok(()) } else { Err(Unavailable) }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Memory> {
         self.memory.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,6 +165,7 @@ impl State {
     async fn mint(&self, order: MintOrder) -> Result<Minted, MintRefusal> {
         let away = |_| MintRefusal::Unavailable;
         let _turn = self.turn.lock().await;
+        self.serves().map_err(|Unavailable| MintRefusal::Unavailable)?;
         let now = self.database.clock().now();
         self.mark.covers(&self.database, now).await.map_err(|_| MintRefusal::Unavailable)?;
         let records = self.database.records_of(PendingKind::Key, order.key).await.map_err(away)?;
@@ -171,7 +190,9 @@ impl State {
         }
         let token = minting::record(&order, scopes, now, &self.settings)?;
         let live = LiveToken { idle_end: idle_end(&token), token };
-        self.database.save_token(&live).await.map_err(away)?;
+        if !self.database.save_token(&live).await.map_err(away)? {
+            return Err(MintRefusal::Unavailable);
+        }
         self.write().insert(live.clone());
         Ok(Minted { token: live.token, idle_end: live.idle_end })
     }
@@ -193,6 +214,9 @@ impl State {
 
     /// Applies the oldest rows and says which was the last; `None` where there is none.
     async fn apply_some(&self) -> Result<Option<i64>, DatabaseError> {
+        if self.serves().is_err() {
+            return Err(DatabaseError::Unavailable("its lock is lost".to_owned()));
+        }
         let rows = self.database.pending(BATCH).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         for Pending { kind, id, .. } in &rows {

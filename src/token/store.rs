@@ -185,10 +185,26 @@ impl TokenStore {
         }
     }
 
-    /// Writes pending slides before the process ends.
+    /// Ends when this process must not go on, since another one has served from the same database meanwhile.
+    pub async fn ousted(&self) {
+        match self {
+            Self::Embedded(store) => store.ousted().await,
+            Self::Redis(_) => std::future::pending().await,
+        }
+    }
+
+    /// Writes pending slides.
     pub async fn flush(&self) {
         match self {
             Self::Embedded(store) => store.flush().await,
+            Self::Redis(store) => store.flush().await,
+        }
+    }
+
+    /// Before the process ends: writes pending slides and makes room for the next one.
+    pub async fn stop(&self) {
+        match self {
+            Self::Embedded(store) => store.stop().await,
             Self::Redis(store) => store.flush().await,
         }
     }

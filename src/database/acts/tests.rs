@@ -1,13 +1,13 @@
 use super::*;
 use crate::audit::{Action, By};
 use crate::clock::Clock;
+use crate::database::test_server::TestDatabase;
 use crate::decision::scopes::ScopeSet;
 use crate::token::record::Role;
 
-async fn database() -> (Database, tempfile::TempDir) {
-    let data = tempfile::tempdir().unwrap();
-    let database = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::manual(UnixMs(1_900_000_000_000))).await.unwrap();
-    (database, data)
+async fn database() -> (Database, TestDatabase) {
+    let data = TestDatabase::here().await;
+    (data.open(Clock::manual(UnixMs(1_900_000_000_000))).await, data)
 }
 
 fn id(byte: u8) -> Id {

@@ -42,7 +42,7 @@ impl Database {
             Some(epoch) => {
                 let placeholder = if self.engine == Engine::Postgres { "$1" } else { "?" };
                 let update = format!("{update} AND EXISTS (SELECT 1 FROM installation WHERE epoch = {placeholder})");
-                sqlx::query(AssertSqlSafe(update)).bind(epoch.to_owned()).execute(&self.pool).await?
+                sqlx::query(AssertSqlSafe(update)).bind(epoch.to_owned()).persistent(false).execute(&self.pool).await?
             }
         };
         Ok(done.rows_affected() > 0)

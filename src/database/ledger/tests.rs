@@ -2,19 +2,20 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Clock;
+use crate::database::test_server::TestDatabase;
 use crate::token::record::{KeyRecord, PolicyRecord, Role, SessionRecord, SubjectRecord, TokenFormat};
 
 const NOW: UnixMs = UnixMs(1_900_000_000_000);
 
 struct House {
     database: Database,
-    _data: tempfile::TempDir,
+    _data: TestDatabase,
 }
 
 /// Tenant 10, admin 11 (policy 20), client 12 below it (policies 20 and 21, the latter ended), key 30, session 40.
 async fn house() -> House {
-    let data = tempfile::tempdir().unwrap();
-    let database = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::manual(NOW)).await.unwrap();
+    let data = TestDatabase::here().await;
+    let database = data.open(Clock::manual(NOW)).await;
     for sql in [
         "INSERT INTO tenants (id, name, created_at, changed_at) VALUES (:10, 'acme', 1, 1)",
         "INSERT INTO principals (uid, tenant, role, user_name, scopes, created_at, changed_at) VALUES (:11, :10, 'admin', 'ada', '*', 1, 1)",
@@ -24,9 +25,9 @@ async fn house() -> House {
         "INSERT INTO policies (id, tenant, name, allow, deny, ended_at, version, created_at, changed_at) VALUES (:21, :10, 'q', '', '', 9, 2, 1, 9)",
         "INSERT INTO principal_policies (principal, policy) VALUES (:11, :20), (:12, :21), (:12, :20)",
         "INSERT INTO api_keys (id, principal, name, scopes, created_at, version, changed_at) VALUES (:30, :12, 'k', 'orders:read', 1, 3, 800)",
-        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (zeroblob(32), :30, NULL, 3)",
-        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (CAST('11111111111111111111111111111111' AS BLOB), :30, 1900000000001, 2)",
-        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (CAST('22222222222222222222222222222222' AS BLOB), :30, 1900000000000, 1)",
+        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (x'0000000000000000000000000000000000000000000000000000000000000000', :30, NULL, 3)",
+        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (x'3131313131313131313131313131313131313131313131313131313131313131', :30, 1900000000001, 2)",
+        "INSERT INTO key_secrets (hash, key_id, until, created_at) VALUES (x'3232323232323232323232323232323232323232323232323232323232323232', :30, 1900000000000, 1)",
         "INSERT INTO sessions (id, principal, created_at, ends_at, changed_at) VALUES (:40, :12, 1, 1900000000005, 1)",
     ] {
         run(&database, sql).await;
@@ -44,7 +45,7 @@ async fn run(database: &Database, sql: &str) {
             None => text += &format!(":{part}"),
         }
     }
-    sqlx::query(sqlx::AssertSqlSafe(text)).execute(&database.pool).await.unwrap();
+    database.run_in_test(&[text]).await;
 }
 
 fn id(byte: u8) -> Id {
@@ -179,7 +180,8 @@ async fn tokens_are_saved_slid_and_never_revived() {
     later.idle_end = NOW.after(Duration::from_secs(20));
     assert!(database.save_token(&later).await.unwrap());
     assert!(database.save_token(&token(1)).await.unwrap());
-    let live = database.live_tokens(NOW).await.unwrap();
+    let mut live = database.live_tokens(NOW).await.unwrap();
+    live.sort_by_key(|live| live.token.id);
     assert_eq!(live, [later.clone(), token(2)], "never back");
 
     let end = NOW.after(Duration::from_secs(30));
@@ -226,12 +228,11 @@ async fn outbox_rows_are_done_only_in_their_epoch() {
 
 #[tokio::test]
 async fn the_high_water_mark_only_rises_and_is_the_floor_of_the_next_start() {
-    let data = tempfile::tempdir().unwrap();
-    let path = data.path().join("gatepost.db");
-    let database = Database::open_sqlite(&path, Clock::manual(NOW)).await.unwrap();
+    let data = TestDatabase::here().await;
+    let database = data.open(Clock::manual(NOW)).await;
     database.raise_high_water(NOW).await.unwrap();
     database.raise_high_water(UnixMs(5)).await.unwrap();
     let set_back = Clock::manual(UnixMs(1));
-    Database::open_sqlite(&path, set_back.clone()).await.unwrap();
+    data.open(set_back.clone()).await;
     assert_eq!(set_back.now(), NOW);
 }

@@ -1,11 +1,15 @@
 //! Token rows: the record of every access token, with its time of issue and its end.
 
+use super::super::engine::gave_way;
 use super::super::{Database, DatabaseError, column, time};
 use super::LiveToken;
 use super::rows::{damaged, parse};
 use crate::clock::UnixMs;
 use crate::id::Id;
 use crate::token::record::{TokenFormat, TokenRecord};
+
+/// So often slides are written again after they gave way to others.
+const TRIES: usize = 3;
 
 type TokenRow = (String, String, String, String, String, String, i64, i64, i64);
 
@@ -52,15 +56,29 @@ impl Database {
         rows.into_iter().map(|row| live(row).map(|live| live.token)).collect()
     }
 
-    /// Upserts a token row (`idle_end` too, never back). Never revives an ended one: answers false then.
+    /// Makes a token's row, or moves its idle end on, never back. Never revives an ended one: answers false then.
     ///
     /// # Errors
     /// Where the row cannot be written.
     pub async fn save_token(&self, token: &LiveToken) -> Result<bool, DatabaseError> {
         let LiveToken { token, idle_end } = token;
-        let done = sqlx::query(self.sql("INSERT INTO tokens (id, key_id, scopes, format, signed_by, issuer, issued_at, cap, idle_end) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET idle_end = CASE WHEN idle_end < excluded.idle_end THEN excluded.idle_end ELSE idle_end END
-             WHERE ended_at IS NULL"))
+        let idle_end = column(*idle_end);
+        let slid = sqlx::query(
+            self.sql("UPDATE tokens SET idle_end = CASE WHEN idle_end < ? THEN ? ELSE idle_end END WHERE id = ? AND ended_at IS NULL"),
+        )
+        .bind(idle_end)
+        .bind(idle_end)
+        .bind(token.id.to_string())
+        .execute(&self.pool)
+        .await?;
+        if slid.rows_affected() > 0 {
+            return Ok(true);
+        }
+        // not there yet, or ended
+        let made = sqlx::query(self.sql(
+            "INSERT INTO tokens (id, key_id, scopes, format, signed_by, issuer, issued_at, cap, idle_end)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        ))
         .bind(token.id.to_string())
         .bind(token.key.to_string())
         .bind(token.scopes.to_string())
@@ -69,10 +87,10 @@ impl Database {
         .bind(&token.issuer)
         .bind(column(token.issued))
         .bind(column(token.cap))
-        .bind(column(*idle_end))
+        .bind(idle_end)
         .execute(&self.pool)
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(made.rows_affected() > 0)
     }
 
     /// Moves idle ends on (never back, never of ended tokens), one transaction.
@@ -80,10 +98,24 @@ impl Database {
     /// # Errors
     /// Where they cannot be written; none is then.
     pub async fn slide_tokens(&self, ends: &[(Id, UnixMs)]) -> Result<(), DatabaseError> {
+        // everyone locks rows in the same order, so that nobody waits for one who waits for him
+        let mut ends = ends.to_vec();
+        ends.sort_unstable_by_key(|(id, _)| *id);
+        let mut tries = 0;
+        while let Err(error) = self.slide_once(&ends).await {
+            tries += 1;
+            if tries == TRIES || !gave_way(&error) {
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn slide_once(&self, ends: &[(Id, UnixMs)]) -> Result<(), sqlx::Error> {
         if ends.is_empty() {
             return Ok(());
         }
-        let mut write = self.pool.begin().await?;
+        let mut write = self.pool.begin_with(self.engine.begin()).await?;
         for (id, end) in ends {
             sqlx::query(self.sql("UPDATE tokens SET idle_end = ? WHERE id = ? AND idle_end < ? AND ended_at IS NULL"))
                 .bind(column(*end))
@@ -92,7 +124,7 @@ impl Database {
                 .execute(&mut *write)
                 .await?;
         }
-        Ok(write.commit().await?)
+        write.commit().await
     }
 
     /// Deletes token rows that ended or whose cap passed before `before`; returns how many.

@@ -10,9 +10,10 @@ INSERT INTO turn (one) VALUES (1);
 CREATE TABLE installation (
     one        BIGINT PRIMARY KEY CHECK (one = 1),
     id         TEXT COLLATE "C" NOT NULL,
-    key_tag    BYTEA NOT NULL,               -- keys the 32-bit tag of API keys and refresh tokens
-    epoch      TEXT COLLATE "C",                        -- the token store's epoch (COHERENCE §3); NULL before the first
-    high_water BIGINT NOT NULL DEFAULT 0   -- the latest time any process has lived in
+    key_tag    BYTEA NOT NULL,            -- keys the 32-bit tag of API keys and refresh tokens
+    epoch      TEXT COLLATE "C",          -- the token store's epoch (COHERENCE §3); NULL before the first
+    high_water BIGINT NOT NULL DEFAULT 0, -- the latest time any process has lived in
+    served_by  TEXT COLLATE "C"           -- whose embedded token store serves, or served last; NULL = it stopped cleanly
 );
 
 -- One row for ever: who founded the installation. Never reopened.
@@ -36,15 +37,15 @@ CREATE INDEX tenants_changed ON tenants (changed_at);
 CREATE TABLE principals (
     uid            TEXT COLLATE "C" PRIMARY KEY,
     tenant         TEXT COLLATE "C" NOT NULL REFERENCES tenants (id),
-    parent         TEXT REFERENCES principals (uid),
+    parent         TEXT COLLATE "C" REFERENCES principals (uid),
     role           TEXT COLLATE "C" NOT NULL,
     user_name      TEXT COLLATE "C" UNIQUE,
     email          TEXT COLLATE "C" UNIQUE,
     email_verified BIGINT NOT NULL DEFAULT 0,
     phone          TEXT COLLATE "C" UNIQUE,
     phone_verified BIGINT NOT NULL DEFAULT 0,
-    password       TEXT COLLATE "C",                    -- argon2id, PHC string
-    refresh_key    TEXT COLLATE "C",                    -- argon2id of a self-chosen refresh key, PHC string
+    password       TEXT COLLATE "C",  -- argon2id, PHC string
+    refresh_key    TEXT COLLATE "C",  -- argon2id of a self-chosen refresh key, PHC string
     scopes         TEXT COLLATE "C" NOT NULL,
     blocked        BIGINT NOT NULL DEFAULT 0,
     ended_at       BIGINT,
@@ -95,7 +96,7 @@ CREATE INDEX keys_changed ON api_keys (changed_at);
 
 -- The secrets of a key: the standing one (until IS NULL) and those in their rotation grace.
 CREATE TABLE key_secrets (
-    hash       BYTEA PRIMARY KEY,            -- SHA-256 of the whole API key
+    hash       BYTEA PRIMARY KEY,  -- SHA-256 of the whole API key
     key_id     TEXT COLLATE "C" NOT NULL REFERENCES api_keys (id),
     until      BIGINT,
     created_at BIGINT NOT NULL
@@ -107,7 +108,7 @@ CREATE TABLE tokens (
     id        TEXT COLLATE "C" PRIMARY KEY,
     key_id    TEXT COLLATE "C" NOT NULL REFERENCES api_keys (id),
     scopes    TEXT COLLATE "C" NOT NULL,
-    format    TEXT COLLATE "C" NOT NULL,                -- opaque | jwt
+    format    TEXT COLLATE "C" NOT NULL,  -- opaque | jwt
     signed_by TEXT COLLATE "C" NOT NULL,
     issuer    TEXT COLLATE "C" NOT NULL,
     issued_at BIGINT NOT NULL,
@@ -120,20 +121,20 @@ CREATE INDEX tokens_cap ON tokens (cap);
 CREATE INDEX tokens_ended ON tokens (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE sessions (
-    id         TEXT COLLATE "C" PRIMARY KEY,
-    principal  TEXT COLLATE "C" NOT NULL REFERENCES principals (uid),
-    created_at BIGINT NOT NULL,
-    ends_at    BIGINT NOT NULL,
-    idle_ends_at BIGINT,                   -- NULL = a login's JWT, which has none
-    ended_at   BIGINT,
-    version    BIGINT NOT NULL DEFAULT 1,
-    changed_at BIGINT NOT NULL
+    id           TEXT COLLATE "C" PRIMARY KEY,
+    principal    TEXT COLLATE "C" NOT NULL REFERENCES principals (uid),
+    created_at   BIGINT NOT NULL,
+    ends_at      BIGINT NOT NULL,
+    idle_ends_at BIGINT,  -- NULL = a login's JWT, which has none
+    ended_at     BIGINT,
+    version      BIGINT NOT NULL DEFAULT 1,
+    changed_at   BIGINT NOT NULL
 );
 CREATE INDEX sessions_principal ON sessions (principal, created_at);
 CREATE INDEX sessions_changed ON sessions (changed_at);
 
 CREATE TABLE refresh_tokens (
-    hash       BYTEA PRIMARY KEY,            -- SHA-256 of the whole refresh token
+    hash       BYTEA PRIMARY KEY,  -- SHA-256 of the whole refresh token
     session    TEXT COLLATE "C" NOT NULL REFERENCES sessions (id),
     created_at BIGINT NOT NULL,
     used_at    BIGINT
@@ -143,7 +144,7 @@ CREATE INDEX refresh_tokens_session ON refresh_tokens (session);
 -- What the token store must still be told. The row says which record; what it says is read when it is applied.
 CREATE TABLE outbox (
     n       BIGSERIAL PRIMARY KEY,
-    kind    TEXT COLLATE "C" NOT NULL,                  -- token | key | session | subject | policy
+    kind    TEXT COLLATE "C" NOT NULL,  -- token | key | session | subject | policy
     id      TEXT COLLATE "C" NOT NULL,
     at      BIGINT NOT NULL,
     done_at BIGINT
@@ -153,14 +154,20 @@ CREATE INDEX outbox_pending ON outbox (n) WHERE done_at IS NULL;
 CREATE TABLE audit (
     n      BIGSERIAL PRIMARY KEY,
     at     BIGINT NOT NULL,
-    tenant TEXT COLLATE "C",                            -- whose; NULL = the installation's
-    actor  TEXT COLLATE "C" NOT NULL,                   -- uid, `cli` or `system`
+    tenant TEXT COLLATE "C",           -- whose; NULL = the installation's
+    actor  TEXT COLLATE "C" NOT NULL,  -- uid, `cli` or `system`
     action TEXT COLLATE "C" NOT NULL,
     target TEXT COLLATE "C" NOT NULL,
-    origin TEXT COLLATE "C" NOT NULL,                   -- the client's address
+    origin TEXT COLLATE "C" NOT NULL,  -- the client's address
     result TEXT COLLATE "C" NOT NULL
 );
 CREATE INDEX audit_tenant ON audit (tenant, n);
+
+-- The codes that processes have printed for whoever founds the installation.
+CREATE TABLE setup_codes (
+    hash       BYTEA PRIMARY KEY,  -- SHA-256
+    created_at BIGINT NOT NULL
+);
 
 -- Referrals. Who signs up with one joins the inviter's tenant below the inviter.
 CREATE TABLE invitations (
@@ -169,8 +176,8 @@ CREATE TABLE invitations (
     inviter    TEXT COLLATE "C" NOT NULL REFERENCES principals (uid),
     role       TEXT COLLATE "C" NOT NULL,
     scopes     TEXT COLLATE "C" NOT NULL,
-    policies   TEXT COLLATE "C" NOT NULL,               -- ids with one space between
-    code       BYTEA NOT NULL UNIQUE,        -- SHA-256
+    policies   TEXT COLLATE "C" NOT NULL,  -- ids with one space between
+    code       BYTEA NOT NULL UNIQUE,      -- SHA-256
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at    BIGINT,
@@ -182,11 +189,11 @@ CREATE INDEX invitations_inviter ON invitations (inviter, created_at);
 -- One-time codes that were sent. Each is good for its own challenge only.
 CREATE TABLE challenges (
     id         TEXT COLLATE "C" PRIMARY KEY,
-    name_kind  TEXT COLLATE "C" NOT NULL,               -- email | phone
+    name_kind  TEXT COLLATE "C" NOT NULL,  -- email | phone
     name       TEXT COLLATE "C" NOT NULL,
-    code       BYTEA NOT NULL,               -- HMAC-SHA-256 under the installation's key
+    code       BYTEA NOT NULL,             -- HMAC-SHA-256 under the installation's key
     tries      BIGINT NOT NULL DEFAULT 0,
-    network    TEXT COLLATE "C" NOT NULL,               -- who asked for it
+    network    TEXT COLLATE "C" NOT NULL,  -- who asked for it
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     used_at    BIGINT
@@ -198,7 +205,7 @@ CREATE INDEX challenges_expires ON challenges (expires_at);
 -- The e-mail and phone that a person says is theirs and has not proved yet. It blocks nobody.
 CREATE TABLE pending_contacts (
     principal TEXT COLLATE "C" NOT NULL REFERENCES principals (uid),
-    name_kind TEXT COLLATE "C" NOT NULL,                -- email | phone
+    name_kind TEXT COLLATE "C" NOT NULL,  -- email | phone
     name      TEXT COLLATE "C" NOT NULL,
     at        BIGINT NOT NULL,
     PRIMARY KEY (principal, name_kind)
@@ -207,7 +214,7 @@ CREATE INDEX pending_contacts_name ON pending_contacts (name_kind, name);
 
 -- E-mails and phones that were proved and then replaced: never given to anyone else.
 CREATE TABLE former_contacts (
-    name_kind TEXT COLLATE "C" NOT NULL,                -- email | phone
+    name_kind TEXT COLLATE "C" NOT NULL,  -- email | phone
     name      TEXT COLLATE "C" NOT NULL,
     principal TEXT COLLATE "C" NOT NULL REFERENCES principals (uid),
     at        BIGINT NOT NULL,
@@ -227,11 +234,11 @@ CREATE INDEX identities_principal ON identities (principal);
 
 -- Logins under way at a provider. A row is deleted by its first use.
 CREATE TABLE sign_ins (
-    state      BYTEA PRIMARY KEY,            -- SHA-256 of `state`
-    browser    BYTEA NOT NULL,               -- SHA-256 of the browser's cookie
+    state      BYTEA PRIMARY KEY,          -- SHA-256 of `state`
+    browser    BYTEA NOT NULL,             -- SHA-256 of the browser's cookie
     provider   TEXT COLLATE "C" NOT NULL,
     nonce      TEXT COLLATE "C" NOT NULL,
-    verifier   TEXT COLLATE "C" NOT NULL,               -- PKCE
+    verifier   TEXT COLLATE "C" NOT NULL,  -- PKCE
     return_to  TEXT COLLATE "C" NOT NULL,
     invitation TEXT COLLATE "C" NOT NULL,
     silent     BIGINT NOT NULL,            -- prompt=none
@@ -242,7 +249,7 @@ CREATE INDEX sign_ins_expires ON sign_ins (expires_at);
 
 -- One-use codes that carry a browser's session to another host. A row is deleted by its first use.
 CREATE TABLE host_codes (
-    code       BYTEA PRIMARY KEY,            -- SHA-256
+    code       BYTEA PRIMARY KEY,  -- SHA-256
     session    TEXT COLLATE "C" NOT NULL REFERENCES sessions (id),
     host       TEXT COLLATE "C" NOT NULL,
     return_to  TEXT COLLATE "C" NOT NULL,

@@ -4,6 +4,15 @@ ALTER TABLE principals RENAME COLUMN user TO user_name;
 ALTER TABLE key_secrets RENAME COLUMN key TO key_id;
 ALTER TABLE tokens RENAME COLUMN key TO key_id;
 
+-- Whose embedded token store serves, or served last; NULL = it stopped cleanly.
+ALTER TABLE installation ADD COLUMN served_by TEXT;
+
+-- The codes that processes have printed for whoever founds the installation.
+CREATE TABLE setup_codes (
+    hash       BLOB PRIMARY KEY,            -- SHA-256
+    created_at INTEGER NOT NULL
+) STRICT;
+
 -- argon2id of a self-chosen refresh key, PHC string.
 ALTER TABLE principals ADD COLUMN refresh_key TEXT;
 CREATE INDEX principals_tenant ON principals (tenant, created_at);

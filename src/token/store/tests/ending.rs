@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::house::{ADMIN, CLIENT, House, KEY, POLICY, SECRET, SESSION, TENANT, ask};
-use crate::database::Database;
 use crate::id::Id;
 use crate::token::store::{Ask, MintOrder, MintRefusal};
 
@@ -107,7 +106,7 @@ pub(super) async fn a_key_just_made_is_there(house: House) {
 
 pub(super) async fn rows_left_by_another_process_are_applied(house: House) {
     let minted = house.token().await;
-    let cli = Database::open_sqlite(&house.data.path().join("gatepost.db"), house.clock.clone()).await.unwrap();
+    let cli = house.data.open(house.clock.clone()).await;
     house.commit(&format!("UPDATE api_keys SET ended_at = NOW, version = 2, changed_at = NOW WHERE id = '{KEY}'"), "key", KEY).await;
     let row = cli.last_row_in_test().await;
     for _ in 0..40 {

@@ -9,6 +9,7 @@ use super::Engine;
 use super::server::Server;
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
+use crate::database::test_server::TestDatabase;
 use crate::decision::scopes::{Scope, ScopeSet};
 use crate::id::Id;
 use crate::token::embedded::Embedded;
@@ -34,7 +35,7 @@ pub(super) struct House {
     pub(super) clock: Clock,
     pub(super) settings: Settings,
     pub(super) server: Option<Server>,
-    pub(super) data: tempfile::TempDir,
+    pub(super) data: TestDatabase,
 }
 
 pub(super) fn scopes(text: &str) -> ScopeSet {
@@ -51,10 +52,10 @@ impl House {
         // shown for a test that fails
         let log = tracing_subscriber::fmt().with_test_writer().with_max_level(tracing::Level::DEBUG);
         drop(log.try_init());
-        let data = tempfile::tempdir().unwrap();
+        let data = TestDatabase::here().await;
         // Redis has a clock of its own: a test's begins there, too
         let clock = Clock::manual(Clock::system().now());
-        let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
+        let database = data.open(clock.clone()).await;
         people(&database).await;
         let settings = Settings { ttl: TTL, max_lifetime: MAX, staleness_bound: Duration::from_millis(200) };
         let store = start(engine, server.as_ref(), &database, settings).await.unwrap();
@@ -80,8 +81,7 @@ impl House {
 
     /// As after `kill -9`: nothing is flushed, a new process opens the same files with its clock at `clock`.
     pub(super) async fn restart(&mut self, clock: Clock, settings: Settings) {
-        let path = self.data.path().join("gatepost.db");
-        self.database = Database::open_sqlite(&path, clock.clone()).await.unwrap();
+        self.database = self.data.open(clock.clone()).await;
         self.clock = clock;
         self.settings = settings;
         self.store = None;
