@@ -7,16 +7,19 @@
 //! credential says of itself.
 
 pub mod browsers;
-#[allow(dead_code, reason = "its callers come with one-time codes")]
+pub mod codes;
 mod contacts;
 mod hashing;
 pub mod keys;
 pub mod login;
 pub mod names;
+pub mod oauth;
 pub mod oidc;
 pub mod password;
 pub mod policies;
+pub mod profile;
 pub mod quickstart;
+mod refresh_keys;
 pub mod return_to;
 mod rules;
 pub mod sessions;
@@ -36,6 +39,7 @@ use crate::audit::By;
 use crate::database::{Committed, Database, DatabaseError};
 use crate::decision::scopes::Scope;
 use crate::id::Id;
+use crate::senders::Senders;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::secret::SecretMint;
@@ -66,6 +70,10 @@ pub enum Refusal {
     InvitationRequired,
     /// Founding from elsewhere needs the code printed at start.
     SetupCodeRequired,
+    /// The refresh key is too short, well known, or little more than one of its owner's names.
+    WeakRefreshKey,
+    /// The one-time code is wrong, used, too old, or of another challenge.
+    IncorrectCode,
     /// No key before a phone number is proved.
     PhoneRequired,
     /// Wrong password, or nobody of that name.
@@ -176,6 +184,7 @@ pub struct Accounts {
     keep_alive: KeepAlive,
     throttle: Arc<Throttle>,
     setup_code: Option<SetupCode>,
+    senders: Senders,
     upkeep: tokio::task::JoinHandle<()>,
 }
 
@@ -184,7 +193,13 @@ impl Accounts {
     ///
     /// # Errors
     /// Where the database cannot be read, or the system gives no thread or randomness.
-    pub async fn start(rules: Rules, database: Database, store: TokenStore, keyring: Arc<ArcSwap<Keyring>>) -> Result<Self, DatabaseError> {
+    pub async fn start(
+        rules: Rules,
+        database: Database,
+        store: TokenStore,
+        keyring: Arc<ArcSwap<Keyring>>,
+        senders: Senders,
+    ) -> Result<Self, DatabaseError> {
         let unavailable = |cause: String| DatabaseError::Unavailable(cause);
         let hashing = Hashing::start().map_err(|e| unavailable(format!("the system gave no thread: {e}")))?;
         let setup_code = match database.is_founded().await? {
@@ -202,6 +217,7 @@ impl Accounts {
             rules,
             hashing,
             setup_code,
+            senders,
         })
     }
 

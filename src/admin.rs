@@ -9,15 +9,20 @@ mod document;
 mod documents;
 mod ends;
 mod failure;
+mod form;
 mod get_token;
 mod keys;
 mod lists;
 mod login;
 mod network;
+mod oauth;
 mod oidc;
 mod origin;
+mod otp;
 mod pages;
 mod password;
+mod profile;
+mod refresh_key;
 mod register;
 mod request;
 mod sessions;
@@ -40,6 +45,7 @@ use utoipa_axum::routes;
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
 use crate::oidc::{Oidc, Provider};
+use crate::senders::Senders;
 use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
@@ -80,9 +86,10 @@ impl Admin {
         database: Database,
         store: TokenStore,
         keyring: Arc<ArcSwap<Keyring>>,
+        senders: Senders,
     ) -> Result<Arc<Self>, DatabaseError> {
         let oidc = Oidc::new(settings.oidc, database.clock());
-        let accounts = Accounts::start(settings.rules, database, store, keyring).await?;
+        let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
         Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc }))
     }
 
@@ -124,13 +131,27 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
     OpenApiRouter::with_openapi(document::begun())
         .routes(routes!(documents::index))
         .routes(routes!(documents::jwks))
+        .routes(routes!(documents::openapi))
+        .routes(routes!(documents::docs))
+        .routes(routes!(documents::script))
+        .routes(routes!(documents::style))
         .routes(routes!(get_token::get_token))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oauth::introspect))
+        .routes(routes!(oauth::revoke))
+        .routes(routes!(oauth::metadata))
         .routes(routes!(register::register))
         .routes(routes!(login::log_in))
         .routes(routes!(sessions::log_out))
         .routes(routes!(sessions::refresh))
         .routes(routes!(sessions::verify))
         .routes(routes!(password::change))
+        .routes(routes!(otp::send))
+        .routes(routes!(otp::log_in))
+        .routes(routes!(profile::change))
+        .routes(routes!(profile::verify))
+        .routes(routes!(refresh_key::set))
+        .routes(routes!(refresh_key::log_in))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))

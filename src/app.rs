@@ -25,6 +25,7 @@ use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
+use crate::senders::Senders;
 use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper, Tls};
 use crate::token::embedded::Embedded;
 use crate::token::redis::Redis;
@@ -198,7 +199,8 @@ impl App {
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
-        let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone()).await?;
+        let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
+        let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
         let shared = Arc::new(Shared {
             in_force: in_force.clone(),
             tokens: tokens.clone(),

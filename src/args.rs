@@ -46,6 +46,8 @@ pub enum Command {
     Explain(Box<ExplainArguments>),
     /// Make, list, rotate and revoke API keys.
     Keys(crate::keys_command::KeysCommand),
+    /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
+    Openapi,
 }
 
 /// What to explain.

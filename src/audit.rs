@@ -85,6 +85,12 @@ pub enum Action {
     PasswordChange,
     /// The password was hashed again under today's parameters.
     PasswordRehash,
+    /// A one-time code was asked for.
+    CodeSend,
+    /// Someone said which e-mail address or phone number is theirs.
+    ProfileChange,
+    /// A refresh key was set.
+    RefreshKey,
     /// An e-mail address or a phone number was proved.
     ContactVerify,
     /// One was proved that stood unproved on another account: what let the other in has ended.
@@ -118,6 +124,9 @@ impl Action {
             Self::SessionEnd => "session_end",
             Self::PasswordChange => "password_change",
             Self::PasswordRehash => "password_rehash",
+            Self::CodeSend => "code_send",
+            Self::ProfileChange => "profile_change",
+            Self::RefreshKey => "refresh_key",
             Self::ContactVerify => "contact_verify",
             Self::TakeOver => "take_over",
             Self::KeyCreate => "key_create",

@@ -16,6 +16,8 @@ use crate::explain::{self, Shown, Through};
 /// Runs a command other than `serve`.
 pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> ExitCode {
     match command {
+        // of the program, not of a configuration
+        Command::Openapi => say(&format!("{}\n", crate::admin::openapi().to_json().unwrap_or_default())),
         Command::Serve => ExitCode::FAILURE,
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
         Command::TestRules => finish(config::check::test_rules(path, environment)),

@@ -17,6 +17,7 @@ mod rule_test;
 pub mod rules_file;
 mod secret;
 mod sections;
+mod senders;
 mod suggest;
 mod tls;
 mod values;
@@ -35,9 +36,9 @@ pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::admin::Network;
 pub use crate::dialect::Proxy;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
+pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
 pub use environment::Environment;
-pub use later::{Email, Senders, Sms};
 
 /// Exit status of a configuration, or a command line, that cannot be taken (`EX_USAGE` of sysexits.h).
 pub const BAD_CONFIGURATION: u8 = 64;
@@ -67,8 +68,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// OpenID Connect providers. Default none.
     pub oidc: Vec<OidcProvider>,
-    /// What sends one-time codes. Default nothing. Without effect in this version.
-    pub senders: Senders,
+    /// What sends one-time codes. Default nothing.
+    pub senders: SendersConfig,
     /// How long sessions last.
     pub sessions: SessionsConfig,
     /// Worker threads; at least 1.

@@ -5,6 +5,7 @@
 //! names sqlx.
 
 mod acts;
+mod challenges;
 mod contacts;
 mod engine;
 mod host_codes;
@@ -33,6 +34,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::id::{Id, random_bytes};
 
 pub use acts::{Act, Committed, Page};
+pub use challenges::{ChallengeRow, NewChallenge, SentTo};
 pub use contacts::{ContactHolder, ContactsRow};
 pub use engine::Engine;
 pub use host_codes::HostCodeRow;

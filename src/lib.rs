@@ -18,5 +18,6 @@ pub mod keys_command;
 pub mod metrics;
 pub mod oidc;
 pub mod probes;
+pub mod senders;
 pub mod server;
 pub mod token;

@@ -34,6 +34,8 @@ const STORE_ERRORS: &str = "gatepost_store_errors_total";
 const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
 /// Sign-ins at OpenID providers, by provider and what came of them.
 const SIGN_INS: &str = "gatepost_oidc_sign_ins_total";
+/// One-time codes, by channel and what became of them: `sent`, `refused`, `failed`, `dropped` (too many waited), `logged`.
+const CODES: &str = "gatepost_codes_sent_total";
 /// Version and commit, value 1.
 const BUILD: &str = "gatepost_build_info";
 
@@ -62,6 +64,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_counter!(STORE_ERRORS, "Commands without a good answer, by operation and cause");
     describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
     describe_counter!(SIGN_INS, "Sign-ins at OpenID providers, by provider and what came of them");
+    describe_counter!(CODES, "One-time codes, by channel and what became of them");
     describe_gauge!(BUILD, "Version, value 1");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     counter!(RELOADS).absolute(0);
@@ -102,6 +105,11 @@ pub fn admin_answered(route: &str, status: u16) {
 /// Something came of a sign-in at `provider`, which the configuration names.
 pub fn oidc_signed_in(provider: &str, outcome: &'static str) {
     counter!(SIGN_INS, "provider" => provider.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// What became of a one-time code.
+pub fn code_sent(channel: &'static str, result: &'static str) {
+    counter!(CODES, "channel" => channel, "result" => result).increment(1);
 }
 
 /// Whether the store answers checks.

@@ -12,12 +12,12 @@ use super::standing;
 use super::throttle::{TooMany, Tried};
 use super::{Accounts, Origin, Refusal};
 use crate::audit::Action;
-use crate::database::{Committed, NameKind};
+use crate::database::Committed;
 use crate::id::Id;
 use crate::token::secret::sha256;
 
 /// A hash that no password has, under today's parameters.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+pub(super) const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Who proved to know a password.
 struct Proved {
@@ -109,13 +109,9 @@ impl Accounts {
     }
 }
 
-fn unknown(name: &Name) -> Tried {
-    let kind = match name.kind {
-        NameKind::User => "user",
-        NameKind::Email => "email",
-        NameKind::Phone => "phone",
-    };
-    Tried::Unknown(sha256(format!("{kind}\0{}", name.text).as_bytes()))
+/// What a try at a name is counted under that nobody has.
+pub(super) fn unknown(name: &Name) -> Tried {
+    Tried::Unknown(sha256(format!("{}\0{}", name.kind.as_str(), name.text).as_bytes()))
 }
 
 #[cfg(test)]

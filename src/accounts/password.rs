@@ -49,6 +49,15 @@ impl Password {
     }
 }
 
+impl Password {
+    /// Whether it is `name` with fewer than eight characters more: whoever knows the name has soon guessed it.
+    pub(super) fn is_little_more_than(&self, name: &str) -> bool {
+        let plain = |text: &str| text.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+        let (own, name) = (plain(&self.0), plain(name));
+        !name.is_empty() && own.contains(&name) && own.chars().count() < name.chars().count() + 8
+    }
+}
+
 /// Whether `password` is well known, one character or run repeated, or a well-known one repeated.
 fn is_common(password: &str) -> bool {
     let folded: Vec<char> = password.to_lowercase().chars().collect();

@@ -168,14 +168,14 @@ impl Accounts {
 }
 
 /// The live session a refresh token belongs to, and what is recorded of the token.
-async fn live_family(act: &mut Act, token: &PlainSecret) -> Result<Option<(SessionRow, RefreshRow)>, DatabaseError> {
+pub(super) async fn live_family(act: &mut Act, token: &PlainSecret) -> Result<Option<(SessionRow, RefreshRow)>, DatabaseError> {
     let Some(row) = act.refresh_token(token.hashed()).await? else { return Ok(None) };
     let session = if row.session == token.id() { act.live_session(row.session).await? } else { None };
     Ok(session.map(|session| (session, row)))
 }
 
 /// Whether an exchanged token may be exchanged again: its answer got lost a moment ago.
-async fn is_lost_answer(act: &mut Act, used_at: UnixMs, successor: &PlainSecret) -> Result<bool, DatabaseError> {
+pub(super) async fn is_lost_answer(act: &mut Act, used_at: UnixMs, successor: &PlainSecret) -> Result<bool, DatabaseError> {
     let unused = act.refresh_token(successor.hashed()).await?.is_some_and(|row| row.used_at.is_none());
     Ok(unused && act.now() <= used_at.after(GRACE))
 }
@@ -202,7 +202,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// How much longer than it could live a session is kept: a token store that recovers asks for what ended lately.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Forgets sessions that ended long ago, again and again.
+/// Forgets sessions that ended long ago and codes that no limit counts any more, again and again.
 pub(super) async fn forget_old(database: Database, session_max: Duration) {
     let mut due = tokio::time::interval(FORGET_EVERY);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -211,6 +211,9 @@ pub(super) async fn forget_old(database: Database, session_max: Duration) {
         let before = database.clock().now().before(KEPT.saturating_add(session_max));
         if let Err(error) = database.forget_sessions(before).await {
             tracing::warn!(%error, "old sessions stay for now");
+        }
+        if let Err(error) = database.forget_challenges(database.clock().now().before(FORGET_EVERY)).await {
+            tracing::warn!(%error, "old one-time codes stay for now");
         }
     }
 }

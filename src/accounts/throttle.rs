@@ -16,6 +16,8 @@ use crate::id::Id;
 
 /// Failures that cost an account nothing.
 const FREE_PER_ACCOUNT: u32 = 5;
+/// Wrong codes that cost a name nothing: as many as the challenges take that one may have.
+const FREE_PER_CODES: u32 = 15;
 /// Failures that cost a network nothing.
 const FREE_PER_NETWORK: u32 = 50;
 /// Sign-ins at a provider that a network may begin at once.
@@ -45,6 +47,12 @@ impl ClientNetwork {
     }
 }
 
+impl std::fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 /// Whose password is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Tried {
@@ -52,6 +60,8 @@ pub(super) enum Tried {
     Account(Id),
     /// Nobody's: SHA-256 of the folded name.
     Unknown([u8; 32]),
+    /// A one-time code sent to this name, by SHA-256.
+    Code([u8; 32]),
 }
 
 /// Try again after this long.
@@ -142,6 +152,8 @@ pub(super) struct Throttle {
     accounts: Tallies<Tried>,
     // apart from the accounts, so that made-up names push no account's tally out
     unknown: Tallies<Tried>,
+    // apart from the passwords, or wrong codes would lock out who knows theirs
+    codes: Tallies<Tried>,
     networks: Tallies<ClientNetwork>,
     beginnings: Tallies<ClientNetwork>,
 }
@@ -153,6 +165,7 @@ impl Throttle {
             clock,
             accounts: Tallies::new(FREE_PER_ACCOUNT, None),
             unknown: Tallies::new(FREE_PER_ACCOUNT, None),
+            codes: Tallies::new(FREE_PER_CODES, None),
             networks: Tallies::new(FREE_PER_NETWORK, Some(FORGIVEN_EVERY)),
             beginnings: Tallies::new(FREE_BEGINNINGS, Some(BEGINNING_EVERY)),
         }
@@ -162,6 +175,7 @@ impl Throttle {
         match tried {
             Tried::Account(_) => &self.accounts,
             Tried::Unknown(_) => &self.unknown,
+            Tried::Code(_) => &self.codes,
         }
     }
 
@@ -184,8 +198,13 @@ impl Throttle {
 
     /// A try failed.
     pub(super) fn failed(&self, tried: Tried, network: ClientNetwork) {
-        self.tallies(tried).failed(tried, self.clock.now());
+        self.name_failed(tried);
         self.network_failed(network);
+    }
+
+    /// A try failed that its network is counted for elsewhere.
+    pub(super) fn name_failed(&self, tried: Tried) {
+        self.tallies(tried).failed(tried, self.clock.now());
     }
 
     /// Something that this network alone answers for failed.

@@ -51,10 +51,11 @@ impl Accounts {
     /// Exchanges an API key for an access token.
     ///
     /// # Errors
-    /// [`Refusal::UnknownKey`], [`Refusal::ScopeNotHeld`], [`Refusal::TooManyTokens`], or unavailable.
-    pub async fn exchange(&self, api_key: &str, scopes: Option<ScopeSet>) -> Result<Exchanged, Refusal> {
+    /// [`Refusal::UnknownKey`], [`Refusal::ScopeNotHeld`], [`Refusal::TooManyTokens`], the throttle's, or unavailable.
+    pub async fn exchange(&self, api_key: &str, scopes: Option<ScopeSet>, origin: Origin) -> Result<Exchanged, Refusal> {
+        self.throttle.ask_network(origin.network())?;
         // made-up keys end here, before any store or database
-        let key = self.mint.read(SecretKind::ApiKey, api_key).ok_or(Refusal::UnknownKey)?;
+        let Some(key) = self.mint.read(SecretKind::ApiKey, api_key) else { return Err(self.unknown_key(origin)) };
         let asked = self.database.clock().now();
         let keyring = self.keyring.load_full();
         let order = MintOrder {
@@ -68,7 +69,11 @@ impl Accounts {
                 TokenFormat::Jwt => self.rules.issuer.clone(),
             },
         };
-        let Minted { token, idle_end } = self.store.mint(order).await.map_err(refusal)?;
+        let Minted { token, idle_end } = match self.store.mint(order).await {
+            Ok(minted) => minted,
+            Err(MintRefusal::NoSuchKey) => return Err(self.unknown_key(origin)),
+            Err(other) => return Err(refusal(other)),
+        };
         let subject = match token.format {
             // an opaque token's text does not name its principal
             TokenFormat::Opaque => key.id(),
@@ -77,6 +82,12 @@ impl Accounts {
         let text = access::write(&keyring, &token, subject).ok_or_else(|| Refusal::Unavailable("its secret key is gone".to_owned()))?;
         let expires_in = idle_end.min(token.cap).since(asked).as_secs().min(self.rules.ttl.as_secs());
         Ok(Exchanged { text, expires_in, scopes: token.scopes })
+    }
+
+    /// A key that is none counts against the network it came from.
+    pub(super) fn unknown_key(&self, origin: Origin) -> Refusal {
+        self.throttle.network_failed(origin.network());
+        Refusal::UnknownKey
     }
 
     /// Live tokens of `of`'s keys, oldest first. The database knows which were minted and ended, the store which have run out.

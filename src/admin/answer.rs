@@ -58,8 +58,18 @@ impl Shape {
                 json!({ "ok": false, "error": failure.code(), "message": failure.message(), "timestamp": timestamp(now) })
             }
             Self::GetToken => json!({ "data": {}, "status": "failed", "code": GET_TOKEN_FAILED, "message": failure.message() }),
-            Self::OAuth => json!({ "error": failure.code(), "error_description": failure.message() }),
+            Self::OAuth => json!({ "error": oauth_code(failure), "error_description": failure.message() }),
         }
+    }
+}
+
+/// The code as RFC 6749 has it, where it has one for the status.
+fn oauth_code(failure: &Failure) -> &str {
+    match failure.status().as_u16() {
+        405 | 408 | 413 | 415 => "invalid_request",
+        500 => "server_error",
+        503 => "temporarily_unavailable",
+        _ => failure.code(),
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema};
+use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema, Server};
 use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
 use super::answer::Shape;
@@ -40,9 +40,6 @@ const TAGS: [(&str, &str); 7] = [
     (PAGES, "HTML for browsers: logging in and out, and the way to the hosts of applications."),
     (DOCUMENTS, "What anyone may read."),
 ];
-
-/// Security schemes, as annotations name them.
-pub(super) const LOGIN: &str = "login";
 
 /// Refusals by name: each stands for one status, its body and its headers.
 macro_rules! refusals {
@@ -236,7 +233,7 @@ pub(super) fn begun() -> OpenApi {
         .description(Some(env!("CARGO_PKG_DESCRIPTION")))
         .license(Some(utoipa::openapi::License::new(env!("CARGO_PKG_LICENSE"))));
     let tags = TAGS.map(|(name, text)| TagBuilder::new().name(name).description(Some(text)).build());
-    OpenApiBuilder::new().info(info.build()).tags(Some(tags)).components(Some(components())).build()
+    OpenApiBuilder::new().info(info.build()).servers(Some([Server::new("/")])).tags(Some(tags)).components(Some(components())).build()
 }
 
 fn components() -> Components {
@@ -259,10 +256,18 @@ fn components() -> Components {
             components.responses.insert(response_name(name, shape), response.into());
         }
     }
-    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some("`jwt.token` of a login"));
-    let console = ApiKeyValue::with_description(CONSOLE_COOKIE, "The console's cookie; what changes something needs `X-CSRF-Token`, too");
+    let schemes = [
+        ("login", HttpAuthScheme::Bearer, "`jwt.token` of a login."),
+        ("refresh_token", HttpAuthScheme::Bearer, "A login's refresh token."),
+        ("basic", HttpAuthScheme::Basic, "Name (user, e-mail or phone) and password of a person."),
+        ("client", HttpAuthScheme::Basic, "Id and secret of an API key, both form-urlencoded (RFC 6749 §2.3.1)."),
+    ];
+    for (name, scheme, text) in schemes {
+        let http = HttpBuilder::new().scheme(scheme).description(Some(text)).build();
+        components.security_schemes.insert(name.to_owned(), SecurityScheme::Http(http).into());
+    }
+    let console = ApiKeyValue::with_description(CONSOLE_COOKIE, "The console's cookie; what changes something needs `X-CSRF-Token`, too.");
     components.security_schemes.insert("console".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(console)).into());
-    components.security_schemes.insert(LOGIN.to_owned(), SecurityScheme::Http(bearer.build()).into());
     components
 }
 

@@ -1,8 +1,10 @@
-//! What anyone may read: name and version, and the public signing keys.
+//! What anyone may read: name and version, the public signing keys, and the OpenAPI document with its viewer.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::State;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderValue, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
@@ -62,6 +64,45 @@ pub(super) async fn index(State(admin): State<Arc<Admin>>, call: Call) -> Answer
     responses((status = 200, description = "A set of keys (RFC 7517).", body = Jwks)))]
 pub(super) async fn jwks(State(admin): State<Arc<Admin>>) -> Answer {
     Answer::plain(Jwks { keys: admin.accounts.keyring().iter().map(|key| jwk(key.access_jwt())).collect() })
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = document::DOCUMENTS,
+    responses((status = 200, description = "OpenAPI 3.1.", content_type = "application/json", body = Object)))]
+pub(super) async fn openapi() -> Answer {
+    static TEXT: LazyLock<String> = LazyLock::new(|| super::openapi().to_json().unwrap_or_default());
+    Answer::bytes(StatusCode::OK, "application/json", TEXT.as_bytes())
+}
+
+/// Its viewer.
+#[utoipa::path(get, path = "/docs", tag = document::DOCUMENTS,
+    responses((status = 200, description = "A page.", content_type = "text/html; charset=utf-8", body = String)))]
+pub(super) async fn docs() -> Answer {
+    viewer("text/html; charset=utf-8", include_str!("docs/viewer.html"))
+}
+
+/// The viewer's script.
+#[utoipa::path(get, path = "/docs/viewer.js", tag = document::DOCUMENTS,
+    responses((status = 200, description = "A script.", content_type = "text/javascript; charset=utf-8", body = String)))]
+pub(super) async fn script() -> Answer {
+    viewer("text/javascript; charset=utf-8", include_str!("docs/viewer.js"))
+}
+
+/// The viewer's style sheet.
+#[utoipa::path(get, path = "/docs/viewer.css", tag = document::DOCUMENTS,
+    responses((status = 200, description = "A style sheet.", content_type = "text/css; charset=utf-8", body = String)))]
+pub(super) async fn style() -> Answer {
+    viewer("text/css; charset=utf-8", include_str!("docs/viewer.css"))
+}
+
+/// A file of the viewer. It asks this listener alone, runs no script but its own, and stands in nobody's frame.
+fn viewer(content_type: &'static str, file: &'static str) -> Answer {
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+                          form-action 'none'; frame-ancestors 'none'";
+    Answer::bytes(StatusCode::OK, content_type, file.as_bytes())
+        .header(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY))
+        .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+        .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
 }
 
 fn jwk(key: &JwtKey) -> Jwk {

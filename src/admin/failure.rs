@@ -30,7 +30,8 @@ impl Failure {
         Self::coded(status, &message.replace([' ', '-'], "_"), message)
     }
 
-    fn coded(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+    /// A failure with this code.
+    pub(super) fn coded(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         let challenge = (status == StatusCode::UNAUTHORIZED).then_some(CHALLENGE);
         Self { status, code: code.to_owned(), message: message.into(), cause: None, retry_after_s: None, challenge }
     }
@@ -65,11 +66,17 @@ impl Failure {
         }
     }
 
+    /// The same with another challenge.
+    pub(super) fn challenging(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
+    }
+
     fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after_s: Some(seconds), ..self }
     }
 
-    fn of_token(self) -> Self {
+    /// The same, about a token that is none.
+    pub(super) fn of_token(self) -> Self {
         Self { challenge: Some(CHALLENGE_INVALID), ..self }
     }
 
@@ -106,6 +113,8 @@ impl From<Refusal> for Failure {
             Refusal::MissingCredentials => Self::new(S::BAD_REQUEST, "missing authorization header"),
             Refusal::UserExists => Self::new(S::BAD_REQUEST, "user already exist"),
             Refusal::WeakPassword => Self::new(S::BAD_REQUEST, "weak password"),
+            Refusal::WeakRefreshKey => Self::new(S::BAD_REQUEST, "weak refresh key"),
+            Refusal::IncorrectCode => Self::new(S::UNAUTHORIZED, "incorrect code"),
             Refusal::InvitationRequired => Self::new(S::FORBIDDEN, "invitation required"),
             Refusal::SetupCodeRequired => Self::new(S::FORBIDDEN, "setup code required"),
             Refusal::PhoneRequired => Self::new(S::FORBIDDEN, "phone required"),

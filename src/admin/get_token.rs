@@ -52,7 +52,7 @@ struct TokenData {
 pub(super) async fn get_token(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let body: GetToken = call.json()?;
     let wanted = body.scopes.as_deref().map(scopes).transpose()?;
-    let token = admin.accounts.exchange(&body.api_key, wanted).await?;
+    let token = admin.accounts.exchange(&body.api_key, wanted, call.origin).await?;
     let data = TokenData { scopes: scope_names(&token.scopes), auth_token: token.text, expires_in: token.expires_in };
     Ok(Answer::plain(GotToken { data, status: "success", code: 200, message: "token successfully created" }))
 }

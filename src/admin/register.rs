@@ -18,7 +18,7 @@ use crate::database::NameKind;
 use crate::id::Id;
 
 /// Set-up code beside Basic credentials.
-const X_SETUP_CODE: &str = "x-setup-code";
+pub(super) const X_SETUP_CODE: &str = "x-setup-code";
 
 /// Who signs up: `user` or `email` and `password`, or neither beside Basic.
 #[derive(Deserialize, Default, ToSchema)]

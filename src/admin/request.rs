@@ -1,6 +1,5 @@
 //! Requests: what a handler needs of one, read once and bounded.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
+use super::form::Form;
 use super::origin::origin;
 use super::{Admin, Peer};
 use crate::accounts::sessions::Caller;
@@ -128,8 +128,7 @@ impl Call {
 
     /// The body, where one must be.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
-        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+        if !self.is_of_type("application/json")? {
             return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"));
         }
         // serde would read a list as a struct whose fields come in order: a secret without a name
@@ -145,22 +144,22 @@ impl Call {
         Ok(value)
     }
 
-    /// The fields of a form; of two of a name the last.
-    pub(super) fn form(&self) -> Result<HashMap<String, String>, Failure> {
-        let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
-        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded")) {
-            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"));
-        }
-        // a query is written like a form
-        let target = format!("/?{}", String::from_utf8_lossy(&self.body));
-        let uri = Uri::try_from(target).map_err(|_| Failure::invalid("body: not a form"))?;
-        let Query(fields) = Query::try_from_uri(&uri).map_err(|_| Failure::invalid("body: not a form"))?;
-        Ok(fields)
-    }
-
     /// The body, where one may be.
     pub(super) fn json_or_default<T: DeserializeOwned + Default>(&self) -> Result<T, Failure> {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+    }
+
+    /// The fields of a form (RFC 6749 §3.2): none twice, and one without a value as if it were not there.
+    pub(super) fn form(&self) -> Result<Form, Failure> {
+        if !self.is_of_type(Form::TYPE)? {
+            return Err(Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported media type"));
+        }
+        Form::read(&self.body)
+    }
+
+    fn is_of_type(&self, wanted: &str) -> Result<bool, Failure> {
+        let kind = self.header(CONTENT_TYPE.as_str())?.and_then(|value| value.split(';').next()).map(str::trim);
+        Ok(kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted)))
     }
 
     /// The value of a query parameter. `None` = absent.

@@ -6,8 +6,12 @@ mod documents;
 mod get_token;
 mod keys;
 mod login;
+mod oauth;
 mod oidc;
+mod otp;
 mod password;
+mod profile;
+mod refresh_key;
 mod register;
 mod sessions;
 mod store_away;
@@ -33,6 +37,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
 use crate::database::test_server::TestDatabase;
 use crate::decision::scopes::ScopeSet;
+use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
 use crate::token::record::TokenFormat;
@@ -127,6 +132,10 @@ impl Ask {
         Self { body: body.to_string().into_bytes(), ..self.header("content-type", "application/json") }
     }
 
+    fn form(self, fields: &str) -> Self {
+        Self { body: fields.as_bytes().to_vec(), ..self.header("content-type", "application/x-www-form-urlencoded") }
+    }
+
     fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
@@ -172,10 +181,15 @@ impl House {
     }
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
-        Self::made(change, Vec::new()).await
+        Self::made(change, senders::Settings::default(), Vec::new()).await
     }
 
-    async fn made(change: impl FnOnce(&mut Rules), oidc: Vec<crate::oidc::Provider>) -> Self {
+    /// With these senders of one-time codes.
+    async fn sending(change: impl FnOnce(&mut Rules), senders: senders::Settings) -> Self {
+        Self::made(change, senders, Vec::new()).await
+    }
+
+    async fn made(change: impl FnOnce(&mut Rules), senders: senders::Settings, oidc: Vec<crate::oidc::Provider>) -> Self {
         let mut rules = rules();
         change(&mut rules);
         let data = TestDatabase::here().await;
@@ -186,7 +200,8 @@ impl House {
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
         let settings = Settings { rules, trusted_proxies: Vec::new(), oidc };
-        let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
+        let senders = Senders::start(senders).unwrap();
+        let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
         Self { admin, database, store, clock, _data: data }
     }
 
@@ -200,10 +215,9 @@ impl House {
         let response = router(Arc::clone(&self.admin)).call(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let text = || String::from_utf8_lossy(&body).into_owned();
-        let is_page = head.headers.get("content-type").is_none_or(|kind| kind == "text/html; charset=utf-8");
-        let body =
-            if is_page { Value::String(text()) } else { serde_json::from_slice(&body).unwrap_or_else(|_| panic!("no JSON: {}", text())) };
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let is_json = head.headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        let body = if is_json { serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")) } else { text.into() };
         Reply { status: head.status, headers: head.headers, body }
     }
 

@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
-use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, later, listeners, oidc, rules_file, sections, values, yaml};
+use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, listeners, oidc, rules_file, sections, senders, values, yaml};
 
 /// The configuration that is shipped, and that counts where nobody wrote one.
 pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");
@@ -165,7 +165,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let denial_status = sections::denials(&root.key("denials"));
     let accounts = accounts::accounts(&root.key("accounts"));
     let oidc = oidc::oidc(&root.key("oidc"), below);
-    let senders = later::senders(&root.key("senders"), below);
+    let senders = senders::senders(&root.key("senders"), below);
     let sessions = accounts::sessions(&root.key("sessions"));
     let workers = sections::workers(&root.key("workers"));
     let log = sections::log(&root.key("log"));

@@ -201,6 +201,13 @@ pub(super) fn email_address(text: &str) -> Reading<String> {
     }
 }
 
+/// `ann@example.com` or `Ann <ann@example.com>`.
+pub(super) fn mailbox(text: &str) -> Reading<crate::senders::Mailbox> {
+    let address = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end_matches('>'));
+    email_address(address)?;
+    text.parse().map_err(|_| Complaint::new(format!("`{text}` is no e-mail address"), "write one like gatepost@example.com"))
+}
+
 pub(super) fn scope(text: &str) -> Reading<Scope> {
     text.parse()
         .map_err(|error: crate::decision::scopes::ScopeError| Complaint::new(error.to_string(), "write one like orders:read or orders:*"))

@@ -47,7 +47,6 @@ impl NameKind {
     }
 
     /// What [`NameKind::as_str`] wrote of a contact.
-    #[allow(dead_code, reason = "its callers come with one-time codes")]
     pub(super) fn of_contact(text: &str) -> Result<Self, DatabaseError> {
         match text {
             "email" => Ok(Self::Email),

@@ -23,6 +23,7 @@ pub struct Keyring(Vec<SecretKey>);
 pub struct SecretKey {
     name: String,
     mac: hmac::Key,
+    code: hmac::Key,
     access: JwtKey,
     login: JwtKey,
     /// In the order of [`CookieUse::ALL`].
@@ -69,6 +70,7 @@ impl SecretKey {
         Self {
             name,
             mac: hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, "gatepost access token mac v1")),
+            code: hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, "gatepost one-time code mac v1")),
             access: JwtKey::from_seed(JwtUse::Access, &derive(secret, "gatepost access jwt ed25519 v1")),
             login: JwtKey::from_seed(JwtUse::Login, &derive(secret, "gatepost login jwt ed25519 v1")),
             cookies: CookieUse::ALL.map(|of| hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, of.label()))),
@@ -99,6 +101,16 @@ impl SecretKey {
         first.copy_from_slice(id.as_bytes());
         second.copy_from_slice(key.as_bytes());
         truncated(&hmac::sign(&self.mac, &input))
+    }
+
+    /// What is kept of a one-time code: a million codes are soon tried, so a plain hash would be as good as the code itself.
+    pub fn code_mac(&self, challenge: Id, code: &str) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.code);
+        context.update(challenge.as_bytes());
+        context.update(code.as_bytes());
+        let mut mac = [0; 32];
+        mac.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
+        mac
     }
 
     /// Authenticates cookies and form tokens: 128 bits of HMAC-SHA256 over version, id and what the value is bound to.

@@ -13,6 +13,7 @@ use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
 use crate::database::{Committed, Database, PendingKind};
 use crate::decision::scopes::ScopeSet;
+use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
 use crate::token::record::{Content, TokenFormat};
@@ -57,7 +58,12 @@ impl House {
             format: TokenFormat::Opaque,
             issuer: "gatepost".to_owned(),
         };
-        Self { accounts: Accounts::start(rules, database, store, keyring).await.unwrap(), _data: data }
+        Self {
+            accounts: Accounts::start(rules, database, store, keyring, Senders::start(senders::Settings::default()).unwrap())
+                .await
+                .unwrap(),
+            _data: data,
+        }
     }
 
     async fn person(&self, kind: NameKind, name: &str) -> Person {
@@ -102,7 +108,7 @@ impl House {
 
     /// Checks that nothing of what the person held lets anyone in.
     async fn is_shut_out(&self, person: &Person) {
-        assert!(self.accounts.exchange(&person.api_key, None).await.is_err());
+        assert!(self.accounts.exchange(&person.api_key, None, ORIGIN).await.is_err());
         assert!(self.accounts.caller(&person.jwt).await.is_err());
         assert!(self.accounts.refresh(&person.refresh_token, ORIGIN).await.is_err());
     }
@@ -113,7 +119,7 @@ async fn whoever_signs_up_under_anothers_address_loses_all_when_its_owner_proves
     let house = House::new().await;
     let attacker = house.person(NameKind::Email, VICTIM).await;
     assert_eq!(house.shown(attacker.uid).await, attacker.uid.to_string(), "an unproved address is never shown");
-    assert!(house.accounts.exchange(&attacker.api_key, None).await.is_ok());
+    assert!(house.accounts.exchange(&attacker.api_key, None, ORIGIN).await.is_ok());
     assert!(house.accounts.caller(&attacker.jwt).await.is_ok());
 
     assert_eq!(house.prove(VICTIM, None).await, Proved::TookOver(attacker.uid));
@@ -131,7 +137,7 @@ async fn who_proves_their_own_address_loses_nothing() {
     assert_eq!(house.prove("ann@example.com", Some(ann.uid)).await, Proved::Verified(ann.uid));
     assert_eq!(house.shown(ann.uid).await, "ann@example.com");
     assert!(house.logs_in(NameKind::Email, "ann@example.com").await);
-    assert!(house.accounts.exchange(&ann.api_key, None).await.is_ok());
+    assert!(house.accounts.exchange(&ann.api_key, None, ORIGIN).await.is_ok());
     assert!(house.accounts.caller(&ann.jwt).await.is_ok());
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The form carries a token bound to this browser, so that no other site's page can log anybody in as somebody else.
 
-use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::answer::Answer;
 use super::super::failure::Failure;
+use super::super::form::Form;
 use super::super::request::Call;
 use super::super::{Admin, browser, document, oidc};
 use super::{Escaped, Failures, Page, answered, sentence, with_headers};
@@ -115,7 +115,7 @@ pub(in crate::admin) async fn log_in(State(admin): State<Arc<Admin>>, call: Call
 
 async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let fields = call.form()?;
-    let field = |name: &str| fields.get(name).map(String::as_str);
+    let field = |name: &str| fields.get(name);
     // a state is told again after the login: the way begins at its host once more
     let way = Way::of(admin, field("rd"), None);
     if !is_own_form(admin, call, &fields) {
@@ -140,8 +140,8 @@ async fn prove(admin: &Admin, call: &Call, name: &str, password: &str) -> Result
 }
 
 /// Whether the form was made for this browser, and one of our pages sent it.
-fn is_own_form(admin: &Admin, call: &Call, fields: &HashMap<String, String>) -> bool {
-    let token = fields.get("token").map(String::as_str).unwrap_or_default();
+fn is_own_form(admin: &Admin, call: &Call, fields: &Form) -> bool {
+    let token = fields.get("token").unwrap_or_default();
     browser_id(call).is_some_and(|browser| admin.accounts.is_login_form_token(browser, token)) && browser::is_from_own_page(admin, call)
 }
 
@@ -201,7 +201,7 @@ pub(in crate::admin) async fn log_out(State(admin): State<Arc<Admin>>, call: Cal
 async fn try_log_out(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let fields = call.form()?;
     if let Some(session) = browser::session(admin, call).await? {
-        let token = fields.get("token").map(String::as_str).unwrap_or_default();
+        let token = fields.get("token").unwrap_or_default();
         if !browser::is_from_own_page(admin, call) || !admin.accounts.is_csrf_token(session.session, token) {
             return Err(Failure::forbidden("only a page of this site logs you out"));
         }

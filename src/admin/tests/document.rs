@@ -23,6 +23,25 @@ fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
 }
 
+#[tokio::test]
+async fn it_is_served_with_a_viewer_that_asks_nobody_else() {
+    let house = House::new().await;
+    let served = house.ask(Ask::get("/openapi.json")).await;
+    assert_eq!(served.is(200).body, document());
+    assert_eq!(served.body["openapi"], json!("3.1.0"));
+    for (path, kind) in [("/docs", "text/html"), ("/docs/viewer.js", "text/javascript"), ("/docs/viewer.css", "text/css")] {
+        let file = house.ask(Ask::get(path)).await;
+        assert!(file.is(200).header("content-type").unwrap().starts_with(kind), "{path}");
+        let policy = file.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+        assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
+        let text = file.body.as_str().unwrap();
+        for foreign in ["http://", "https://", "src=\"//", "onclick=", "innerHTML", "<style", " style="] {
+            assert!(!text.contains(foreign), "{path}: {foreign}");
+        }
+    }
+}
+
 #[test]
 fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
     let document = document();

@@ -19,7 +19,8 @@ async fn house() -> House {
     let settings = Settings { rules: rules(), trusted_proxies: Vec::new(), oidc: Vec::new() };
     // not even a task of the embedded store may apply the outbox
     let House { database, clock, _data, .. } = house;
-    let admin = Admin::start(settings, database.clone(), store.clone(), keyring).await.unwrap();
+    let senders = Senders::start(senders::Settings::default()).unwrap();
+    let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
     House { admin, database, store, clock, _data }
 }
 
@@ -48,4 +49,17 @@ async fn what_needs_the_store_is_503() {
     let reply = house.exchange(&ann.api_key).await;
     assert_eq!((reply.is(503).header("retry-after"), &reply.body["code"]), (Some("1"), &json!(411)));
     house.exchange("gpk_made_up").await.is(401);
+}
+
+#[tokio::test]
+async fn a_token_is_revoked_once_the_store_has_heard_of_it() {
+    let house = house().await;
+    let ann = house.person("ann").await;
+    let other = house.log_in("ann").await.text("/jwt/token");
+    // the first try ends it in the database, the second finds it ended: neither may say so yet
+    for _ in 0..2 {
+        let reply = house.ask(Ask::post("/v1/revoke").bearer(&other).form(&format!("token={}", ann.refresh_token))).await;
+        assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, Some("1")));
+    }
+    house.ask(Ask::post("/v1/verify").bearer(&ann.jwt)).await.is_refused(401, "invalid token");
 }

@@ -1,0 +1,73 @@
+//! Refresh keys: a secret that someone with a proved phone number chooses, and logs in with.
+//!
+//! It is a password in all but name: as long, compared with the same block-list, hashed alike, counted by the same throttle.
+
+use std::sync::Arc;
+
+use super::login::{self, NOBODYS};
+use super::names::Name;
+use super::password::{self, Compared, Password};
+use super::sessions::{Caller, LoggedIn};
+use super::throttle::{TooMany, Tried};
+use super::{Accounts, Origin, Refusal, standing};
+use crate::audit::Action;
+
+impl Accounts {
+    /// Sets the caller's refresh key in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`Refusal::WeakRefreshKey`], [`Refusal::PhoneRequired`] where no phone number is proved, or unavailable.
+    pub async fn set_refresh_key(&self, caller: &Caller, key: Password, origin: Origin) -> Result<(), Refusal> {
+        let uid = caller.uid();
+        let contacts = self.database.contacts_of(uid).await?.unwrap_or_default();
+        let Some(phone) = contacts.phone.filter(|_| contacts.phone_verified) else { return Err(Refusal::PhoneRequired) };
+        let names = [Some(phone.trim_start_matches('+').to_owned()), contacts.user, contacts.email];
+        let key = key.strong(self.rules.password_min_length).map_err(|_| Refusal::WeakRefreshKey)?;
+        if names.into_iter().flatten().any(|name| key.is_little_more_than(&name)) {
+            return Err(Refusal::WeakRefreshKey);
+        }
+        let hash = self.hashing.run(origin.network(), move || password::hash(&key)).await??;
+        let mut act = self.database.act().await?;
+        if !act.set_refresh_key(uid, &hash).await? {
+            return Err(Refusal::PhoneRequired);
+        }
+        let _ = act.commit(&origin.by(uid).did(Action::RefreshKey, uid)).await?;
+        Ok(())
+    }
+
+    /// Logs in whoever knows the refresh key of this phone number. Unknown numbers and people without one cost the same
+    /// time and are answered alike.
+    ///
+    /// # Errors
+    /// [`Refusal::IncorrectCredentials`], the throttle's, or unavailable.
+    pub async fn log_in_by_refresh_key(&self, phone: &Name, key: Password, origin: Origin) -> Result<LoggedIn, Refusal> {
+        let network = origin.network();
+        self.throttle.ask_network(network)?;
+        let row = self.database.refresh_key_row(&phone.text).await?;
+        let tried = row.as_ref().map_or_else(|| login::unknown(phone), |row| Tried::Account(row.uid));
+        self.throttle.ask(tried, network)?;
+        let (throttle, hash) = (Arc::clone(&self.throttle), row.as_ref().and_then(|row| row.hash.clone()));
+        let compare = move || {
+            throttle.ask(tried, network)?;
+            let compared = password::compare(&key, hash.as_deref().unwrap_or(NOBODYS));
+            match compared {
+                Compared::Wrong => throttle.failed(tried, network),
+                Compared::Right | Compared::RightButStale => throttle.succeeded(tried),
+            }
+            let again = (compared == Compared::RightButStale).then(|| password::hash(&key).ok()).flatten();
+            Ok::<_, TooMany>((compared, again))
+        };
+        let (compared, again) = self.hashing.run(network, compare).await??;
+        let uid = row.filter(|_| compared != Compared::Wrong).map(|row| row.uid).ok_or(Refusal::IncorrectCredentials)?;
+        if standing::of_principal(&self.database, uid).await?.is_none() {
+            return Err(Refusal::IncorrectCredentials);
+        }
+        if let Some(again) = again {
+            let mut act = self.database.act().await?;
+            if act.set_refresh_key(uid, &again).await? {
+                let _ = act.commit(&origin.by(uid).did(Action::PasswordRehash, uid)).await?;
+            }
+        }
+        self.open_session(uid, origin).await
+    }
+}
