@@ -9,7 +9,9 @@
 pub mod browsers;
 pub mod codes;
 mod contacts;
+pub mod create_admin;
 mod hashing;
+pub mod invitations;
 pub mod keys;
 pub mod login;
 pub mod names;
@@ -17,6 +19,7 @@ pub mod oauth;
 pub mod oidc;
 pub mod password;
 pub mod policies;
+pub mod principals;
 pub mod profile;
 pub mod quickstart;
 mod refresh_keys;
@@ -26,8 +29,10 @@ pub mod sessions;
 mod setup_code;
 pub mod sign_up;
 pub mod standing;
+pub mod tenants;
 mod throttle;
 pub mod tokens;
+mod trail;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,6 +54,7 @@ pub use rules::{RequirePhone, Rules, SignUp};
 use setup_code::SetupCode;
 use throttle::Throttle;
 pub use throttle::{ClientNetwork, TooMany};
+use trail::Trail;
 
 /// Why a request is not granted; the admin side answers each in one place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +108,8 @@ pub enum Refusal {
     ProviderAway(String),
     /// There is none, or it is not the caller's to see.
     NotFound,
+    /// The caller sees it, but may not do that with it.
+    Forbidden,
     /// The owner does not hold these.
     ScopeNotHeld(Vec<Scope>),
     /// The API key is made up, unknown or ended.
@@ -183,6 +191,7 @@ pub struct Accounts {
     hashing: Hashing,
     keep_alive: KeepAlive,
     throttle: Arc<Throttle>,
+    trail: Trail,
     setup_code: Option<SetupCode>,
     senders: Senders,
     upkeep: tokio::task::JoinHandle<()>,
@@ -210,6 +219,7 @@ impl Accounts {
             upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
+            trail: Trail::default(),
             keep_alive: KeepAlive::start(store.clone(), database.clone(), rules.ttl, rules.session_idle),
             database,
             store,

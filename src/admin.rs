@@ -4,6 +4,7 @@
 //! all answers share. The gate knows nothing of this; they meet in the stores.
 
 mod answer;
+mod audit;
 mod browser;
 mod document;
 mod documents;
@@ -11,6 +12,7 @@ mod ends;
 mod failure;
 mod form;
 mod get_token;
+mod invitations;
 mod keys;
 mod lists;
 mod login;
@@ -21,11 +23,14 @@ mod origin;
 mod otp;
 mod pages;
 mod password;
+mod policies;
+mod principals;
 mod profile;
 mod refresh_key;
 mod register;
 mod request;
 mod sessions;
+mod tenants;
 mod tokens;
 
 use std::convert::Infallible;
@@ -167,6 +172,19 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(oidc::callback))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
+        .routes(routes!(principals::admins::list, principals::admins::create))
+        .routes(routes!(principals::admins::get, principals::admins::change, principals::admins::end))
+        .routes(routes!(principals::clients::list, principals::clients::create))
+        .routes(routes!(principals::clients::get, principals::clients::change, principals::clients::end))
+        .routes(routes!(principals::sub_clients::list, principals::sub_clients::create))
+        .routes(routes!(principals::sub_clients::get, principals::sub_clients::change, principals::sub_clients::end))
+        .routes(routes!(policies::list, policies::create))
+        .routes(routes!(policies::change, policies::end))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::end))
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::change))
+        .routes(routes!(audit::list))
 }
 
 /// The admin listener.

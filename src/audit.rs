@@ -1,7 +1,7 @@
 //! Who did what: each admin act leaves one entry, in the database within the act's own transaction
 //! and as one JSON line in the log (target `audit`).
 //!
-//! INVARIANT: no entry, no act. An entry never holds a secret.
+//! INVARIANT: no entry, no act. An entry never holds a secret, nor a name that someone typed: it may be a password.
 
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub enum Actor {
     Cli,
     /// The program itself.
     System,
+    /// Whoever it was did not prove it.
+    Unknown,
 }
 
 impl std::fmt::Display for Actor {
@@ -25,6 +27,7 @@ impl std::fmt::Display for Actor {
             Self::Principal(uid) => uid.fmt(f),
             Self::Cli => f.write_str("cli"),
             Self::System => f.write_str("system"),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }
@@ -54,9 +57,19 @@ impl By {
         Self { actor: Actor::Principal(uid), origin: origin.to_string() }
     }
 
+    /// Whoever asks from `origin`.
+    pub fn unknown(origin: impl ToString) -> Self {
+        Self { actor: Actor::Unknown, origin: origin.to_string() }
+    }
+
     /// The entry for `action` on `target`.
     pub fn did(&self, action: Action, target: impl ToString) -> Entry {
-        Entry { by: self.clone(), action, target: target.to_string() }
+        Entry { by: self.clone(), action, target: target.to_string(), result: Outcome::Done }
+    }
+
+    /// The entry for `action` on `target`, which was refused.
+    pub fn tried(&self, action: Action, target: impl ToString) -> Entry {
+        Entry { result: Outcome::Refused, ..self.did(action, target) }
     }
 }
 
@@ -107,6 +120,30 @@ pub enum Action {
     TokenEnd,
     /// The key of the first minutes was made.
     Quickstart,
+    /// An admin, client or sub-client was made.
+    PrincipalCreate,
+    /// One was blocked.
+    PrincipalBlock,
+    /// One was let in again.
+    PrincipalUnblock,
+    /// Its policies were replaced.
+    PrincipalPolicies,
+    /// One was ended.
+    PrincipalEnd,
+    /// A policy was made.
+    PolicyCreate,
+    /// A policy was changed.
+    PolicyChange,
+    /// A policy was ended.
+    PolicyEnd,
+    /// Someone was invited.
+    InvitationCreate,
+    /// An invitation was withdrawn.
+    InvitationEnd,
+    /// A tenant was blocked.
+    TenantBlock,
+    /// A tenant was let in again.
+    TenantUnblock,
 }
 
 impl Action {
@@ -135,6 +172,18 @@ impl Action {
             Self::KeyEnd => "key_end",
             Self::TokenEnd => "token_end",
             Self::Quickstart => "quickstart",
+            Self::PrincipalCreate => "principal_create",
+            Self::PrincipalBlock => "principal_block",
+            Self::PrincipalUnblock => "principal_unblock",
+            Self::PrincipalPolicies => "principal_policies",
+            Self::PrincipalEnd => "principal_end",
+            Self::PolicyCreate => "policy_create",
+            Self::PolicyChange => "policy_change",
+            Self::PolicyEnd => "policy_end",
+            Self::InvitationCreate => "invitation_create",
+            Self::InvitationEnd => "invitation_end",
+            Self::TenantBlock => "tenant_block",
+            Self::TenantUnblock => "tenant_unblock",
         }
     }
 }
@@ -148,10 +197,28 @@ pub struct Entry {
     pub action: Action,
     /// The id of what it was done to.
     pub target: String,
+    /// What became of it.
+    pub result: Outcome,
 }
 
-/// What stands in `result`: only what was done is recorded, so there is one word for it.
-pub const DONE: &str = "done";
+/// What became of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It stands.
+    Done,
+    /// Whoever wanted it may not.
+    Refused,
+}
+
+impl Outcome {
+    /// As in the database and the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
+}
 
 impl Entry {
     /// Writes the log line of an act committed at `at`.
@@ -171,7 +238,7 @@ impl Entry {
             action: self.action.as_str(),
             target: &self.target,
             from: &self.by.origin,
-            result: DONE,
+            result: self.result.as_str(),
         };
         if let Ok(json) = serde_json::to_string(&line) {
             tracing::info!(target: "audit", "{json}");

@@ -16,12 +16,14 @@ mod ledger;
 mod lock;
 mod people;
 mod policies;
+mod principals;
 mod refresh_keys;
 mod sessions;
 mod sign_ins;
 #[cfg(test)]
 pub(crate) mod test_server;
 mod tokens;
+mod trail;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,10 +46,12 @@ pub use ledger::{LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
+pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use sign_ins::SignInRow;
 pub use tokens::TokenRow;
+pub use trail::AuditRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod database;
 pub mod decision;
+pub mod decisions;
 pub mod dialect;
 pub mod explain;
 pub mod gate;

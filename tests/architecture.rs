@@ -122,7 +122,9 @@ fn the_server_knows_no_handler() {
 #[test]
 fn nothing_below_reads_configuration() {
     let below = |file: &str| {
-        ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin", "oidc", "senders"].iter().any(|name| room(name)(file))
+        ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin", "oidc", "senders"]
+            .iter()
+            .any(|name| room(name)(file))
     };
     forbid("each room receives its section's values; only the door knows the configuration", below, &["crate::config"]);
 }

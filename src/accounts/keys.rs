@@ -37,7 +37,7 @@ pub struct NewKey {
 /// Whose keys may be touched.
 #[derive(Debug, Clone, Copy)]
 pub enum Reach {
-    /// Everyone's: the command line on the machine itself.
+    /// Everyone's: the command line on the machine itself, and super admins.
     Everyone,
     /// This principal's and those of everyone below.
     From(Id),

@@ -10,8 +10,8 @@ use super::password::{self, Compared, Password};
 use super::sessions::LoggedIn;
 use super::standing;
 use super::throttle::{TooMany, Tried};
-use super::{Accounts, Origin, Refusal};
-use crate::audit::Action;
+use super::{Accounts, Origin, Refusal, trail};
+use crate::audit::{Action, By};
 use crate::database::Committed;
 use crate::id::Id;
 use crate::token::secret::sha256;
@@ -69,6 +69,12 @@ impl Accounts {
         Ok(act.commit(&origin.by(uid).did(Action::PasswordChange, uid)).await?)
     }
 
+    /// A login failed: a line in the trail.
+    pub(super) fn failed_login(&self, account: Option<Id>, origin: Origin) {
+        let target = account.map_or_else(|| trail::UNKNOWN.to_owned(), |uid| uid.to_string());
+        self.trail.refused(&self.database, By::unknown(origin.address).tried(Action::Login, target));
+    }
+
     /// Syntax was before; here throttle, queue and hash, in this order, then whether anyone above is blocked.
     async fn prove(&self, name: &Name, password: Password, origin: Origin) -> Result<Proved, Refusal> {
         let network = origin.network();
@@ -89,6 +95,9 @@ impl Accounts {
             Ok::<_, TooMany>((compared, again))
         };
         let (compared, again) = self.hashing.run(network, compare).await??;
+        if compared == Compared::Wrong || row.is_none() {
+            self.failed_login(row.as_ref().map(|row| row.uid), origin);
+        }
         let (uid, mut hash) = match (row, compared) {
             (Some(row), Compared::Right | Compared::RightButStale) => (row.uid, row.password.unwrap_or_default()),
             (Some(_), Compared::Wrong) => return Err(Refusal::IncorrectCredentials),
@@ -96,6 +105,7 @@ impl Accounts {
             (None, _) => return Err(Refusal::IncorrectCredentials),
         };
         if standing::of_principal(&self.database, uid).await?.is_none() {
+            self.failed_login(Some(uid), origin);
             return Err(Refusal::IncorrectCredentials);
         }
         if let Some(again) = again {

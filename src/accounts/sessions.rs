@@ -150,7 +150,7 @@ impl Accounts {
     pub async fn end_session(&self, caller: &Caller, session: Id, origin: Origin) -> Result<Committed, Refusal> {
         let mut act = self.database.act().await?;
         let row = act.live_session(session).await?.ok_or(Refusal::NotFound)?;
-        if row.principal != caller.uid() && !act.is_below(row.principal, caller.uid()).await? {
+        if row.principal != caller.uid() && !caller.standing.is_above(&mut act, row.principal).await? {
             return Err(Refusal::NotFound);
         }
         act.end_session(session).await?;
@@ -161,7 +161,9 @@ impl Accounts {
     pub(super) async fn seen_by(&self, caller: &Caller, of: Option<Id>) -> Result<Id, Refusal> {
         match of {
             None => Ok(caller.uid()),
-            Some(of) if of == caller.uid() || self.database.is_below(of, caller.uid()).await? => Ok(of),
+            Some(of) if of == caller.uid() => Ok(of),
+            // a super admin stands above everyone there is
+            Some(of) if self.database.principal(of).await?.is_some() && caller.standing.is_above_now(&self.database, of).await? => Ok(of),
             Some(_) => Err(Refusal::NotFound),
         }
     }

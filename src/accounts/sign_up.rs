@@ -286,7 +286,7 @@ impl Newcomer {
 }
 
 /// Founding ends the first minutes.
-async fn end_quickstart(act: &mut Act) -> Result<(), DatabaseError> {
+pub(super) async fn end_quickstart(act: &mut Act) -> Result<(), DatabaseError> {
     act.end_quickstart_keys().await?;
     if let Some(uid) = act.quickstart_principal().await? {
         act.end_principal(uid).await?;
@@ -294,7 +294,7 @@ async fn end_quickstart(act: &mut Act) -> Result<(), DatabaseError> {
     Ok(())
 }
 
-fn taken(error: DatabaseError) -> Refusal {
+pub(super) fn taken(error: DatabaseError) -> Refusal {
     match error {
         DatabaseError::Taken => Refusal::UserExists,
         other => other.into(),

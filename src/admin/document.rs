@@ -28,15 +28,19 @@ pub(super) const PEOPLE: &str = "People";
 pub(super) const KEYS: &str = "API keys";
 pub(super) const TOKENS: &str = "Access tokens";
 pub(super) const SESSIONS: &str = "Sessions";
+pub(super) const MANAGEMENT: &str = "Management";
+pub(super) const INSTALLATION: &str = "Installation";
 pub(super) const PAGES: &str = "Pages";
 pub(super) const DOCUMENTS: &str = "Documents";
 
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 9] = [
     (EXCHANGE, "An API key is exchanged for the access token that a gate checks."),
     (PEOPLE, "Sign-up, login and what a person does about the own account."),
     (KEYS, "Long-lived secrets of a principal; every change reaches their live tokens."),
     (TOKENS, "Live access tokens."),
     (SESSIONS, "Logins that have not ended."),
+    (MANAGEMENT, "Admins, clients and sub-clients, what they may do, and who is invited; by whoever stands above."),
+    (INSTALLATION, "Tenants, the audit trail, rules and decisions."),
     (PAGES, "HTML for browsers: logging in and out, and the way to the hosts of applications."),
     (DOCUMENTS, "What anyone may read."),
 ];
@@ -133,6 +137,42 @@ pub(super) struct Paging {
     /// Someone below the caller, whose list it then is.
     #[param(value_type = Option<Id>)]
     principal: Option<Id>,
+}
+
+/// Which page of a list that is the caller's alone.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+pub(super) struct Rows {
+    /// Rows a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^[0-9]+-[0-9a-f]{32}$")]
+    cursor: Option<String>,
+}
+
+/// Which page of a list, newest first.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+pub(super) struct Backwards {
+    /// Rows a page.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[param(pattern = "^[1-9][0-9]{0,17}$")]
+    cursor: Option<String>,
+}
+
+/// Another tenant than one's own.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+pub(super) struct InTenant {
+    /// For super admins: which tenant.
+    #[param(value_type = Option<Id>)]
+    tenant: Option<Id>,
 }
 
 /// Answered by a deletion.

@@ -133,6 +133,7 @@ impl From<Refusal> for Failure {
                 Self { cause: Some(cause), ..Self::new(S::SERVICE_UNAVAILABLE, "provider unavailable").retry_after(5) }
             }
             Refusal::NotFound => Self::new(S::NOT_FOUND, "not found"),
+            Refusal::Forbidden => Self::new(S::FORBIDDEN, "forbidden"),
             Refusal::ScopeNotHeld(scopes) => {
                 let names: Vec<String> = scopes.iter().map(|scope| format!("`{scope}`")).collect();
                 Self::coded(S::FORBIDDEN, "forbidden", format!("scope not held: {}", names.join(", ")))

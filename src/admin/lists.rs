@@ -43,6 +43,46 @@ impl Asked {
     }
 }
 
+/// Which page is asked for of a list that goes backwards by number.
+pub(super) struct Newest {
+    limit: u32,
+    /// Those before this number; `None` from the newest.
+    pub(super) before: Option<i64>,
+}
+
+impl Newest {
+    /// Reads `limit` and `cursor`.
+    pub(super) fn read(call: &Call) -> Result<Self, Failure> {
+        let limit = field(call, "limit", |text| text.parse().ok().filter(|limit| (1..=LONGEST).contains(limit)))?;
+        let before = field(call, "cursor", |text| text.parse().ok().filter(|before| *before > 0))?;
+        Ok(Self { limit: limit.unwrap_or(DEFAULT_LIMIT), before })
+    }
+
+    /// How many rows to fetch: one more than shown, which tells whether there is a next page.
+    pub(super) fn wanted(&self) -> u32 {
+        self.limit + 1
+    }
+
+    /// What the answer shows of `rows`, and the cursor of the next page.
+    pub(super) fn page_of<T>(&self, mut rows: Vec<T>, number: impl Fn(&T) -> i64) -> (Vec<T>, Option<String>) {
+        let more = rows.len() > self.limit as usize;
+        rows.truncate(self.limit as usize);
+        let next = rows.last().filter(|_| more).map(|last| number(last).to_string());
+        (rows, next)
+    }
+}
+
+/// `?tenant=ID`.
+pub(super) fn tenant(call: &Call) -> Result<Option<Id>, Failure> {
+    field(call, "tenant", |text| text.parse().ok())
+}
+
+/// The ids of a body's list.
+pub(super) fn ids(name: &'static str, list: &[String]) -> Result<Vec<Id>, Failure> {
+    let ids: Result<Vec<Id>, _> = list.iter().map(|text| text.parse()).collect();
+    ids.map_err(|_| Refusal::field(name, "not all of them are ids").into())
+}
+
 fn field<T>(call: &Call, name: &str, read: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Failure> {
     let wrong = || {
         Failure::invalid(match name {

@@ -129,10 +129,10 @@ fn try_show_papers(admin: &Admin, provider: &str, call: &Call) -> Result<Answer,
         return Err(Failure::new(StatusCode::FORBIDDEN, "only a page of this site may ask for this"));
     }
     let fields = call.form()?;
-    let field = |name: &str| fields.get(name).map(|text| text.trim()).filter(|text| (1..=PAPER_BYTES).contains(&text.len()));
+    let field = |name: &str| fields.get(name).map(str::trim).filter(|text| (1..=PAPER_BYTES).contains(&text.len()));
     let shown = Shown { invitation: field("invitation").map(str::to_owned), setup_code: field("setup_code").map(str::to_owned), rd: None };
     let papers = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&shown).unwrap_or_default());
-    let return_to = ReturnTo::parse(fields.get("rd").map(String::as_str).unwrap_or_default(), admin.accounts.returns());
+    let return_to = ReturnTo::parse(fields.get("rd").unwrap_or_default(), admin.accounts.returns());
     let next = login_path(admin, &client.provider().name, &return_to);
     // browsers hold redirects after a form against the page's policy, which names no provider: so a page, not a redirect
     let body = format!("<p><a class=\"button\" href=\"{}\">Go on</a></p>", Escaped(&next));

@@ -190,5 +190,10 @@ pub(super) fn scope_names(scopes: &ScopeSet) -> Vec<String> {
 
 /// The scopes of a body's list.
 pub(super) fn scopes(list: &[String]) -> Result<ScopeSet, Failure> {
-    ScopeSet::parse(list.iter().map(String::as_str)).map_err(|e| Refusal::field("scopes", e.to_string()).into())
+    scope_list("scopes", list)
+}
+
+/// The scopes of a body's list of this name.
+pub(super) fn scope_list(name: &'static str, list: &[String]) -> Result<ScopeSet, Failure> {
+    ScopeSet::parse(list.iter().map(String::as_str)).map_err(|e| Refusal::field(name, e.to_string()).into())
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use sqlx::{Any, AnyConnection, SqlStr, Transaction};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Database, DatabaseError, Engine, PendingKind, column};
-use crate::audit::{DONE, Entry};
+use super::{Database, DatabaseError, Engine, PendingKind, column, trail};
+use crate::audit::Entry;
 use crate::clock::UnixMs;
 use crate::id::Id;
 
@@ -22,6 +22,7 @@ pub struct Act {
     engine: Engine,
     now: UnixMs,
     told: Option<i64>,
+    noted: Vec<Entry>,
     // after the transaction: fields are dropped in order, and the next in turn finds the write lock free
     _turn: OwnedMutexGuard<()>,
 }
@@ -65,7 +66,7 @@ impl Database {
         if let Some(turn) = self.engine.turn() {
             sqlx::query(turn).execute(&mut *transaction).await?;
         }
-        Ok(Act { transaction, engine: self.engine, now: self.clock.now(), told: None, _turn: turn })
+        Ok(Act { transaction, engine: self.engine, now: self.clock.now(), told: None, noted: Vec::new(), _turn: turn })
     }
 }
 
@@ -99,6 +100,11 @@ impl Act {
         Ok(())
     }
 
+    /// This was done, too: another entry beside the one that [`Act::commit`] is given.
+    pub fn note(&mut self, entry: Entry) {
+        self.noted.push(entry);
+    }
+
     /// Commits what nobody did: a session in use slides by itself, which is no act of anyone's and leaves no audit entry.
     ///
     /// # Errors
@@ -109,24 +115,18 @@ impl Act {
         Ok(committed)
     }
 
-    /// Writes the audit entry and commits.
+    /// Writes the audit entries and commits.
     ///
     /// # Errors
     /// Where it cannot be committed: then nothing of it stands.
     pub async fn commit(mut self, entry: &Entry) -> Result<Committed, DatabaseError> {
-        let now = self.now_column();
-        sqlx::query(self.sql("INSERT INTO audit (at, actor, action, target, origin, result) VALUES (?, ?, ?, ?, ?, ?)"))
-            .bind(now)
-            .bind(entry.by.actor.to_string())
-            .bind(entry.action.as_str())
-            .bind(&entry.target)
-            .bind(&entry.by.origin)
-            .bind(DONE)
-            .execute(self.connection())
-            .await?;
+        let now = self.now;
+        for entry in self.noted.iter().chain([entry]) {
+            trail::write(&mut self.transaction, entry, now).await?;
+        }
         let committed = Committed { until: self.told };
         self.transaction.commit().await?;
-        entry.log(self.now);
+        self.noted.iter().chain([entry]).for_each(|entry| entry.log(now));
         Ok(committed)
     }
 }

@@ -39,7 +39,7 @@ async fn a_request_id_is_taken_over_where_it_is_one() {
 #[tokio::test]
 async fn what_is_not_there_and_what_is_not_done() {
     let house = House::new().await;
-    for path in ["/nothing", "/v1", "/v1/otp/receive", "/v1/admins", "/v1/policies", "/v1/keys/", "/V1/login", "/get-token/"] {
+    for path in ["/nothing", "/v1", "/v1/otp/receive", "/v1/admin", "/v1/policies/", "/v1/keys/", "/V1/login", "/get-token/"] {
         house.ask(Ask::post(path).json(json!({}))).await.is_refused(404, "not found");
     }
     for (method, path, allow) in

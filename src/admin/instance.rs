@@ -1,0 +1,216 @@
+//! The running instance: `/v1/rules`, `/v1/decisions`, `/v1/explain`, for super admins.
+//!
+//! The gate's side gives what is told here; this side knows nothing of it but its shape.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::Admin;
+use super::answer::Answer;
+use super::document::{self, Backwards, Forbidden, Managed};
+use super::failure::Failure;
+use super::lists::Newest;
+use super::request::{Call, scopes};
+use crate::accounts::Refusal;
+use crate::decision::scopes::ScopeSet;
+use crate::decisions::{Decision, Recent};
+
+/// What a running instance tells of itself.
+pub struct Instance {
+    /// Its last refusals.
+    pub decisions: Arc<Recent>,
+    /// The rules in force after the first so many, at most so many.
+    pub rules: Box<dyn Fn(usize, usize) -> Vec<Rule> + Send + Sync>,
+    /// How they decide a request.
+    pub explain: Box<dyn Fn(Question) -> Explained + Send + Sync>,
+}
+
+/// What comes of explaining: as `gatepost explain --json` writes it, or what is wrong with the question.
+pub type Explained = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+
+/// A request to explain.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The original method.
+    pub method: String,
+    /// The original URL.
+    pub url: String,
+    /// Through which gate; `None` = the first one configured.
+    pub gate: Option<String>,
+    /// An access token or a login's JWT.
+    pub token: Option<String>,
+    /// An API key, sent directly.
+    pub api_key: Option<String>,
+    /// As if a live credential held these.
+    pub scopes: Option<ScopeSet>,
+}
+
+/// A rule in force.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Rule {
+    /// Its id.
+    pub id: String,
+    /// Empty = any.
+    pub hosts: Vec<String>,
+    /// Empty = any.
+    pub methods: Vec<String>,
+    /// As written.
+    pub path: String,
+    /// Whether it lets everyone pass.
+    pub anonymous: bool,
+    /// Which kinds of credential it takes.
+    pub credentials: Vec<&'static str>,
+    /// Every one of these is demanded.
+    pub all: Vec<String>,
+    /// One of these is demanded.
+    pub any: Vec<String>,
+    /// Empty = any.
+    pub tenants: Vec<String>,
+    /// False = shadow.
+    pub enforce: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Rules {
+    rules: Vec<Rule>,
+    /// For `?cursor=`; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// A refusal, or what a rule that does not enforce would have refused.
+#[derive(Serialize, ToSchema)]
+struct Refused {
+    /// Later ones are higher.
+    id: u64,
+    /// Unix seconds.
+    at: u64,
+    /// Which gate.
+    gate: &'static str,
+    /// The stable code of `X-Deny-Reason`.
+    reason: &'static str,
+    /// What the client heard; null = it was allowed, by a rule that does not enforce.
+    status: Option<u16>,
+    /// Whether it would have been refused, were the rule enforced.
+    would: bool,
+    method: String,
+    host: String,
+    /// Without its query.
+    path: String,
+    rule: Option<String>,
+    uid: Option<String>,
+    key_id: Option<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Decisions {
+    decisions: Vec<Refused>,
+    /// For `?cursor=`; null at the end.
+    next_cursor: Option<String>,
+}
+
+/// A request to explain.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Explain {
+    /// The original method.
+    #[schema(example = "GET")]
+    method: String,
+    /// The original URL, or a path alone.
+    #[schema(example = "https://api.example.com/orders/1")]
+    url: String,
+    /// Through which gate; without it the first one configured.
+    #[schema(nullable = false)]
+    gate: Option<String>,
+    /// An access token or a login's JWT.
+    #[schema(nullable = false)]
+    token: Option<String>,
+    /// An API key, sent directly.
+    #[schema(nullable = false)]
+    api_key: Option<String>,
+    /// As if a live credential held these.
+    #[schema(nullable = false)]
+    scopes: Option<Vec<String>>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Explanation {
+    /// As `gatepost explain --json` writes it.
+    #[schema(value_type = Object)]
+    explanation: Value,
+}
+
+impl Admin {
+    /// Lets super admins see the running instance.
+    pub fn show(&self, instance: Instance) {
+        let _ = self.instance.set(instance);
+    }
+
+    async fn shown_to(&self, call: &Call) -> Result<&Instance, Failure> {
+        let caller = call.caller(self).await?;
+        self.accounts.super_admins_only(&caller)?;
+        Ok(self.instance.get().ok_or_else(|| Refusal::Unavailable("no gate is served by this process".to_owned()))?)
+    }
+}
+
+/// List the rules in force, in the order written.
+#[utoipa::path(get, path = "/v1/rules", tag = document::INSTALLATION, security(("login" = [])), params(Backwards),
+    responses((status = 200, description = "A page of rules.", body = Rules), Managed, Forbidden))]
+pub(super) async fn rules(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
+    let instance = admin.shown_to(&call).await?;
+    let asked = Newest::read(&call)?;
+    let first = usize::try_from(asked.before.unwrap_or(0)).unwrap_or(usize::MAX);
+    let rules = (instance.rules)(first, asked.wanted() as usize);
+    let last = first.saturating_add(rules.len().saturating_sub(1));
+    let (rules, next_cursor) = asked.page_of(rules, |_| i64::try_from(last).unwrap_or(i64::MAX));
+    Ok(Answer::ok(Rules { rules, next_cursor }))
+}
+
+/// List the last refusals and would-be refusals of this process, newest first.
+#[utoipa::path(get, path = "/v1/decisions", tag = document::INSTALLATION, security(("login" = [])), params(Backwards),
+    responses((status = 200, description = "A page of decisions.", body = Decisions), Managed, Forbidden))]
+pub(super) async fn decisions(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
+    let instance = admin.shown_to(&call).await?;
+    let asked = Newest::read(&call)?;
+    let before = asked.before.and_then(|before| u64::try_from(before).ok());
+    let rows = instance.decisions.newest(before, asked.wanted() as usize);
+    let (rows, next_cursor) = asked.page_of(rows, |decision| i64::try_from(decision.n).unwrap_or(i64::MAX));
+    let shown = |decision: Decision| Refused {
+        id: decision.n,
+        at: decision.at.seconds(),
+        gate: decision.gate,
+        reason: decision.reason,
+        status: decision.status,
+        would: decision.status.is_none(),
+        method: decision.method,
+        host: decision.host,
+        path: decision.path,
+        rule: decision.rule,
+        uid: decision.uid,
+        key_id: decision.key_id,
+    };
+    Ok(Answer::ok(Decisions { decisions: rows.into_iter().map(shown).collect(), next_cursor }))
+}
+
+/// Show how the rules in force decide a request, and why.
+///
+/// A token or key is looked up as the gate would; nothing is counted and nothing slides.
+#[utoipa::path(post, path = "/v1/explain", tag = document::INSTALLATION, security(("login" = [])), request_body = Explain,
+    responses((status = 200, description = "The explanation.", body = Explanation), Managed, Forbidden))]
+pub(super) async fn explain(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
+    let instance = admin.shown_to(&call).await?;
+    let body: Explain = call.json()?;
+    if [body.token.is_some(), body.api_key.is_some(), body.scopes.is_some()].iter().filter(|given| **given).count() > 1 {
+        return Err(Failure::invalid("at most one of `token`, `api_key`, `scopes`"));
+    }
+    let scopes = body.scopes.as_deref().map(scopes).transpose()?;
+    let question = Question { method: body.method, url: body.url, gate: body.gate, token: body.token, api_key: body.api_key, scopes };
+    match (instance.explain)(question).await {
+        Ok(explanation) => Ok(Answer::ok(Explanation { explanation })),
+        Err(problem) => Err(Failure::invalid(problem)),
+    }
+}

@@ -1,0 +1,104 @@
+//! What super admins see of the running instance: the one place where the gate's side is told to the admin's.
+
+use std::sync::Arc;
+
+use crate::admin::{Explained, Instance, Question, Rule as Shown};
+use crate::args::{ExplainArguments, State};
+use crate::decision::credential::{CredentialKind, Presented};
+use crate::decision::rules::{Demand, Rule};
+use crate::decision::scopes::ScopeSet;
+use crate::explain::{self, Through};
+use crate::gate::Shared;
+
+/// The gates that are configured.
+#[derive(Clone)]
+pub(super) struct Gates {
+    /// Whose dialects, in order.
+    pub(super) proxies: Vec<crate::dialect::Proxy>,
+    /// `denials.status`.
+    pub(super) denial_status: Option<u16>,
+}
+
+/// What the instance tells of itself.
+pub(super) fn of(shared: &Arc<Shared>, gates: Gates) -> Instance {
+    let (rules_of, explained_by) = (Arc::clone(shared), Arc::clone(shared));
+    Instance {
+        decisions: Arc::clone(&shared.decisions),
+        rules: Box::new(move |first, most| {
+            let in_force = rules_of.in_force.load();
+            in_force.rules.rules().iter().skip(first).take(most).map(shown).collect()
+        }),
+        explain: Box::new(move |question| explained(Arc::clone(&explained_by), gates.clone(), question)),
+    }
+}
+
+fn shown(rule: &Rule) -> Shown {
+    let names = |set: &ScopeSet| set.iter().map(|scope| scope.as_str().to_owned()).collect::<Vec<_>>();
+    let requirement = &rule.requirement;
+    let (all, any) = match &requirement.scopes {
+        Demand::Nothing => (Vec::new(), Vec::new()),
+        Demand::All(set) => (names(set), Vec::new()),
+        Demand::Any(set) => (Vec::new(), names(set)),
+    };
+    Shown {
+        id: rule.id.clone(),
+        hosts: rule.place.hosts.iter().map(ToString::to_string).collect(),
+        methods: rule.place.methods.iter().map(|method| method.as_str().to_owned()).collect(),
+        path: rule.place.path.to_string(),
+        anonymous: requirement.anonymous,
+        credentials: match requirement.anonymous {
+            true => Vec::new(),
+            false => CredentialKind::ALL.into_iter().filter(|kind| requirement.credentials.takes(*kind)).map(CredentialKind::as_str).collect(),
+        },
+        all,
+        any,
+        tenants: requirement.tenants.clone(),
+        enforce: !requirement.shadow,
+    }
+}
+
+fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained {
+    Box::pin(async move {
+        let proxy = match &question.gate {
+            None => gates.proxies.first().copied(),
+            Some(name) => gates.proxies.iter().copied().find(|proxy| proxy.as_str() == name),
+        };
+        let Some(proxy) = proxy else {
+            let names: Vec<_> = gates.proxies.iter().map(|proxy| proxy.as_str()).collect();
+            return Err(format!("`gate`: one of {}", names.join(", ")));
+        };
+        let through = Through { proxy, denial_status: gates.denial_status };
+        let presented = match (&question.token, &question.api_key) {
+            (Some(token), _) => Some(Presented::Bearer(token, None)),
+            (None, Some(api_key)) => Some(Presented::ApiKey(api_key)),
+            (None, None) => None,
+        };
+        let live = match presented {
+            None => None,
+            Some(presented) => {
+                let keyring = shared.keyring.load_full();
+                let (now, ttl_s) = (shared.clock.now(), shared.ttl_s);
+                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, now, ttl_s).await)
+            }
+        };
+        let arguments = ExplainArguments {
+            method: Some(question.method),
+            url: Some(question.url.into()),
+            gate: None,
+            token: None,
+            api_key: None,
+            scopes: question.scopes,
+            attributes: Vec::new(),
+            credential: None,
+            state: State::Live,
+            preflight_for: None,
+            headers: Vec::new(),
+            request_line: None,
+            no_proxy_secret: false,
+            json: true,
+        };
+        let in_force = shared.in_force.load_full();
+        let explanation = explain::explain(&arguments, &through, &in_force.rules, live).await.map_err(|problem| format!("`url`: {problem}"))?;
+        serde_json::to_value(explanation).map_err(|error| error.to_string())
+    })
+}
