@@ -9,7 +9,7 @@ from .services import Service, listening
 
 PORT = 9400
 PROVIDER = f"http://127.0.0.1:{PORT}"  # not localhost: cookies know no ports
-CLIENT, SECRET = "gatepost", "a+secret/of: the client"
+CLIENT, SECRET = "gatepost", "a-secret.of_the-client"
 
 
 def mock(**more):

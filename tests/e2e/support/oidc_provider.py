@@ -26,7 +26,7 @@ import werkzeug.serving
 from authlib import jose
 from oidc_provider_mock._storage import Client
 
-CLIENT, SECRET = "gatepost", "a+secret/of: the client"  # as in oidc.py
+CLIENT, SECRET = "gatepost", "a-secret.of_the-client"  # as in oidc.py
 KID = "first"
 
 
@@ -106,6 +106,7 @@ class Provider:
             asked = flask.request.args
             self.challenges[said["code"]] = (asked.get("code_challenge_method"), asked.get("code_challenge"))
             response.set_cookie("at_provider", flask.request.form["sub"], httponly=True, samesite="Lax")
+        said.setdefault("state", flask.request.args["state"])
         said |= {"iss": flask.request.host_url.rstrip("/")} | self.wrong.get("callback", {})
         said = {name: value for name, value in said.items() if value is not None}
         response.headers["Location"] = urllib.parse.urlunsplit(where._replace(query=urllib.parse.urlencode(said)))

@@ -1,6 +1,7 @@
 """A browser without a screen: cookies by host, redirects one at a time."""
 
 import http.client
+import json
 import urllib.parse
 
 from .wire import Answer
@@ -12,13 +13,12 @@ class Visitor:
     def __init__(self):
         self.cookies = {}
 
-    def send(self, method, url, form=None, headers=()):
+    def send(self, method, url, form=None, headers=(), body=None):
         where = urllib.parse.urlsplit(urllib.parse.urljoin(ADMIN, url))
         jar = self.cookies.setdefault(where.hostname, {})
         headers = dict(headers)
         if jar:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
-        body = None
         if form is not None:
             body = urllib.parse.urlencode(form)
             headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -68,6 +68,12 @@ class Visitor:
         page = self.to_provider(provider, rd, **more)
         assert page.status == 200, page
         return self.get(self.back(page, person).one("location"))
+
+    def console(self, method, path, body):
+        """What the console's script would send."""
+        token = self.get("/v1/session").json["csrf_token"]
+        headers = {"Content-Type": "application/json", "Sec-Fetch-Site": "same-origin", "X-CSRF-Token": token}
+        return self.send(method, path, headers=headers, body=json.dumps(body))
 
     def uid(self):
         """Whom the console's cookie names."""
