@@ -9,6 +9,7 @@ mod challenges;
 mod contacts;
 mod engine;
 mod host_codes;
+mod identities;
 mod invitations;
 mod keys;
 mod ledger;
@@ -18,6 +19,7 @@ mod policies;
 mod principals;
 mod refresh_keys;
 mod sessions;
+mod sign_ins;
 #[cfg(test)]
 pub(crate) mod test_server;
 mod tokens;
@@ -47,6 +49,7 @@ pub use policies::PolicyRow;
 pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
+pub use sign_ins::SignInRow;
 pub use tokens::TokenRow;
 pub use trail::AuditRow;
 
@@ -110,6 +113,19 @@ impl Database {
     /// Where it cannot be reached or migrated, or was written by a newer version.
     pub async fn open(engine: Engine, url: &SecretString, clock: Clock) -> Result<Self, DatabaseError> {
         Self::open_with(engine, url.clone(), None, clock).await
+    }
+
+    /// Whether any gatepost has made its tables in the database at `url`.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub async fn is_made(engine: Engine, url: &SecretString) -> Result<bool, DatabaseError> {
+        let mut connection = engine.connect_apart(url.expose_secret()).await?;
+        match sqlx::query("SELECT one FROM installation").execute(&mut connection).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(_)) => Ok(false),
+            Err(other) => Err(other.into()),
+        }
     }
 
     async fn open_with(engine: Engine, url: SecretString, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
