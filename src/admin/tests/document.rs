@@ -161,6 +161,7 @@ const BESIDE: &[&str] = &[
     "GET /v1/session",
     "POST /login",
     "POST /logout",
+    "POST /v1/oidc/{provider}/login",
 ];
 
 #[test]
