@@ -97,10 +97,10 @@ impl Database {
             "SELECT 1 FROM pending_contacts c JOIN principals p ON p.uid = c.principal
              WHERE c.name_kind = ? AND c.name = ? AND p.ended_at IS NULL LIMIT 1",
         ))
-            .bind(kind.as_str())
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?;
+        .bind(kind.as_str())
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(row.is_some())
     }
 }
