@@ -158,9 +158,11 @@ const BESIDE: &[&str] = &[
     "GET /.gatepost/session",
     "GET /docs/viewer.css",
     "GET /docs/viewer.js",
+    "GET /v1/rules",
     "GET /v1/session",
     "POST /login",
     "POST /logout",
+    "POST /v1/explain",
     "POST /v1/oidc/{provider}/login",
 ];
 
