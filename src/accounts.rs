@@ -202,7 +202,12 @@ impl Accounts {
         let hashing = Hashing::start().map_err(|e| unavailable(format!("the system gave no thread: {e}")))?;
         let setup_code = match database.is_founded().await? {
             true => None,
-            false => Some(SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?),
+            false => {
+                let code = SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?;
+                // whoever has a store of its own is alone: what was printed before counts no more
+                database.keep_setup_code(code.hash(), matches!(store, TokenStore::Embedded(_))).await?;
+                Some(code)
+            }
         };
         Ok(Self {
             upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),

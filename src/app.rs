@@ -7,7 +7,6 @@ mod secret_key;
 
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -21,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::file::Loaded;
 use crate::config::watch::Watch;
 use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles};
-use crate::database::Database;
+use crate::database::{Database, Engine, Lock};
 use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::gate::{Gate, InForce, Shared};
@@ -86,6 +85,7 @@ pub struct App {
     hangup: Arc<Notify>,
     reloaded: reload::Reloaded,
     greeting: String,
+    _alone: Option<Lock>,
 }
 
 /// What the stores of a configuration are.
@@ -94,6 +94,8 @@ pub struct Stores {
     pub database: Database,
     /// Which tokens and keys are live.
     pub tokens: TokenStore,
+    /// Held while this process serves from a database that takes one server only, where the token store does not hold it.
+    alone: Option<Lock>,
 }
 
 /// Opens the database, making the data directory where it is not there.
@@ -104,7 +106,10 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
     let mut builder = std::fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(&config.data);
     made.map_err(|error| StartError::Data { path: config.data.display().to_string(), error })?;
-    Ok(Database::open_sqlite(&database_file(config), Clock::system()).await?)
+    Ok(match &config.database {
+        DatabaseConfig::Sqlite(file) => Database::open_sqlite(&config.data.join(file), Clock::system()).await?,
+        DatabaseConfig::Server(engine, url) => Database::open(*engine, url, Clock::system()).await?,
+    })
 }
 
 /// The database, if there is one: for commands that have no business making one, whose keys would belong to nobody.
@@ -112,36 +117,54 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
 /// # Errors
 /// Where there is none, or it cannot be opened; with what to do.
 pub async fn existing_database(config: &Config) -> Result<Database, String> {
-    let path = database_file(config);
-    if !path.exists() {
-        return Err(format!(
-            "there is no database at `{}`; start `gatepost` once, or name the configuration with --config",
-            path.display()
-        ));
-    }
-    Database::open_sqlite(&path, Clock::system()).await.map_err(|error| error.to_string())
-}
-
-fn database_file(config: &Config) -> PathBuf {
-    let DatabaseConfig::Sqlite(file) = &config.database;
-    config.data.join(file)
+    let database = match &config.database {
+        DatabaseConfig::Sqlite(file) => {
+            let path = config.data.join(file);
+            if !path.exists() {
+                return Err(format!(
+                    "there is no database at `{}`; start `gatepost` once, or name the configuration with --config",
+                    path.display()
+                ));
+            }
+            Database::open_sqlite(&path, Clock::system()).await
+        }
+        DatabaseConfig::Server(engine, url) => {
+            if !Database::is_made(*engine, url).await.map_err(|error| error.to_string())? {
+                return Err("the database is empty; start `gatepost` once, or name the configuration with --config".to_owned());
+            }
+            Database::open(*engine, url, Clock::system()).await
+        }
+    };
+    database.map_err(|error| error.to_string())
 }
 
 /// Opens database and token store.
 ///
 /// # Errors
-/// Where either cannot be, or another process serves from them.
+/// Where either cannot be, or another process serves from them that must be alone.
 async fn open_stores(config: &Config) -> Result<Stores, StartError> {
     let database = open_database(config).await?;
     let settings =
         Settings { ttl: config.tokens.ttl, max_lifetime: config.tokens.max_lifetime, staleness_bound: config.tokens.staleness_bound };
-    let tokens = match &config.tokens.store {
-        StoreConfig::Embedded => TokenStore::Embedded(Embedded::start(database.clone(), settings).await?),
+    let (tokens, alone) = match &config.tokens.store {
+        StoreConfig::Embedded => (TokenStore::Embedded(Embedded::start(database.clone(), settings).await?), None),
         StoreConfig::Redis(url) => {
-            TokenStore::Redis(Redis::start(url, database.clone(), settings).await.map_err(|error| StartError::Store(error.to_string()))?)
+            let alone = match database.engine() {
+                // a file that two machines seem to share is not locked well enough to hold anybody's rights
+                Engine::Sqlite => Some(database.lock().await?),
+                Engine::Postgres | Engine::Mysql if database.is_served().await? => {
+                    return Err(StartError::Store(
+                        "another gatepost serves from this database with `store: embedded` and would not hear of ends; stop that one first"
+                            .to_owned(),
+                    ));
+                }
+                Engine::Postgres | Engine::Mysql => None,
+            };
+            let store = Redis::start(url, database.clone(), settings).await.map_err(|error| StartError::Store(error.to_string()))?;
+            (TokenStore::Redis(store), alone)
         }
     };
-    Ok(Stores { database, tokens })
+    Ok(Stores { database, tokens, alone })
 }
 
 /// What the admin listener is given of the configuration.
@@ -184,7 +207,7 @@ impl App {
     /// Where something is missing, taken or broken.
     pub async fn build(loaded: Loaded, metrics: PrometheusHandle) -> Result<Self, StartError> {
         let Loaded { config, rules, file, .. } = loaded;
-        let Stores { database, tokens } = open_stores(&config).await?;
+        let Stores { database, tokens, alone } = open_stores(&config).await?;
         let keyring = Arc::new(ArcSwap::from_pointee(secret_key::read_or_make(&config)?));
         let (drain, stopper) = Drain::new();
         let hangup = Arc::new(Notify::new());
@@ -243,6 +266,7 @@ impl App {
             last_used: shared.last_used.clone(),
             reloaded: reload::Reloaded { in_force, keyring, tls },
             greeting,
+            _alone: alone,
         })
     }
 
@@ -251,7 +275,7 @@ impl App {
         let mut greeting = greeting::listeners(config);
         let on_loopback = config.admin.listen.ip().is_loopback() && config.gates.iter().all(|gate| gate.listen.is_local());
         if on_loopback
-            && matches!(config.tokens.store, StoreConfig::Embedded)
+            && matches!((&config.tokens.store, &config.database), (StoreConfig::Embedded, DatabaseConfig::Sqlite(_)))
             && let Some(key) = admin.quickstart_key().await?
         {
             greeting.push_str(&greeting::first_minutes(config, rules, &key));
@@ -293,7 +317,15 @@ impl App {
         let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
         let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, self.drain.clone(), Arc::new(probe)));
         let at_once = loop {
-            match signals.next().await {
+            let signal = tokio::select! {
+                signal = signals.next() => signal,
+                () = self.tokens.ousted() => {
+                    let what = "another gatepost has served from this database meanwhile, so nothing that this one remembers counts; \
+                                use Redis for more than one replica";
+                    return Err(StartError::Process(what.to_owned()));
+                }
+            };
+            match signal {
                 Signal::Hangup => self.hangup.notify_one(),
                 Signal::Terminate => break false,
                 Signal::Interrupt => break true,

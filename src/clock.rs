@@ -3,6 +3,10 @@
 //! A [`Clock`] tells Unix time in milliseconds and never goes back: setting the system clock back
 //! revives no credential that has ended. It runs on `CLOCK_BOOTTIME`, which counts suspension,
 //! from an anchor that is moved forward when the wall clock is ahead, never back.
+//!
+//! A floor that is a little ahead ([`Clock::raise_floor`]) does not move the anchor: time stands still until the wall
+//! clock is there. Otherwise every start would carry the few seconds on by which the mark of another process, or of the
+//! one before, is ahead, and replicas that are started again in turn would drift away from the world.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,16 +50,28 @@ pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    /// Unix milliseconds at boot: wall time minus boot time, as far ahead as it was ever seen.
-    System(Arc<AtomicU64>),
+    /// The clock of the machine.
+    System(Arc<System>),
     /// What a test says.
     Manual(Arc<AtomicU64>),
 }
 
+#[derive(Debug, Default)]
+struct System {
+    /// Unix milliseconds at boot: wall time minus boot time, as far ahead as it was ever seen.
+    anchor: AtomicU64,
+    /// No earlier than this.
+    floor: AtomicU64,
+}
+
+/// A floor that is no more than this ahead is waited for. Above it the wall clock was set back, and standing still would
+/// keep alive for long what should end.
+const STANDSTILL_MS: u64 = 10_000;
+
 impl Clock {
     /// The clock of the machine.
     pub fn system() -> Self {
-        let clock = Self(Source::System(Arc::new(AtomicU64::new(0))));
+        let clock = Self(Source::System(Arc::default()));
         clock.now();
         clock
     }
@@ -68,11 +84,11 @@ impl Clock {
     /// The time now; never less than any answer before, nor than any floor.
     pub fn now(&self) -> UnixMs {
         match &self.0 {
-            Source::System(anchor) => {
+            Source::System(system) => {
                 let up = boottime_ms();
                 let seen = wall_ms().saturating_sub(up);
-                let anchor = anchor.fetch_max(seen, Ordering::AcqRel).max(seen);
-                UnixMs(anchor.saturating_add(up))
+                let anchor = system.anchor.fetch_max(seen, Ordering::AcqRel).max(seen);
+                UnixMs(anchor.saturating_add(up).max(system.floor.load(Ordering::Acquire)))
             }
             Source::Manual(now) => UnixMs(now.load(Ordering::Acquire)),
         }
@@ -81,8 +97,11 @@ impl Clock {
     /// From here on the time is at least `floor`: the high-water mark an earlier process left.
     pub fn raise_floor(&self, floor: UnixMs) {
         match &self.0 {
-            Source::System(anchor) => {
-                anchor.fetch_max(floor.0.saturating_sub(boottime_ms()), Ordering::AcqRel);
+            Source::System(system) => {
+                if floor.0 > self.now().0.saturating_add(STANDSTILL_MS) {
+                    system.anchor.fetch_max(floor.0.saturating_sub(boottime_ms()), Ordering::AcqRel);
+                }
+                system.floor.fetch_max(floor.0, Ordering::AcqRel);
             }
             Source::Manual(now) => {
                 now.fetch_max(floor.0, Ordering::AcqRel);
@@ -121,6 +140,17 @@ mod tests {
         assert!(clock.now() >= ahead);
         clock.raise_floor(UnixMs(1));
         assert!(clock.now() >= ahead);
+    }
+
+    #[test]
+    fn a_floor_just_ahead_is_waited_for_and_not_carried_on() {
+        let (clock, other) = (Clock::system(), Clock::system());
+        let ahead = clock.now().after(Duration::from_millis(300));
+        clock.raise_floor(ahead);
+        assert_eq!(clock.now(), ahead);
+        std::thread::sleep(Duration::from_millis(400));
+        assert!(clock.now() > ahead);
+        assert!(clock.now().since(other.now()) < Duration::from_millis(100), "as if nothing had been");
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::decision::scopes::ScopeSet;
 
 pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::admin::Network;
+pub use crate::database::Engine;
 pub use crate::dialect::Proxy;
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -133,10 +134,12 @@ pub struct TlsFiles {
 }
 
 /// Where people, keys and ends are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum DatabaseConfig {
     /// The file; relative paths are below `data`.
     Sqlite(PathBuf),
+    /// PostgreSQL or MySQL at this address, `postgres://` or `mysql://`.
+    Server(Engine, SecretString),
 }
 
 /// Access tokens.

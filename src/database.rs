@@ -112,6 +112,19 @@ impl Database {
         Self::open_with(engine, url.clone(), None, clock).await
     }
 
+    /// Whether any gatepost has made its tables in the database at `url`.
+    ///
+    /// # Errors
+    /// Where it cannot be reached.
+    pub async fn is_made(engine: Engine, url: &SecretString) -> Result<bool, DatabaseError> {
+        let mut connection = engine.connect_apart(url.expose_secret()).await?;
+        match sqlx::query("SELECT one FROM installation").execute(&mut connection).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(_)) => Ok(false),
+            Err(other) => Err(other.into()),
+        }
+    }
+
     async fn open_with(engine: Engine, url: SecretString, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
         let pool = engine.open(url.expose_secret()).await?;
         let installation = Self::installation_of(engine, &pool).await?;

@@ -1,13 +1,13 @@
 //! The set-up code: who may found an installation that can be reached from elsewhere.
 //!
-//! Made anew by each process while nobody has founded, printed at start, never stored. Without it
-//! the first stranger to find the listener would own the installation.
+//! Made anew by each process while nobody has founded, printed at start, and stored as SHA-256 until somebody founds: of
+//! several replicas each takes the code that any of them printed. Without it the first stranger to find the listener
+//! would own the installation.
 
 use secrecy::{ExposeSecret, SecretString};
-use subtle::ConstantTimeEq;
 
 use crate::id::{Id, hex};
-use crate::token::secret::sha256;
+use crate::token::secret::{HashedSecret, sha256};
 
 /// The code of this process.
 #[derive(Debug)]
@@ -28,10 +28,15 @@ impl SetupCode {
         self.0.expose_secret()
     }
 
-    /// Whether `text` is the code. In constant time: both sides are hashed, so not even the length tells.
-    pub(super) fn is(&self, text: &str) -> bool {
-        sha256(text.trim().as_bytes()).ct_eq(&sha256(self.reveal().as_bytes())).into()
+    /// For the database.
+    pub(super) fn hash(&self) -> HashedSecret {
+        hash(self.reveal())
     }
+}
+
+/// What is looked for in the database; being a hash, its bytes cannot be felt out one by one.
+pub(super) fn hash(text: &str) -> HashedSecret {
+    sha256(text.trim().as_bytes())
 }
 
 #[cfg(test)]
@@ -41,9 +46,9 @@ mod tests {
     #[test]
     fn only_the_code_is_the_code() {
         let code = SetupCode::make().unwrap();
-        assert!(code.is(code.reveal()));
+        assert_eq!(hash(&format!(" {}\n", code.reveal())), code.hash());
         for other in ["", "0", &code.reveal().replace('-', ""), SetupCode::make().unwrap().reveal()] {
-            assert!(!code.is(other));
+            assert_ne!(hash(other), code.hash());
         }
         assert!(!format!("{code:?}").contains(code.reveal()));
     }

@@ -9,6 +9,7 @@ use super::keys::{self, NewKey};
 use super::names::Name;
 use super::password::{self, Password};
 use super::policies;
+use super::setup_code;
 use super::standing::{self, Standing};
 use super::{Accounts, Origin, Refusal, RequirePhone, SignUp};
 use crate::audit::Action;
@@ -215,7 +216,7 @@ impl Accounts {
         if !self.database.is_founded().await? {
             return match rules.sign_up {
                 SignUp::Invitation => Err(Refusal::InvitationRequired),
-                _ if origin.local || self.is_setup_code(newcomer.setup_code.as_deref()) => Ok(Place::Founder),
+                _ if origin.local || self.is_setup_code(newcomer.setup_code.as_deref()).await? => Ok(Place::Founder),
                 _ => Err(Refusal::SetupCodeRequired),
             };
         }
@@ -239,8 +240,11 @@ impl Accounts {
         Err(Refusal::InvitationRequired)
     }
 
-    fn is_setup_code(&self, text: Option<&str>) -> bool {
-        self.setup_code.as_ref().zip(text).is_some_and(|(code, text)| code.is(text))
+    async fn is_setup_code(&self, text: Option<&str>) -> Result<bool, DatabaseError> {
+        match text {
+            Some(text) => self.database.is_setup_code(setup_code::hash(text)).await,
+            None => Ok(false),
+        }
     }
 }
 

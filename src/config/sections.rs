@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::problem::Complaint;
 use super::reader::Field;
-use super::{DatabaseConfig, LogConfig, SecretSource, StoreConfig, TokensConfig, secret, values};
+use super::{DatabaseConfig, Engine, LogConfig, SecretSource, StoreConfig, TokensConfig, secret, values};
 use crate::token::keyring::Keyring;
 use crate::token::record::TokenFormat;
 
@@ -29,12 +29,70 @@ pub(super) fn database(field: &Field<'_>, data: Option<&Path>) -> Option<Databas
             }
             Some(DatabaseConfig::Sqlite(PathBuf::from(path)))
         }
-        Some(("postgres" | "postgresql" | "mysql" | "mariadb", _)) => complain(
-            "this database is not available in this version",
-            "write sqlite:gatepost.db; PostgreSQL and MySQL come with a later one",
-        ),
-        _ => complain("not a database address", "write sqlite:gatepost.db"),
+        Some((scheme @ ("postgres" | "postgresql" | "mysql" | "mariadb"), rest)) => {
+            let engine = if scheme.starts_with("postgres") { Engine::Postgres } else { Engine::Mysql };
+            match database_address(engine, rest) {
+                Ok(()) => Some(DatabaseConfig::Server(engine, address)),
+                Err((what, what_to_do)) => complain(what, what_to_do),
+            }
+        }
+        _ => {
+            complain("not a database address", "write sqlite:gatepost.db, or one like postgres://user:password@host:5432/name or mysql://…")
+        }
     }
+}
+
+/// `//[user[:password]@][host[:port]]/name[?options]`: what is wrong with it, and what to do.
+fn database_address(engine: Engine, rest: &str) -> Result<(), (&'static str, &'static str)> {
+    const LIKE: &str = "write one like postgres://user:password@host:5432/name or mysql://user:password@host:3306/name; \
+                        percent-encode what is none of A-Z a-z 0-9 . _ ~ - in user and password";
+    let wrong = ("not the address of a database server", LIKE);
+    if rest.chars().any(|c| c.is_control() || c == ' ' || c == '#') {
+        return Err(wrong);
+    }
+    let (place, options) = rest
+        .strip_prefix("//")
+        .ok_or(wrong)?
+        .split_once('?')
+        .map_or_else(|| (rest.trim_start_matches('/'), ""), |(place, options)| (place, options));
+    let (authority, name) = place.split_once('/').unwrap_or((place, ""));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (known, socket): (&[&str], &str) = match engine {
+        Engine::Postgres => (
+            &[
+                "sslmode",
+                "ssl-mode",
+                "sslrootcert",
+                "ssl-root-cert",
+                "sslcert",
+                "ssl-cert",
+                "sslkey",
+                "ssl-key",
+                "host",
+                "port",
+                "options",
+                "application_name",
+            ],
+            "host",
+        ),
+        _ => (&["sslmode", "ssl-mode", "sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key", "socket"], "socket"),
+    };
+    let mut options = options.split('&').filter(|option| !option.is_empty()).map(|option| option.split_once('=').unwrap_or((option, "")).0);
+    let by_socket = options.clone().any(|option| option == socket);
+    if !(values::is_authority(host) || host.is_empty() && by_socket) {
+        return Err(wrong);
+    }
+    if name.is_empty() || name.contains('/') {
+        return Err(("the address names no database", LIKE));
+    }
+    // a mistyped sslmode must not be passed over
+    if !options.all(|option| known.contains(&option)) {
+        return Err((
+            "the address has an option that is not known here",
+            "write sslmode, sslrootcert (PostgreSQL) or sslca (MySQL), sslcert, sslkey, or the socket: host (PostgreSQL), socket (MySQL)",
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn tokens(field: &Field<'_>, data: Option<&Path>) -> Option<TokensConfig> {

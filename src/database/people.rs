@@ -9,6 +9,10 @@ use super::{Database, DatabaseError, Engine, PendingKind};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
+use crate::token::secret::HashedSecret;
+
+/// How long a set-up code counts where several processes print one.
+const SETUP_CODES_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 
 /// A principal to be made.
 #[derive(Debug)]
@@ -76,6 +80,31 @@ impl Database {
         .fetch_optional(&self.pool)
         .await?;
         row.map(|(tenant,)| spelled("tenants", &tenant)).transpose()
+    }
+
+    /// Keeps the hash of a set-up code; `alone` = those of other processes count no more.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn keep_setup_code(&self, code: HashedSecret, alone: bool) -> Result<(), DatabaseError> {
+        let until = if alone { i64::MAX } else { self.now().saturating_sub(SETUP_CODES_KEPT_MS) };
+        sqlx::query(self.sql("DELETE FROM setup_codes WHERE created_at < ?")).bind(until).execute(&self.pool).await?;
+        sqlx::query(self.sql("INSERT INTO setup_codes (hash, created_at) VALUES (?, ?)"))
+            .bind(code.to_vec())
+            .bind(self.now())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether this is the hash of a set-up code that a process has printed.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn is_setup_code(&self, code: HashedSecret) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> =
+            sqlx::query_as(self.sql("SELECT 1 FROM setup_codes WHERE hash = ?")).bind(code.to_vec()).fetch_optional(&self.pool).await?;
+        Ok(row.is_some())
     }
 
     /// The principal of this folded name, if it has not ended.
@@ -205,7 +234,11 @@ impl Act {
             .bind(now)
             .execute(self.connection())
             .await?;
-        Ok(row.rows_affected() == 1)
+        if row.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query(self.sql("DELETE FROM setup_codes")).execute(self.connection()).await?;
+        Ok(true)
     }
 
     /// Makes a tenant.
