@@ -19,6 +19,7 @@ mod lists;
 mod login;
 mod network;
 mod oauth;
+mod oidc;
 mod origin;
 mod otp;
 mod pages;
@@ -49,6 +50,7 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::oidc::{Oidc, Provider};
 use crate::senders::Senders;
 use crate::server;
 use crate::token::keyring::Keyring;
@@ -70,6 +72,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Networks whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<Network>,
+    /// OpenID providers that people may come from.
+    pub oidc: Vec<Provider>,
 }
 
 /// What the routes share.
@@ -78,6 +82,7 @@ pub struct Admin {
     trusted_proxies: Vec<Network>,
     /// What the gate's side tells, once it stands.
     instance: OnceLock<Instance>,
+    oidc: Oidc,
 }
 
 impl Admin {
@@ -92,8 +97,9 @@ impl Admin {
         keyring: Arc<ArcSwap<Keyring>>,
         senders: Senders,
     ) -> Result<Arc<Self>, DatabaseError> {
+        let oidc = Oidc::new(settings.oidc, database.clock());
         let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
-        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, instance: OnceLock::new() }))
+        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc, instance: OnceLock::new() }))
     }
 
     /// The set-up code to print, where nobody had founded when this process started.
@@ -166,6 +172,8 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(pages::host::begin))
         .routes(routes!(pages::host::arrive))
         .routes(routes!(pages::home::session))
+        .routes(routes!(oidc::log_in, oidc::show_papers))
+        .routes(routes!(oidc::callback))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
         .routes(routes!(principals::admins::list, principals::admins::create))
