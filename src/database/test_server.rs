@@ -133,7 +133,14 @@ fn the_same_tests_on(engine: &str) {
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["database::", "admin::tests::", "keys_command::", "token::store::tests::embedded::", "token::store::tests::redis::"]);
+    again.args([
+        "accounts::contacts::",
+        "database::",
+        "admin::tests::",
+        "keys_command::",
+        "token::store::tests::embedded::",
+        "token::store::tests::redis::",
+    ]);
     let output = again.args(["--skip", "the_same_tests_on"]).env(HERE, engine).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let summary = said.lines().rev().find(|line| line.starts_with("test result:")).unwrap_or_default();
