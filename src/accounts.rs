@@ -16,6 +16,7 @@ pub mod keys;
 pub mod login;
 pub mod names;
 pub mod oauth;
+pub mod oidc;
 pub mod password;
 pub mod policies;
 pub mod principals;
@@ -93,6 +94,18 @@ pub enum Refusal {
     InvalidSignature,
     /// Anything else with the login's JWT: its session has ended, too.
     InvalidToken,
+    /// No sign-in at a provider is under way that this browser began.
+    NoSignIn,
+    /// The provider knows the person, but no domain of theirs may come in.
+    DomainNotAllowed,
+    /// An account has this e-mail address, and the provider's word does not open it.
+    NotLinked,
+    /// The account, or one above it, is blocked or has ended.
+    Blocked,
+    /// The provider's answer is not believed; the cause is for the log.
+    NotProved(String),
+    /// The provider cannot be reached; the cause is for the log.
+    ProviderAway(String),
     /// There is none, or it is not the caller's to see.
     NotFound,
     /// The caller sees it, but may not do that with it.

@@ -18,6 +18,7 @@ mod lists;
 mod login;
 mod network;
 mod oauth;
+mod oidc;
 mod origin;
 mod otp;
 mod pages;
@@ -48,6 +49,7 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::oidc::{Oidc, Provider};
 use crate::senders::Senders;
 use crate::server;
 use crate::token::keyring::Keyring;
@@ -68,12 +70,15 @@ pub struct Settings {
     pub rules: Rules,
     /// Networks whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<Network>,
+    /// OpenID providers that people may come from.
+    pub oidc: Vec<Provider>,
 }
 
 /// What the routes share.
 pub struct Admin {
     accounts: Accounts,
     trusted_proxies: Vec<Network>,
+    oidc: Oidc,
 }
 
 impl Admin {
@@ -88,8 +93,9 @@ impl Admin {
         keyring: Arc<ArcSwap<Keyring>>,
         senders: Senders,
     ) -> Result<Arc<Self>, DatabaseError> {
+        let oidc = Oidc::new(settings.oidc, database.clock());
         let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
-        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies }))
+        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc }))
     }
 
     /// The set-up code to print, where nobody had founded when this process started.
@@ -162,6 +168,8 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(pages::host::begin))
         .routes(routes!(pages::host::arrive))
         .routes(routes!(pages::home::session))
+        .routes(routes!(oidc::log_in, oidc::show_papers))
+        .routes(routes!(oidc::callback))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
         .routes(routes!(principals::admins::list, principals::admins::create))

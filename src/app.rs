@@ -184,7 +184,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
         format: config.tokens.format,
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
-    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone() }
+    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone() }
 }
 
 /// TLS of every listener that has it.

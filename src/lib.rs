@@ -17,6 +17,7 @@ pub mod gate;
 pub mod id;
 pub mod keys_command;
 pub mod metrics;
+pub mod oidc;
 pub mod probes;
 pub mod senders;
 pub mod server;
