@@ -47,6 +47,7 @@ use crate::id::Id;
 use crate::senders::Senders;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
+use crate::token::last_used::LastUsed;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Propagated, TokenStore, Unavailable};
 use hashing::Hashing;
@@ -190,6 +191,7 @@ pub struct Accounts {
     rules: Rules,
     hashing: Hashing,
     keep_alive: KeepAlive,
+    last_used: LastUsed,
     throttle: Arc<Throttle>,
     trail: Trail,
     setup_code: Option<SetupCode>,
@@ -225,6 +227,7 @@ impl Accounts {
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
             trail: Trail::default(),
+            last_used: LastUsed::start(database.clone()),
             keep_alive: KeepAlive::start(store.clone(), database.clone(), rules.ttl, rules.session_idle),
             database,
             store,
@@ -249,6 +252,11 @@ impl Accounts {
     /// The secret keys in use.
     pub fn keyring(&self) -> Arc<Keyring> {
         self.keyring.load_full()
+    }
+
+    /// What takes note of keys in use.
+    pub fn last_used(&self) -> &LastUsed {
+        &self.last_used
     }
 
     /// Lets the token store hear of an act.

@@ -12,6 +12,7 @@ mod ends;
 mod failure;
 mod form;
 mod get_token;
+mod instance;
 mod invitations;
 mod keys;
 mod lists;
@@ -35,7 +36,7 @@ mod tokens;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -55,6 +56,7 @@ use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
+pub use instance::{Explained, Instance, Question, Rule};
 pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
@@ -78,6 +80,8 @@ pub struct Settings {
 pub struct Admin {
     accounts: Accounts,
     trusted_proxies: Vec<Network>,
+    /// What the gate's side tells, once it stands.
+    instance: OnceLock<Instance>,
     oidc: Oidc,
 }
 
@@ -95,7 +99,7 @@ impl Admin {
     ) -> Result<Arc<Self>, DatabaseError> {
         let oidc = Oidc::new(settings.oidc, database.clock());
         let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
-        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc }))
+        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc, instance: OnceLock::new() }))
     }
 
     /// The set-up code to print, where nobody had founded when this process started.
@@ -185,6 +189,9 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::change))
         .routes(routes!(audit::list))
+        .routes(routes!(instance::decisions))
+        .routes(routes!(instance::rules))
+        .routes(routes!(instance::explain))
 }
 
 /// The admin listener.

@@ -1,6 +1,7 @@
 //! The program: from configuration to listeners that serve until a signal.
 
 mod greeting;
+mod instance;
 mod reload;
 mod secret_key;
 
@@ -27,6 +28,7 @@ use crate::probes::Probes;
 use crate::senders::Senders;
 use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper, Tls};
 use crate::token::embedded::Embedded;
+use crate::token::last_used::LastUsed;
 use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
@@ -78,6 +80,7 @@ pub struct App {
     drain: Drain,
     stopper: Stopper,
     tokens: TokenStore,
+    last_used: LastUsed,
     watch: Watch,
     hangup: Arc<Notify>,
     reloaded: reload::Reloaded,
@@ -99,7 +102,7 @@ pub struct Stores {
 ///
 /// # Errors
 /// Where either cannot be.
-async fn open_database(config: &Config) -> Result<Database, StartError> {
+pub async fn open_database(config: &Config) -> Result<Database, StartError> {
     let mut builder = std::fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(&config.data);
     made.map_err(|error| StartError::Data { path: config.data.display().to_string(), error })?;
@@ -231,9 +234,13 @@ impl App {
             mint: SecretMint::new(&database.installation().key_tag),
             clock: database.clock().clone(),
             keep_alive: admin.accounts().keep_alive().clone(),
+            last_used: admin.accounts().last_used().clone(),
+            decisions: Arc::default(),
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
+        let proxies = config.gates.iter().map(|gate| gate.proxy).collect();
+        admin.show(instance::of(&shared, instance::Gates { proxies, denial_status: config.denial_status }));
         let mut gates = Vec::new();
         for gate in &config.gates {
             let dialect = Dialect::new(gate.proxy, gate.secret.clone(), config.denial_status);
@@ -256,6 +263,7 @@ impl App {
             tokens,
             watch,
             hangup,
+            last_used: shared.last_used.clone(),
             reloaded: reload::Reloaded { in_force, keyring, tls },
             greeting,
             _alone: alone,
@@ -332,6 +340,7 @@ impl App {
         probing.abort();
         drop(serving);
         self.tokens.stop().await;
+        self.last_used.flush().await;
         tracing::info!("stopped");
         Ok(())
     }

@@ -196,3 +196,6 @@ fn column(at: UnixMs) -> i64 {
 fn time(column: i64) -> UnixMs {
     UnixMs(u64::try_from(column).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

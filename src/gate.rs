@@ -4,6 +4,7 @@
 //! in `render`; a store that cannot be asked is evidence like any other, so nothing fails open.
 
 mod log;
+mod recent;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ use crate::clock::{Clock, UnixMs};
 use crate::decision::credential::CredentialKind;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
+use crate::decisions::Recent;
 use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::id::Id;
 use crate::metrics::DecisionMetrics;
 use crate::token::holder::live;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
+use crate::token::last_used::LastUsed;
 use crate::token::recognise::{Authentic, recognise};
 use crate::token::record::TokenRecord;
 use crate::token::secret::SecretMint;
@@ -56,6 +59,10 @@ pub struct Shared {
     pub clock: Clock,
     /// Slides the tokens of whoever uses a login's JWT.
     pub keep_alive: KeepAlive,
+    /// Takes note of keys in use.
+    pub last_used: LastUsed,
+    /// The last refusals, for super admins.
+    pub decisions: Arc<Recent>,
     /// `tokens.ttl`, seconds.
     pub ttl_s: u64,
     /// The configuration file, for the command that a refusal's log line ends with.
@@ -74,12 +81,16 @@ struct Known {
     kind: Option<CredentialKind>,
     /// What an allow keeps alive.
     used: Option<Used>,
+    /// When it was looked up.
+    at: UnixMs,
 }
 
 /// What an allowed check keeps alive.
 enum Used {
     /// A token, with its idle end as read.
     Token(Box<TokenRecord>, UnixMs),
+    /// An API key, presented itself.
+    Key(Id),
     /// A session of this principal.
     Session(Id, Id),
 }
@@ -103,6 +114,7 @@ impl Gate {
         if asked.call != Some(Call::Explain) {
             in_force.metrics.count(&verdict, kind, began.elapsed());
             log::decision(self, &asked, &verdict, kind);
+            recent::keep(self, &asked, &verdict);
         }
         let mut answer = self.dialect.render(asked.call.unwrap_or(Call::Verify), &verdict);
         if asked.announces_body {
@@ -129,7 +141,11 @@ impl Gate {
         let verdict = decide(request, &judged, known.evidence);
         if let (Verdict::Allow(_), Some(Call::Verify)) = (&verdict, asked.call) {
             match known.used {
-                Some(Used::Token(token, idle_end)) => self.shared.tokens.slide(&token, idle_end),
+                Some(Used::Token(token, idle_end)) => {
+                    self.shared.last_used.used(token.key, known.at);
+                    self.shared.tokens.slide(&token, idle_end);
+                }
+                Some(Used::Key(key)) => self.shared.last_used.used(key, known.at),
                 Some(Used::Session(session, principal)) => self.shared.keep_alive.used(session, principal),
                 None => {}
             }
@@ -143,7 +159,7 @@ impl Gate {
             Ok(authentic) => authentic,
             Err(evidence) => return Known { evidence, ..Known::nothing() },
         };
-        let known = |evidence| Known { evidence, kind: Some(kind), used: None };
+        let known = |evidence| Known { evidence, kind: Some(kind), used: None, at: now };
         if !judged.takes(kind) {
             return known(Evidence::NotTaken(kind));
         }
@@ -154,6 +170,7 @@ impl Gate {
                 Some(live) => {
                     let used = match (ask, live.token) {
                         (Ask::Session(session), _) => Some(Used::Session(session, live.subject)),
+                        (Ask::Key(key), _) => Some(Used::Key(key)),
                         (_, token) => token.map(|(token, idle_end)| Used::Token(Box::new(token), idle_end)),
                     };
                     Known { used, ..known(Evidence::Live(Box::new(live.holder))) }
@@ -165,6 +182,6 @@ impl Gate {
 
 impl Known {
     fn nothing() -> Self {
-        Self { evidence: Evidence::Nothing, kind: None, used: None }
+        Self { evidence: Evidence::Nothing, kind: None, used: None, at: UnixMs(0) }
     }
 }

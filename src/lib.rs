@@ -8,6 +8,7 @@ pub mod audit;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod create_admin_command;
 pub mod database;
 pub mod decision;
 pub mod decisions;

@@ -130,10 +130,8 @@ impl Accounts {
             let same_browser = browser.is_some_and(|browser| bool::from(sha256(browser.as_bytes()).ct_eq(&row.browser)));
             same_browser && row.provider == provider
         };
-        row.filter(is_its).ok_or_else(|| {
-            self.throttle.network_failed(origin.network());
-            Refusal::NoSignIn
-        })
+        // not counted against the network: nobody guesses a state, and any page can send its visitors here with made-up ones
+        row.filter(is_its).ok_or(Refusal::NoSignIn)
     }
 
     /// Signs `person` in, whom `provider` has proved; makes a principal where there is none and one may be made.

@@ -40,8 +40,8 @@ const REMEMBERED_S: u64 = 180 * 24 * 3600;
 const PARAMETER_BYTES: usize = 8192;
 /// Most bytes of what a newcomer has to show.
 const PAPER_BYTES: usize = 256;
-/// Answers to `prompt=none` that only say that the person must be asked (OpenID Connect Core §3.1.2.6).
-const MUST_ASK: [&str; 4] = ["login_required", "interaction_required", "consent_required", "account_selection_required"];
+/// Most characters of a provider's error worth a line in the log.
+const LOGGED: usize = 64;
 
 /// Where a sign-in leads.
 #[derive(utoipa::IntoParams)]
@@ -79,6 +79,9 @@ pub(super) async fn log_in(State(admin): State<Arc<Admin>>, Path(provider): Path
     // a query that cannot be read asks for nothing
     let parameter = |name| call.parameter(name).ok().flatten().unwrap_or_default();
     let return_to = ReturnTo::parse(&parameter("rd"), admin.accounts.returns());
+    if !is_navigation(&call) {
+        return refused(&admin, None, Refusal::NoSignIn);
+    }
     let silent = parameter("silent") == "true";
     match begin(&admin, &call, client, &return_to, silent).await {
         Ok(away) => away,
@@ -178,10 +181,10 @@ async fn take(admin: &Admin, call: &Call, provider: &Provider) -> Result<SignInR
 async fn come_back(admin: &Admin, call: &Call, client: &Client, sign_in: &SignInRow, return_to: &ReturnTo) -> Result<Answer, Refusal> {
     client.check_issuer(parameter(call, "iss")?.as_deref()).await.map_err(because)?;
     if let Some(error) = parameter(call, "error")? {
+        let cause = format!("it answered `{}`", error.chars().take(LOGGED).collect::<String>().escape_debug());
         return Err(match error.as_str() {
-            "server_error" | "temporarily_unavailable" => Refusal::ProviderAway(format!("it answered `{}`", error.escape_debug())),
-            code if MUST_ASK.contains(&code) => Refusal::NotProved(format!("it answered `{code}`")),
-            _ => Refusal::NotProved(format!("it answered `{}`", error.escape_debug())),
+            "server_error" | "temporarily_unavailable" => Refusal::ProviderAway(cause),
+            _ => Refusal::NotProved(cause),
         });
     }
     let code = parameter(call, "code")?.ok_or_else(|| Refusal::NotProved("neither `code` nor `error` came back".to_owned()))?;
@@ -266,6 +269,12 @@ fn parameter(call: &Call, name: &str) -> Result<Option<String>, Refusal> {
     Ok(found.filter(|text| text.len() <= PARAMETER_BYTES))
 }
 
+/// Whether a person goes here, as far as the browser says: a picture of another site's page would begin sign-ins that count for
+/// its visitors' network.
+fn is_navigation(call: &Call) -> bool {
+    matches!(call.header("sec-fetch-dest"), Ok(None | Some("document")))
+}
+
 /// The value of a cookie that comes once and is text.
 fn value<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     std::str::from_utf8(call.cookie(name).once()?).ok()
@@ -292,6 +301,10 @@ fn ended(name: &str) -> String {
 fn log(provider: &Provider, outcome: &'static str, refusal: &Refusal) {
     metrics::oidc_signed_in(&provider.name, outcome);
     match refusal {
+        // that the person must be asked is what `prompt=none` is for
+        Refusal::NotProved(cause) if outcome == "silent" => {
+            tracing::debug!(target: "admin", provider = %provider.name, cause, "a silent sign-in led nowhere");
+        }
         Refusal::NotProved(cause) | Refusal::ProviderAway(cause) => {
             tracing::warn!(target: "admin", provider = %provider.name, cause, "a sign-in led nowhere");
         }

@@ -186,8 +186,9 @@ fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "read off by the document alone")]
 struct LogoutForm {
-    /// As the form has it.
-    token: String,
+    /// As the form has it; not needed where nobody is logged in.
+    #[schema(nullable = false)]
+    token: Option<String>,
 }
 
 /// Log out on every host.

@@ -300,6 +300,14 @@ async fn the_login_page_offers_providers_and_goes_to_the_last_one_by_itself() {
 }
 
 #[tokio::test]
+async fn a_picture_begins_no_sign_in() {
+    let house = away().await;
+    for (kind, status) in [("image", 400), ("iframe", 400), ("document", 503)] {
+        assert_eq!(house.ask(Ask::get("/v1/oidc/mock/login").header("sec-fetch-dest", kind)).await.status.as_u16(), status, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn only_a_page_of_ours_shows_an_invitation() {
     let house = away().await;
     let form =

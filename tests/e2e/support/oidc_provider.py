@@ -4,7 +4,8 @@
 answers as it does elsewhere. `PUT /control` sets what goes wrong from then on:
 
 - `claims`: {name: value} written over those of the ID token; null takes one out
-- `sign`: "none" | "hs256" (with the public key as the secret) | "other" (another key, same `kid`) | "rotate" (a new key, published)
+- `sign`: "none" | "hs256" (with the public key as the secret) | "other" (another key, same `kid`) | "rotate" (a new key, published) |
+  any of ALGORITHMS, with a key of its own that is always published
 - `metadata`: {name: value} written over the discovery document
 - `callback`: {name: value} written over the parameters of the way back; null takes one out
 - `pkce`: false lets every code be exchanged, whoever began
@@ -28,6 +29,14 @@ from oidc_provider_mock._storage import Client
 
 CLIENT, SECRET = "gatepost", "a-secret.of_the-client"  # as in oidc.py
 KID = "first"
+ALGORITHMS = {
+    "ES256": lambda: jose.ECKey.generate_key("P-256", is_private=True),
+    "ES384": lambda: jose.ECKey.generate_key("P-384", is_private=True),
+    "EdDSA": lambda: jose.OKPKey.generate_key("Ed25519", is_private=True),
+    "PS256": lambda: jose.RSAKey.generate_key(is_private=True),
+    "RS512": lambda: jose.RSAKey.generate_key(is_private=True),
+}
+JWT = jose.JsonWebToken([*ALGORITHMS, "RS256"])
 
 
 def encoded(data):
@@ -48,6 +57,7 @@ class Provider:
         self.app.add_url_rule("/asked", view_func=lambda: flask.jsonify(self.asked))
         self.challenges, self.asked, self.kid = {}, {}, KID
         self.wrong = {}
+        self.keys = {name: make() for name, make in ALGORITHMS.items()}
 
     def control(self):
         self.wrong = flask.request.json
@@ -90,7 +100,8 @@ class Provider:
             response.set_data(json.dumps(said))
         elif path == "/jwks":
             key = self.storage.jwk.as_dict() | {"kid": self.kid, "use": "sig", "alg": "RS256"}
-            response.set_data(json.dumps({"keys": [key]}))
+            others = [other.as_dict() | {"kid": name, "use": "sig", "alg": name} for name, other in self.keys.items()]
+            response.set_data(json.dumps({"keys": [key, *others]}))
         elif path == "/oauth2/token" and response.status_code == 200:
             said = response.json
             said["id_token"] = self.id_token(said["id_token"])
@@ -121,8 +132,10 @@ class Provider:
         if sign == "hs256":
             public = self.storage.jwk.as_pem(is_private=False)
             return signed({"alg": "HS256", "kid": self.kid}, claims, lambda text: hmac.digest(public, text, "sha256"))
+        if sign in ALGORITHMS:
+            return JWT.encode({"alg": sign, "kid": sign, "typ": "JWT"}, claims, self.keys[sign]).decode()
         key = jose.RSAKey.generate_key(is_private=True) if sign == "other" else self.storage.jwk
-        return jose.jwt.encode({"alg": "RS256", "kid": self.kid, "typ": "JWT"}, claims, key).decode()
+        return JWT.encode({"alg": "RS256", "kid": self.kid, "typ": "JWT"}, claims, key).decode()
 
 
 if __name__ == "__main__":
