@@ -14,7 +14,7 @@ use super::contacts::{self, Proved};
 use super::names::Name;
 use super::sign_up::{Contact, NewIdentity, Newcomer, SignedUp};
 use super::{Accounts, Origin, Refusal, standing};
-use crate::audit::Action;
+use crate::audit::{Action, By};
 use crate::database::{Act, NameKind, SignInRow};
 use crate::id::{Id, hex, random_bytes};
 use crate::oidc::{Person, Provider};
@@ -169,12 +169,13 @@ impl Accounts {
         let mut act = self.database.act().await?;
         let (uid, how) = match act.identified(&person.issuer, &person.subject).await? {
             Some(uid) => (uid, How::Known),
-            None => match linked(&mut act, provider, person).await? {
+            None => match linked(&mut act, provider, person, origin).await? {
                 Link::To(uid) => (uid, How::Linked),
                 Link::ToNobody => return Ok(None),
                 // an ended account's claim on the address goes before somebody new has it
                 Link::Freed => {
-                    let _ = act.commit(&crate::audit::By::system().did(Action::ContactVerify, "")).await?;
+                    let committed = act.commit(&By::system().did(Action::ContactVerify, "")).await?;
+                    self.propagate(committed).await;
                     return Ok(None);
                 }
             },
@@ -220,9 +221,13 @@ enum Link {
     Freed,
 }
 
-async fn linked(act: &mut Act, provider: &Provider, person: &Person) -> Result<Link, Refusal> {
+async fn linked(act: &mut Act, provider: &Provider, person: &Person, origin: Origin) -> Result<Link, Refusal> {
     let Some(email) = email(person) else { return Ok(Link::ToNobody) };
-    match contacts::prove(act, NameKind::Email, &email.text, None).await? {
+    let proved = contacts::prove(act, NameKind::Email, &email.text, None).await?;
+    if let (Some(uid), Some(change)) = (proved.holder(), proved.change()) {
+        act.note(origin.by(uid).did(change, uid));
+    }
+    match proved {
         Proved::Known(uid) if provider.link_verified_email => Ok(Link::To(uid)),
         Proved::Known(_) | Proved::Former => Err(Refusal::NotLinked),
         Proved::Verified(uid) | Proved::TookOver(uid) => Ok(Link::To(uid)),

@@ -5,6 +5,8 @@ import os
 import pty
 import subprocess
 
+import pytest
+
 from support.gate import bearer, check
 from support.gatepost import PASSWORD, Person
 
@@ -57,8 +59,9 @@ def test_create_admin_asks_on_a_terminal_and_shows_nothing_of_the_password(gatep
     assert PASSWORD.encode() not in shown + out
 
 
-def test_policies_and_blocks_reach_the_gate(gatepost_with):
-    with gatepost_with(RULES) as gatepost:
+@pytest.mark.parametrize("store", ["embedded", "redis://127.0.0.1:6390/0"])
+def test_policies_and_blocks_reach_the_gate(gatepost_with, redis, store):
+    with gatepost_with(RULES, tokens={"store": store}) as gatepost:
         ann = gatepost.sign_up("ann")
         policy = ann.call("POST", "/v1/policies", {"name": "orders", "allow": ["orders:*"]}).json["policy"]
         answer = ann.call("POST", "/v1/clients", {"user": "cleo", "password": PASSWORD, "policies": [policy["id"]]})
@@ -114,10 +117,11 @@ def test_what_super_admins_see(gatepost_with):
         bob = gatepost.sign_up("bob")
         for path in ("/v1/decisions", "/v1/rules", "/v1/tenants"):
             assert bob.call("GET", path).status == 403
-    with gatepost:
-        # when keys were last used outlives a stop
-        used = {one["name"]: one["last_used_at"] for one in ann.call("GET", "/v1/keys").json["keys"]}
-        assert used == {"sign-up": None}
-        gatepost.token(ann.api_key)
-    with gatepost:
-        assert ann.call("GET", "/v1/keys").json["keys"][0]["last_used_at"] is not None
+    # when keys were last used outlives a stop
+    gatepost.start()
+    used = {one["name"]: one["last_used_at"] for one in ann.call("GET", "/v1/keys").json["keys"]}
+    assert used == {"sign-up": None}
+    gatepost.token(ann.api_key)
+    gatepost.stop()
+    gatepost.start()
+    assert ann.call("GET", "/v1/keys").json["keys"][0]["last_used_at"] is not None

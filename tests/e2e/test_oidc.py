@@ -211,6 +211,51 @@ def test_whom_the_provider_refuses(house, provider):
     assert_refused(ann.get(back), 403, "did not log you in")
 
 
+TENANT, OTHER = "72f988bf-86f1-41af-91ab-2d7cd011db47", "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+
+def microsoft(tenant, **more):
+    """How Microsoft answers for all tenants: its issuer holds a place for the tenant, its keys name theirs."""
+    claims = {"iss": f"{PROVIDER}/{tenant}/v2.0", "tid": tenant, "email": "ann@example.com", **more}
+    return {"metadata": {"issuer": f"{PROVIDER}/{{tenantid}}/v2.0", "authorization_response_iss_parameter_supported": False},
+            "callback": {"iss": None}, "key": {"issuer": f"{PROVIDER}/{{tenantid}}/v2.0"}, "claims": claims}
+
+
+def test_microsoft_one_address_for_many_tenants(house, provider):
+    provider.control(**microsoft(TENANT))
+    gatepost = house(issuer=f"{PROVIDER}/common/v2.0", kind="microsoft")
+
+    def shown(visitor):
+        return visitor.get("/v1/session").json["session"]["name"]
+
+    ann = Visitor()
+    assert ann.sign_in("ann").status == 200
+    assert shown(ann) == ann.uid(), "its e-mail counts only with xms_edov"
+    # the same subject in another tenant is somebody else
+    provider.control(**microsoft(OTHER, xms_edov=True))
+    other = Visitor()
+    assert other.sign_in("ann").status == 200
+    assert other.uid() != ann.uid() and shown(other) == "ann@example.com"
+    for wrong in ({"tid": OTHER}, {"tid": None}, {"tid": "common"}, {"iss": f"{PROVIDER}/{OTHER}/v2.0"}, {"iss": PROVIDER}):
+        provider.control(**microsoft(TENANT, **wrong))
+        assert_refused(Visitor().sign_in("ann"), 403, "Nobody was logged in")
+    provider.control(**{**microsoft(TENANT), "callback": {"iss": f"{PROVIDER}/evil/v2.0"}})
+    assert_refused(Visitor().sign_in("ann"), 403, "Nobody was logged in")
+    gatepost.stop()
+    # a key of one tenant signs for no other
+    provider.control(**{**microsoft(TENANT), "key": {"issuer": f"{PROVIDER}/{OTHER}/v2.0"}})
+    house(issuer=f"{PROVIDER}/common/v2.0", kind="microsoft")
+    assert_refused(Visitor().sign_in("ann"), 403, "Nobody was logged in")
+
+
+def test_google_knows_organisations(house, provider):
+    house(kind="google", allowed_domains=["example.com"])
+    provider.person("ann", email="ann@example.com", hd="example.com", **VERIFIED)
+    assert Visitor().sign_in("ann").status == 200
+    provider.person("former", email="former@example.com", **VERIFIED)
+    assert_refused(Visitor().sign_in("former"), 403, "not one that may come in")
+
+
 def test_a_provider_that_is_away(tmp_path, provider):
     provider.stop()
     try:

@@ -460,6 +460,15 @@ async fn an_invitation_that_stands_no_more_lets_nobody_in() {
     let bobs = house.database.principal(bob.uid.parse().unwrap()).await.unwrap().unwrap().tenant;
     send(&house, "PATCH", &format!("/v1/tenants/{bobs}"), &ann.jwt, json!({ "blocked": true })).await.is(200);
     refused(&blocked).await;
+    // an inviter who is blocked, or ended, or below somebody who is
+    for (method, body) in [("PATCH", json!({ "blocked": true })), ("DELETE", json!({}))] {
+        let user = format!("inviter-{}", method.to_lowercase());
+        let made = send(&house, "POST", "/v1/clients", &ann.jwt, json!({ "user": user, "password": PASSWORD })).await;
+        let jwt = house.log_in(&user).await.text("/jwt/token");
+        let code = send(&house, "POST", "/v1/invitations", &jwt, json!({ "role": "end_user" })).await.is(201).text("/code");
+        send(&house, method, &format!("/v1/clients/{}", made.text("/principal/uid")), &ann.jwt, body).await.is(200);
+        refused(&code).await;
+    }
     let late = invite(&ann.jwt).await.text("/code");
     house.clock.advance(Duration::from_secs(7 * 24 * 3600));
     refused(&late).await;

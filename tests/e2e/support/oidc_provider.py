@@ -8,6 +8,7 @@ answers as it does elsewhere. `PUT /control` sets what goes wrong from then on:
   any of ALGORITHMS, with a key of its own that is always published
 - `metadata`: {name: value} written over the discovery document
 - `callback`: {name: value} written over the parameters of the way back; null takes one out
+- `key`: {name: value} written over the published key
 - `pkce`: false lets every code be exchanged, whoever began
 """
 
@@ -54,10 +55,17 @@ class Provider:
         self.app.before_request(self.before)
         self.app.after_request(self.after)
         self.app.add_url_rule("/control", view_func=self.control, methods=["PUT"])
+        self.serve = self.app.wsgi_app
+        self.app.wsgi_app = self.for_all_tenants
         self.app.add_url_rule("/asked", view_func=lambda: flask.jsonify(self.asked))
         self.challenges, self.asked, self.kid = {}, {}, KID
         self.wrong = {}
         self.keys = {name: make() for name, make in ALGORITHMS.items()}
+
+    def for_all_tenants(self, environment, respond):
+        """The same below the path where Microsoft serves them."""
+        environment["PATH_INFO"] = environment["PATH_INFO"].removeprefix("/common/v2.0")
+        return self.serve(environment, respond)
 
     def control(self):
         self.wrong = flask.request.json
@@ -99,7 +107,7 @@ class Provider:
             said = response.json | {"authorization_response_iss_parameter_supported": True} | self.wrong.get("metadata", {})
             response.set_data(json.dumps(said))
         elif path == "/jwks":
-            key = self.storage.jwk.as_dict() | {"kid": self.kid, "use": "sig", "alg": "RS256"}
+            key = self.storage.jwk.as_dict() | {"kid": self.kid, "use": "sig", "alg": "RS256"} | self.wrong.get("key", {})
             others = [other.as_dict() | {"kid": name, "use": "sig", "alg": name} for name, other in self.keys.items()]
             response.set_data(json.dumps({"keys": [key, *others]}))
         elif path == "/oauth2/token" and response.status_code == 200:
