@@ -71,6 +71,7 @@ def replicas(server, redis, tmp_path):
     yield make
     for replica in made:
         if replica.process:
+            replica.process.send_signal(signal.SIGCONT)
             assert DATABASE_PASSWORD not in replica.said() and WRITTEN not in replica.said()
             replica.stop()
 
@@ -239,8 +240,11 @@ def test_an_embedded_store_is_alone_on_its_database(server, replicas):
 
     # stopped while another one serves, it must not go on
     one.process.send_signal(signal.SIGSTOP)
-    server.value("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'" if server.name == "postgres" else
-                 f"KILL {server.value('SELECT IS_USED_LOCK(CONCAT(''gatepost.'', SHA1(DATABASE())))', replicas.database)}", replicas.database)
+    if server.name == "postgres":
+        server.value("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'", replicas.database)
+    else:
+        holder = server.value("SELECT IS_USED_LOCK(CONCAT('gatepost.', SHA1(DATABASE())))", replicas.database)
+        server.value(f"KILL {holder}", replicas.database)
     two.start()
     assert two.check(bearer(token)).status == 200
     one.process.send_signal(signal.SIGCONT)
