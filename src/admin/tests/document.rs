@@ -182,3 +182,33 @@ fn every_route_of_the_contract_is_there_and_no_other() {
     let more: Vec<&String> = there.iter().filter(|route| !wanted.contains(route)).collect();
     assert!(missing.is_empty() && more.is_empty(), "missing: {missing:?}; not in the contract: {more:?}");
 }
+
+/// Two types of one name would stand in the document as one.
+#[test]
+fn every_type_has_a_name_of_its_own() {
+    let mut names: Vec<String> = Vec::new();
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|kind| kind != "rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for derived in text.split("#[derive(").skip(1).filter(|text| text.split(')').next().unwrap().contains("ToSchema")) {
+                let head = derived.split(['{', ';']).next().unwrap();
+                let named = head.split("schema(as = ").nth(1).map(|rest| rest.split([',', ')']).next().unwrap());
+                let own = head.split_whitespace().skip_while(|word| !["struct", "enum"].contains(word)).nth(1).unwrap();
+                names.push(named.unwrap_or(own).trim_matches('"').split('<').next().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(names.len() > 30, "the types were not found");
+    names.sort_unstable();
+    let twice: Vec<&String> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+    assert!(twice.is_empty(), "more than once: {twice:?}");
+}
