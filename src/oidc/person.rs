@@ -30,7 +30,9 @@ impl Person {
     /// Where they name nobody.
     pub(super) fn of(kind: ProviderKind, claims: Map<String, Value>) -> Result<Self, &'static str> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        let id = |name: &str| text(name).filter(|id| (1..=ID_BYTES).contains(&id.len())).map(str::to_owned);
+        // spaces at the end: MySQL takes `a` and `a ` for one
+        let is_id = |id: &&str| (1..=ID_BYTES).contains(&id.len()) && id.trim_end().len() == id.len();
+        let id = |name: &str| text(name).filter(is_id).map(str::to_owned);
         let issuer = id("iss").ok_or("no issuer of 1 to 255 bytes")?;
         let subject = id("sub").ok_or("no subject of 1 to 255 bytes")?;
         let is_verified = match kind {
@@ -211,7 +213,13 @@ mod tests {
 
     #[test]
     fn nobody() {
-        for claims in [json!({}), json!({ "iss": "i" }), json!({ "iss": "i", "sub": "" }), json!({ "iss": "i", "sub": "x".repeat(256) })] {
+        for claims in [
+            json!({}),
+            json!({ "iss": "i" }),
+            json!({ "iss": "i", "sub": "" }),
+            json!({ "iss": "i", "sub": "x".repeat(256) }),
+            json!({ "iss": "i", "sub": "x " }),
+        ] {
             assert!(Person::of(ProviderKind::Other, claims.as_object().unwrap().clone()).is_err(), "{claims}");
         }
     }
