@@ -16,6 +16,7 @@ pub mod keys;
 pub mod login;
 pub mod names;
 pub mod oauth;
+pub mod oidc;
 pub mod password;
 pub mod policies;
 pub mod principals;
@@ -46,6 +47,7 @@ use crate::id::Id;
 use crate::senders::Senders;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
+use crate::token::last_used::LastUsed;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Propagated, TokenStore, Unavailable};
 use hashing::Hashing;
@@ -93,6 +95,18 @@ pub enum Refusal {
     InvalidSignature,
     /// Anything else with the login's JWT: its session has ended, too.
     InvalidToken,
+    /// No sign-in at a provider is under way that this browser began.
+    NoSignIn,
+    /// The provider knows the person, but no domain of theirs may come in.
+    DomainNotAllowed,
+    /// An account has this e-mail address, and the provider's word does not open it.
+    NotLinked,
+    /// The account, or one above it, is blocked or has ended.
+    Blocked,
+    /// The provider's answer is not believed; the cause is for the log.
+    NotProved(String),
+    /// The provider cannot be reached; the cause is for the log.
+    ProviderAway(String),
     /// There is none, or it is not the caller's to see.
     NotFound,
     /// The caller sees it, but may not do that with it.
@@ -177,6 +191,7 @@ pub struct Accounts {
     rules: Rules,
     hashing: Hashing,
     keep_alive: KeepAlive,
+    last_used: LastUsed,
     throttle: Arc<Throttle>,
     trail: Trail,
     setup_code: Option<SetupCode>,
@@ -212,6 +227,7 @@ impl Accounts {
             mint: SecretMint::new(&database.installation().key_tag),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
             trail: Trail::default(),
+            last_used: LastUsed::start(database.clone()),
             keep_alive: KeepAlive::start(store.clone(), database.clone(), rules.ttl, rules.session_idle),
             database,
             store,
@@ -236,6 +252,11 @@ impl Accounts {
     /// The secret keys in use.
     pub fn keyring(&self) -> Arc<Keyring> {
         self.keyring.load_full()
+    }
+
+    /// What takes note of keys in use.
+    pub fn last_used(&self) -> &LastUsed {
+        &self.last_used
     }
 
     /// Lets the token store hear of an act.

@@ -12,12 +12,14 @@ mod ends;
 mod failure;
 mod form;
 mod get_token;
+mod instance;
 mod invitations;
 mod keys;
 mod lists;
 mod login;
 mod network;
 mod oauth;
+mod oidc;
 mod origin;
 mod otp;
 mod pages;
@@ -34,7 +36,7 @@ mod tokens;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -48,11 +50,13 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::oidc::{Oidc, Provider};
 use crate::senders::Senders;
 use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
+pub use instance::{Explained, Instance, Question, Rule};
 pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
@@ -68,12 +72,17 @@ pub struct Settings {
     pub rules: Rules,
     /// Networks whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<Network>,
+    /// OpenID providers that people may come from.
+    pub oidc: Vec<Provider>,
 }
 
 /// What the routes share.
 pub struct Admin {
     accounts: Accounts,
     trusted_proxies: Vec<Network>,
+    /// What the gate's side tells, once it stands.
+    instance: OnceLock<Instance>,
+    oidc: Oidc,
 }
 
 impl Admin {
@@ -88,8 +97,9 @@ impl Admin {
         keyring: Arc<ArcSwap<Keyring>>,
         senders: Senders,
     ) -> Result<Arc<Self>, DatabaseError> {
+        let oidc = Oidc::new(settings.oidc, database.clock());
         let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
-        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies }))
+        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc, instance: OnceLock::new() }))
     }
 
     /// The set-up code to print, where nobody had founded when this process started.
@@ -162,6 +172,8 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(pages::host::begin))
         .routes(routes!(pages::host::arrive))
         .routes(routes!(pages::home::session))
+        .routes(routes!(oidc::log_in, oidc::show_papers))
+        .routes(routes!(oidc::callback))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end))
         .routes(routes!(principals::admins::list, principals::admins::create))
@@ -177,6 +189,9 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::change))
         .routes(routes!(audit::list))
+        .routes(routes!(instance::decisions))
+        .routes(routes!(instance::rules))
+        .routes(routes!(instance::explain))
 }
 
 /// The admin listener.

@@ -1,6 +1,7 @@
 //! The program: from configuration to listeners that serve until a signal.
 
 mod greeting;
+mod instance;
 mod reload;
 mod secret_key;
 
@@ -28,6 +29,7 @@ use crate::probes::Probes;
 use crate::senders::Senders;
 use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper, Tls};
 use crate::token::embedded::Embedded;
+use crate::token::last_used::LastUsed;
 use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
@@ -79,6 +81,7 @@ pub struct App {
     drain: Drain,
     stopper: Stopper,
     tokens: TokenStore,
+    last_used: LastUsed,
     watch: Watch,
     hangup: Arc<Notify>,
     reloaded: reload::Reloaded,
@@ -100,7 +103,7 @@ pub struct Stores {
 ///
 /// # Errors
 /// Where either cannot be.
-async fn open_database(config: &Config) -> Result<Database, StartError> {
+pub async fn open_database(config: &Config) -> Result<Database, StartError> {
     let mut builder = std::fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(&config.data);
     made.map_err(|error| StartError::Data { path: config.data.display().to_string(), error })?;
@@ -185,7 +188,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
         format: config.tokens.format,
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
-    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone() }
+    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone() }
 }
 
 /// TLS of every listener that has it.
@@ -233,9 +236,13 @@ impl App {
             clock: database.clock().clone(),
             keep_alive: admin.accounts().keep_alive().clone(),
             domains: Domains::new(config.sessions.domains.clone()),
+            last_used: admin.accounts().last_used().clone(),
+            decisions: Arc::default(),
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
+        let proxies = config.gates.iter().map(|gate| gate.proxy).collect();
+        admin.show(instance::of(&shared, instance::Gates { proxies, denial_status: config.denial_status }));
         let mut gates = Vec::new();
         for gate in &config.gates {
             let dialect =
@@ -259,6 +266,7 @@ impl App {
             tokens,
             watch,
             hangup,
+            last_used: shared.last_used.clone(),
             reloaded: reload::Reloaded { in_force, keyring, tls },
             greeting,
             _alone: alone,
@@ -335,6 +343,7 @@ impl App {
         probing.abort();
         drop(serving);
         self.tokens.stop().await;
+        self.last_used.flush().await;
         tracing::info!("stopped");
         Ok(())
     }

@@ -28,6 +28,7 @@ Exit status: 0 fine, 1 failed or found something, 64 bad configuration.
 
 First steps:
   gatepost                            serve; without a configuration everything is embedded and on loopback
+  gatepost create-admin --user ann    the first admin, for a machine without a browser
   gatepost check-config               everything that is wrong with the configuration, at once
   gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
                                       which rule decides, and how
@@ -46,6 +47,8 @@ pub enum Command {
     Explain(Box<ExplainArguments>),
     /// Make, list, rotate and revoke API keys.
     Keys(crate::keys_command::KeysCommand),
+    /// Make the first admin, or one more.
+    CreateAdmin(crate::create_admin_command::CreateAdminCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
 }

@@ -82,6 +82,10 @@ pub enum Action {
     SignUp,
     /// A login made a session.
     Login,
+    /// Someone signed in by an OpenID provider.
+    OidcLogin,
+    /// An identity at an OpenID provider became one of an account that stood.
+    OidcLink,
     /// The person ended a session.
     Logout,
     /// A refresh token was exchanged for its successor.
@@ -149,6 +153,8 @@ impl Action {
             Self::Found => "found",
             Self::SignUp => "sign_up",
             Self::Login => "login",
+            Self::OidcLogin => "oidc_login",
+            Self::OidcLink => "oidc_link",
             Self::Logout => "logout",
             Self::Refresh => "refresh",
             Self::RefreshReuse => "refresh_reuse",

@@ -22,6 +22,9 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
         Command::TestRules => finish(config::check::test_rules(path, environment)),
         Command::Explain(arguments) => with(path, environment, |loaded| explain_request(*arguments, loaded)),
+        Command::CreateAdmin(command) => {
+            with(path, environment, |loaded| async move { crate::create_admin_command::run(command, &loaded.config, environment).await })
+        }
         Command::Keys(command) => with(path, environment, |loaded| async move { crate::keys_command::run(command, &loaded.config).await }),
     }
 }

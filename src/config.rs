@@ -7,8 +7,8 @@ mod accounts;
 pub mod check;
 mod environment;
 pub mod file;
-mod later;
 mod listeners;
+mod oidc;
 pub mod problem;
 mod reader;
 mod rule;
@@ -35,10 +35,10 @@ pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::admin::Network;
 pub use crate::database::Engine;
 pub use crate::dialect::Proxy;
+pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
 pub use environment::Environment;
-pub use later::OidcProvider;
 
 /// Exit status of a configuration, or a command line, that cannot be taken (`EX_USAGE` of sysexits.h).
 pub const BAD_CONFIGURATION: u8 = 64;
@@ -66,7 +66,7 @@ pub struct Config {
     pub denial_status: Option<u16>,
     /// Sign-up and passwords.
     pub accounts: AccountsConfig,
-    /// OpenID Connect providers. Default none. Without effect in this version.
+    /// OpenID Connect providers. Default none.
     pub oidc: Vec<OidcProvider>,
     /// What sends one-time codes. Default nothing.
     pub senders: SendersConfig,

@@ -9,6 +9,7 @@ mod challenges;
 mod contacts;
 mod engine;
 mod host_codes;
+mod identities;
 mod invitations;
 mod keys;
 mod ledger;
@@ -18,6 +19,7 @@ mod policies;
 mod principals;
 mod refresh_keys;
 mod sessions;
+mod sign_ins;
 #[cfg(test)]
 pub(crate) mod test_server;
 mod tokens;
@@ -47,6 +49,7 @@ pub use policies::PolicyRow;
 pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
+pub use sign_ins::SignInRow;
 pub use tokens::TokenRow;
 pub use trail::AuditRow;
 
@@ -193,3 +196,6 @@ fn column(at: UnixMs) -> i64 {
 fn time(column: i64) -> UnixMs {
     UnixMs(u64::try_from(column).unwrap_or(0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
 use crate::dialect::{Call, Dialect, NOTHING_HERE, Proxy};
 
-pub use shown::shown;
+pub use shown::{shown, shown_live};
 
 /// What stands behind a given token or key.
 #[derive(Debug)]

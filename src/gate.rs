@@ -4,6 +4,7 @@
 //! in `render`; a store that cannot be asked is evidence like any other, so nothing fails open.
 
 mod log;
+mod recent;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,12 +18,14 @@ use crate::decision::credential::CredentialKind;
 use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
+use crate::decisions::Recent;
 use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::id::Id;
 use crate::metrics::DecisionMetrics;
 use crate::token::holder::live;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
+use crate::token::last_used::LastUsed;
 use crate::token::recognise::{At, Authentic, recognise};
 use crate::token::record::TokenRecord;
 use crate::token::secret::SecretMint;
@@ -60,6 +63,10 @@ pub struct Shared {
     pub keep_alive: KeepAlive,
     /// The domains whose hosts share a login.
     pub domains: Domains,
+    /// Takes note of keys in use.
+    pub last_used: LastUsed,
+    /// The last refusals, for super admins.
+    pub decisions: Arc<Recent>,
     /// `tokens.ttl`, seconds.
     pub ttl_s: u64,
     /// The configuration file, for the command that a refusal's log line ends with.
@@ -78,12 +85,16 @@ struct Known {
     kind: Option<CredentialKind>,
     /// What an allow keeps alive.
     used: Option<Used>,
+    /// When it was looked up.
+    at: UnixMs,
 }
 
 /// What an allowed check keeps alive.
 enum Used {
     /// A token, with its idle end as read.
     Token(Box<TokenRecord>, UnixMs),
+    /// An API key, presented itself.
+    Key(Id),
     /// A session of this principal.
     Session(Id, Id),
     /// A browser's session of this principal, with its idle end as read and its absolute end.
@@ -109,6 +120,7 @@ impl Gate {
         if asked.call != Some(Call::Explain) {
             in_force.metrics.count(&verdict, kind, began.elapsed());
             log::decision(self, &asked, &verdict, kind);
+            recent::keep(self, &asked, &verdict);
         }
         let mut answer = self.dialect.answer(&asked, &verdict);
         if asked.announces_body {
@@ -135,7 +147,11 @@ impl Gate {
         let verdict = decide(request, &judged, known.evidence);
         if let (Verdict::Allow(_), Some(Call::Verify)) = (&verdict, asked.call) {
             match known.used {
-                Some(Used::Token(token, idle_end)) => self.shared.tokens.slide(&token, idle_end),
+                Some(Used::Token(token, idle_end)) => {
+                    self.shared.last_used.used(token.key, known.at);
+                    self.shared.tokens.slide(&token, idle_end);
+                }
+                Some(Used::Key(key)) => self.shared.last_used.used(key, known.at),
                 Some(Used::Browser(session, principal, idle_end, cap)) => {
                     self.shared.keep_alive.session_used(session, principal, idle_end, cap);
                 }
@@ -149,11 +165,12 @@ impl Gate {
     async fn look_up(&self, asked: &Asked<'_>, request: &Request<'_>, judged: &Judged<'_>) -> Known {
         let now = self.shared.clock.now();
         let at = At { host: &request.host, domains: &self.shared.domains };
-        let Authentic { kind, ask, secret } = match recognise(asked.presented, &self.shared.keyring.load(), &self.shared.mint, at, now) {
-            Ok(authentic) => authentic,
-            Err(evidence) => return Known { evidence, ..Known::nothing() },
-        };
-        let known = |evidence| Known { evidence, kind: Some(kind), used: None };
+        let Authentic { kind, ask, secret } =
+            match recognise(asked.presented, &self.shared.keyring.load(), &self.shared.mint, Some(at), now) {
+                Ok(authentic) => authentic,
+                Err(evidence) => return Known { evidence, ..Known::nothing() },
+            };
+        let known = |evidence| Known { evidence, kind: Some(kind), used: None, at: now };
         if !judged.takes(kind) {
             return known(Evidence::NotTaken(kind));
         }
@@ -174,6 +191,7 @@ impl Gate {
                             live.session.map(|(idle_end, cap)| Used::Browser(session, live.subject, idle_end, cap))
                         }
                         (Ask::Session(session), _) => Some(Used::Session(session, live.subject)),
+                        (Ask::Key(key), _) => Some(Used::Key(key)),
                         (_, token) => token.map(|(token, idle_end)| Used::Token(Box::new(token), idle_end)),
                     };
                     Known { used, ..known(Evidence::Live(Box::new(live.holder))) }
@@ -185,6 +203,6 @@ impl Gate {
 
 impl Known {
     fn nothing() -> Self {
-        Self { evidence: Evidence::Nothing, kind: None, used: None }
+        Self { evidence: Evidence::Nothing, kind: None, used: None, at: UnixMs(0) }
     }
 }

@@ -181,26 +181,35 @@ impl CommandLine<'_> {
         Ok(())
     }
 
-    /// Waits until a running server has applied the act, or says when it will be.
     async fn wait(&mut self, act: Committed) -> Result<(), String> {
-        let Some(until) = act.until else { return Ok(()) };
-        if self.embedded && !self.database.is_served().await.map_err(|e| e.to_string())? {
-            return self.note("no server is running; applied at its next start");
+        if act.until.is_none() {
+            return Ok(());
         }
-        let mut asked = tokio::time::interval(ASK_EVERY);
-        let applied = async {
-            loop {
-                asked.tick().await;
-                if self.database.is_done(until).await.map_err(|e| e.to_string())? {
-                    return Ok::<_, String>(());
-                }
-            }
-        };
-        match tokio::time::timeout(PATIENCE, applied).await {
-            Ok(done) => done.and_then(|()| self.note("applied")),
-            Err(_) => self.note("saved, not applied yet: it will be as soon as a server reaches its token store"),
-        }
+        let note = applied(self.database, self.embedded, act).await?;
+        self.note(note)
     }
+}
+
+/// Waits until a running server has applied the act, or says when it will be.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub(crate) async fn applied(database: &Database, embedded: bool, act: Committed) -> Result<&'static str, String> {
+    let Some(until) = act.until else { return Ok("applied") };
+    if embedded && !database.is_served().await.map_err(|e| e.to_string())? {
+        return Ok("no server is running; applied at its next start");
+    }
+    let mut asked = tokio::time::interval(ASK_EVERY);
+    let applied = async {
+        loop {
+            asked.tick().await;
+            if database.is_done(until).await.map_err(|e| e.to_string())? {
+                return Ok::<_, String>("applied");
+            }
+        }
+    };
+    let later = Ok("saved, not applied yet: it will be as soon as a server reaches its token store");
+    tokio::time::timeout(PATIENCE, applied).await.unwrap_or(later)
 }
 
 fn json_of(key: &KeyRow, owner: Option<&str>) -> Value {

@@ -32,6 +32,8 @@ const STORE_DURATION: &str = "gatepost_store_request_duration_seconds";
 const STORE_ERRORS: &str = "gatepost_store_errors_total";
 /// Answers of the admin listener, by route and status.
 const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
+/// Sign-ins at OpenID providers, by provider and what came of them.
+const SIGN_INS: &str = "gatepost_oidc_sign_ins_total";
 /// One-time codes, by channel and what became of them: `sent`, `refused`, `failed`, `dropped` (too many waited), `logged`.
 const CODES: &str = "gatepost_codes_sent_total";
 /// Version and commit, value 1.
@@ -61,6 +63,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_histogram!(STORE_DURATION, Unit::Seconds, "From a command being sent to its answer, by operation");
     describe_counter!(STORE_ERRORS, "Commands without a good answer, by operation and cause");
     describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
+    describe_counter!(SIGN_INS, "Sign-ins at OpenID providers, by provider and what came of them");
     describe_counter!(CODES, "One-time codes, by channel and what became of them");
     describe_gauge!(BUILD, "Version, value 1");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
@@ -97,6 +100,11 @@ pub fn reload_refused() {
 /// The admin listener answered. `route` is the pattern, so the labels are bounded.
 pub fn admin_answered(route: &str, status: u16) {
     counter!(ADMIN_ANSWERS, "route" => route.to_owned(), "status" => status.to_string()).increment(1);
+}
+
+/// Something came of a sign-in at `provider`, which the configuration names.
+pub fn oidc_signed_in(provider: &str, outcome: &'static str) {
+    counter!(SIGN_INS, "provider" => provider.to_owned(), "outcome" => outcome).increment(1);
 }
 
 /// What became of a one-time code.

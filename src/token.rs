@@ -8,6 +8,7 @@ pub mod holder;
 pub mod jwt;
 pub mod keep_alive;
 pub mod keyring;
+pub mod last_used;
 mod minting;
 pub mod recognise;
 pub mod record;

@@ -83,6 +83,7 @@ fn drivers_stay_in_their_rooms() {
         outside(|file| room("token/redis")(file)),
         &["::redis::", "redis::aio", "redis::Client", "redis::Cmd", "redis::cmd"],
     );
+    forbid("only src/oidc speaks with OpenID providers", outside(|file| room("oidc")(file)), &["openidconnect::"]);
     forbid("only src/config/yaml.rs names the YAML crate", outside(|file| file.starts_with("config/yaml")), &["saphyr_parser"]);
     forbid(
         "only the admin side names axum",
@@ -109,6 +110,7 @@ fn one_file_names_each_proxys_headers() {
 fn gate_and_admin_meet_in_the_stores_only() {
     forbid("the hot side does not know the admin side", room("gate"), &["crate::admin", "crate::accounts", "crate::database", "axum::"]);
     forbid("the admin side does not know the hot side", room("admin"), &["crate::gate", "crate::dialect"]);
+    forbid("who speaks with providers knows no accounts", room("oidc"), &["crate::admin", "crate::accounts", "crate::database"]);
     forbid("accounts know no HTTP", room("accounts"), &["axum::", "hyper::", "http::", "crate::admin", "crate::gate"]);
 }
 
@@ -124,7 +126,9 @@ fn the_server_knows_no_handler() {
 #[test]
 fn nothing_below_reads_configuration() {
     let below = |file: &str| {
-        ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin", "senders"].iter().any(|name| room(name)(file))
+        ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin", "oidc", "senders"]
+            .iter()
+            .any(|name| room(name)(file))
     };
     forbid("each room receives its section's values; only the door knows the configuration", below, &["crate::config"]);
 }

@@ -22,7 +22,7 @@ fn has(text: &str, keys: &[&str]) -> bool {
 
 /// Loads `text` as what it is, in a directory of its own beside the shipped rules; `false` where it is another program's.
 fn load(place: &str, text: &str, directory: Option<&Path>) -> bool {
-    let problems = if has(text, &["gates", "admin", "tokens", "accounts"]) {
+    let problems = if has(text, &["gates", "admin", "tokens", "accounts", "senders", "oidc"]) {
         let scratch = tempfile::tempdir().unwrap();
         let directory = directory.unwrap_or(scratch.path());
         fs::write(scratch.path().join("rules.yaml"), rules_file::SHIPPED).unwrap();

@@ -16,6 +16,7 @@ use super::sign_up::{Contact, Newcomer, SignedUp};
 use super::throttle::{TooMany, Tried};
 use super::{Accounts, Origin, Refusal, SignUp};
 use crate::audit::{Action, Actor, By};
+use crate::clock::UnixMs;
 use crate::database::{ChallengeRow, NameKind, NewChallenge, SentTo};
 use crate::id::Id;
 use crate::senders::{Channel, Code, Message};
@@ -79,15 +80,18 @@ impl Accounts {
         let mac = self.keyring.load().signing().map(|key| key.code_mac(id, code.reveal()));
         let mac = mac.ok_or_else(|| Refusal::Unavailable("no secret key signs".to_owned()))?;
         let network = origin.network().to_string();
+        let limits =
+            [(SentTo::Name(name.kind, &name.text), TO_ONE), (SentTo::Network(&network), FROM_ONE), (SentTo::Everyone(name.kind), BY_ONE)];
+        // whoever floods this is refused without taking turns with those who act
+        for (to, most) in limits {
+            let now = self.database.clock().now();
+            allowed(self.database.oldest_of_sent(to, now.before(WINDOW), most).await?, now)?;
+        }
         let is_wanted = self.is_wanted(name).await?;
         let mut act = self.database.act().await?;
-        for (to, most) in
-            [(SentTo::Name(name.kind, &name.text), TO_ONE), (SentTo::Network(&network), FROM_ONE), (SentTo::Everyone(name.kind), BY_ONE)]
-        {
+        for (to, most) in limits {
             let now = act.now();
-            if let Some(oldest) = act.oldest_of_sent(to, now.before(WINDOW), most).await? {
-                return Err(TooMany(oldest.after(WINDOW).since(now)).into());
-            }
+            allowed(act.oldest_of_sent(to, now.before(WINDOW), most).await?, now)?;
         }
         let expires_at = act.now().after(GOOD_FOR);
         act.insert_challenge(&NewChallenge { id, kind: name.kind, name: &name.text, code: mac, network: &network, expires_at }).await?;
@@ -202,4 +206,9 @@ impl Accounts {
         self.throttle.succeeded(tried);
         Ok(Some((id, row)))
     }
+}
+
+/// Whether one more code may be sent after these, of which `oldest` is the first.
+fn allowed(oldest: Option<UnixMs>, now: UnixMs) -> Result<(), TooMany> {
+    oldest.map_or(Ok(()), |oldest| Err(TooMany(oldest.after(WINDOW).since(now))))
 }

@@ -58,6 +58,9 @@ impl Accounts {
             Ok::<_, TooMany>((compared, again))
         };
         let (compared, again) = self.hashing.run(network, compare).await??;
+        if compared == Compared::Wrong || row.is_none() {
+            self.failed_login(row.as_ref().map(|row| row.uid), origin);
+        }
         let uid = row.filter(|_| compared != Compared::Wrong).map(|row| row.uid).ok_or(Refusal::IncorrectCredentials)?;
         if standing::of_principal(&self.database, uid).await?.is_none() {
             return Err(Refusal::IncorrectCredentials);

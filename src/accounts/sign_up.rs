@@ -201,6 +201,12 @@ impl Accounts {
         Ok(SignedUp { uid, at, api_key, phone_required })
     }
 
+    /// For tests of other rooms.
+    #[cfg(test)]
+    pub(crate) async fn admit_in_test(&self, newcomer: Newcomer, origin: Origin) -> Result<SignedUp, Refusal> {
+        self.admit(newcomer, origin).await
+    }
+
     /// Where this newcomer would be let in now.
     async fn place(&self, newcomer: &Newcomer, origin: Origin) -> Result<Place, Refusal> {
         let rules = &self.rules;

@@ -20,6 +20,10 @@ const FREE_PER_ACCOUNT: u32 = 5;
 const FREE_PER_CODES: u32 = 15;
 /// Failures that cost a network nothing.
 const FREE_PER_NETWORK: u32 = 50;
+/// Sign-ins at a provider that a network may begin at once.
+const FREE_BEGINNINGS: u32 = 100;
+/// How long it takes until it may begin one more.
+const BEGINNING_EVERY: Duration = Duration::from_secs(3);
 /// How long it takes until a network is forgiven one of its failures.
 const FORGIVEN_EVERY: Duration = Duration::from_secs(60);
 /// Longest wait.
@@ -151,6 +155,7 @@ pub(super) struct Throttle {
     // apart from the passwords, or wrong codes would lock out who knows theirs
     codes: Tallies<Tried>,
     networks: Tallies<ClientNetwork>,
+    beginnings: Tallies<ClientNetwork>,
 }
 
 impl Throttle {
@@ -162,6 +167,7 @@ impl Throttle {
             unknown: Tallies::new(FREE_PER_ACCOUNT, None),
             codes: Tallies::new(FREE_PER_CODES, None),
             networks: Tallies::new(FREE_PER_NETWORK, Some(FORGIVEN_EVERY)),
+            beginnings: Tallies::new(FREE_BEGINNINGS, Some(BEGINNING_EVERY)),
         }
     }
 
@@ -204,6 +210,17 @@ impl Throttle {
     /// Something that this network alone answers for failed.
     pub(super) fn network_failed(&self, network: ClientNetwork) {
         self.networks.failed(network, self.clock.now());
+    }
+
+    /// A network begins a sign-in that we must remember.
+    ///
+    /// # Errors
+    /// [`TooMany`] with the wait that is left.
+    pub(super) fn begin(&self, network: ClientNetwork) -> Result<(), TooMany> {
+        let now = self.clock.now();
+        self.beginnings.ask(network, now)?;
+        self.beginnings.failed(network, now);
+        Ok(())
     }
 
     /// A try succeeded: the account begins again. Its network does not, or one account of one's own would pay for guesses at others.

@@ -74,6 +74,7 @@ impl Accounts {
             Err(MintRefusal::NoSuchKey) => return Err(self.unknown_key(origin)),
             Err(other) => return Err(refusal(other)),
         };
+        self.last_used.used(key.id(), asked);
         let subject = match token.format {
             // an opaque token's text does not name its principal
             TokenFormat::Opaque => key.id(),

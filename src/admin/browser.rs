@@ -43,11 +43,19 @@ pub(super) fn with_cookies(answer: Answer, cookies: impl IntoIterator<Item = Str
 /// # Errors
 /// Where the session cannot be made.
 pub(super) async fn enter(admin: &Admin, call: &Call, uid: Id, return_to: &ReturnTo) -> Result<Answer, Failure> {
+    let cookies = open(admin, call, uid).await?;
+    Ok(redirect(&next_stop(admin, call, return_to), cookies))
+}
+
+/// Opens a session of this browser for `uid`: its cookies.
+///
+/// # Errors
+/// Where the session cannot be made.
+pub(super) async fn open(admin: &Admin, call: &Call, uid: Id) -> Result<Vec<String>, Failure> {
     let before = call.cookie(CONSOLE_COOKIE).once().and_then(|value| admin.accounts.session_in_console_cookie(value));
     let session = admin.accounts.open_browser(uid, before, call.origin).await?;
     let console = set_cookie(CONSOLE_COOKIE, &admin.accounts.console_cookie(session)?, None, "");
-    let cookies = std::iter::once(console).chain(own_gate_cookie(admin, call, session)?);
-    Ok(redirect(&next_stop(admin, call, return_to), cookies))
+    Ok(std::iter::once(console).chain(own_gate_cookie(admin, call, session)?).collect())
 }
 
 /// The gate's cookie for the host of the login pages, with all that its domain covers.

@@ -13,7 +13,7 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::response::{Response, ResponseBuilder};
 use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, SchemaType, Type};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Components, Header, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, Schema, Server};
 use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
@@ -21,6 +21,8 @@ use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 use super::answer::Shape;
 use super::browser::CONSOLE_COOKIE;
 use crate::id::Id;
+
+const HTML: &str = "text/html";
 
 /// Tags, in the order of the document.
 pub(super) const EXCHANGE: &str = "Keys to tokens";
@@ -315,6 +317,10 @@ fn components() -> Components {
 pub(super) fn finished(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         let shape = Shape::of(path);
+        if let Some(get) = &mut item.get {
+            // what a GET takes stands in its headers and its query
+            get.request_body = None;
+        }
         for (method, operation) in operations(item) {
             // unique, and never to be thought of
             let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -348,7 +354,10 @@ fn finish_operation(operation: &mut Operation, path: &str, shape: Shape) {
         RefOr::Ref(_) => true,
     });
     if operation.request_body.is_some() {
-        operation.responses.responses.extend(WrongType::responses());
+        let wrong_type = WrongType::responses().into_iter().next();
+        if let Some((status, response)) = wrong_type {
+            operation.responses.responses.entry(status).or_insert(response);
+        }
     }
     if let Some(RefOr::T(body)) = &mut operation.request_body {
         never_null(body);
@@ -376,6 +385,19 @@ fn finish_operation(operation: &mut Operation, path: &str, shape: Shape) {
             }
         }
     }
+    let by_login = SecurityRequirement::new::<_, [&str; 0], &str>("login", []);
+    if let Some(security) = &mut operation.security
+        && *security == [by_login]
+        && path != "/v1/verify"
+    {
+        security.push(SecurityRequirement::new::<_, [&str; 0], &str>("console", []));
+    }
+    if responses
+        .values()
+        .any(|response| matches!(response, RefOr::T(response) if response.content.keys().any(|kind| kind.starts_with(HTML))))
+    {
+        responses.iter_mut().filter(|(status, _)| is_failure(status)).for_each(|(status, response)| also_as_page(status, response));
+    }
     for (status, response) in responses.iter_mut() {
         match response {
             RefOr::T(response) => complete(response, status, shape),
@@ -386,6 +408,23 @@ fn finish_operation(operation: &mut Operation, path: &str, shape: Shape) {
             }
         }
     }
+}
+
+/// What fails in a page's route fails as a page; what fails before it comes there, as everywhere.
+fn also_as_page(status: &str, response: &mut RefOr<Response>) {
+    if let RefOr::Ref(_) = response {
+        let text = REFUSALS.iter().find(|(_, of, _)| *of == status).map_or("", |(_, _, text)| text);
+        *response = Response::new(text).into();
+    }
+    let RefOr::T(response) = response else { return };
+    response.content.clear();
+    for (kind, schema) in [(HTML, String::schema()), ("application/json", Ref::from_schema_name("Failed").into())] {
+        response.content.insert(kind.to_owned(), ContentBuilder::new().schema(Some(schema)).build().into());
+    }
+}
+
+fn is_failure(status: &str) -> bool {
+    status.starts_with('4') || status.starts_with('5')
 }
 
 /// A body may be absent, where it may; it is never `null`.
@@ -419,7 +458,7 @@ fn complete(response: &mut Response, status: &str, shape: Shape) {
         Shape::GetToken => "GetTokenFailed",
         Shape::OAuth => "OAuthFailed",
     };
-    if response.content.is_empty() && (status.starts_with('4') || status.starts_with('5')) {
+    if response.content.is_empty() && is_failure(status) {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(failed)));
         response.content.insert("application/json".to_owned(), content.build().into());
     }

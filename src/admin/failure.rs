@@ -124,6 +124,14 @@ impl From<Refusal> for Failure {
             Refusal::ExpiredSignature => Self::new(S::UNAUTHORIZED, "expired signature").of_token(),
             Refusal::InvalidSignature => Self::new(S::UNAUTHORIZED, "invalid signature").of_token(),
             Refusal::InvalidToken => Self::new(S::UNAUTHORIZED, "invalid token").of_token(),
+            Refusal::NoSignIn => Self::new(S::BAD_REQUEST, "no sign-in under way"),
+            Refusal::DomainNotAllowed => Self::new(S::FORBIDDEN, "domain not allowed"),
+            Refusal::NotLinked => Self::new(S::CONFLICT, "account not linked"),
+            Refusal::Blocked => Self::new(S::FORBIDDEN, "account blocked"),
+            Refusal::NotProved(cause) => Self { cause: Some(cause), ..Self::new(S::FORBIDDEN, "sign-in refused") },
+            Refusal::ProviderAway(cause) => {
+                Self { cause: Some(cause), ..Self::new(S::SERVICE_UNAVAILABLE, "provider unavailable").retry_after(5) }
+            }
             Refusal::NotFound => Self::new(S::NOT_FOUND, "not found"),
             Refusal::Forbidden => Self::new(S::FORBIDDEN, "forbidden"),
             Refusal::ScopeNotHeld(scopes) => {

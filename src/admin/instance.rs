@@ -124,16 +124,12 @@ struct Explain {
     #[schema(example = "https://api.example.com/orders/1")]
     url: String,
     /// Through which gate; without it the first one configured.
-    #[schema(nullable = false)]
     gate: Option<String>,
     /// An access token or a login's JWT.
-    #[schema(nullable = false)]
     token: Option<String>,
     /// An API key, sent directly.
-    #[schema(nullable = false)]
     api_key: Option<String>,
     /// As if a live credential held these.
-    #[schema(nullable = false)]
     scopes: Option<Vec<String>>,
 }
 

@@ -27,13 +27,11 @@ struct Invite {
     #[schema(example = "client")]
     role: String,
     /// What it grants directly; without scopes and policies whatever the inviter may do.
-    #[schema(nullable = false)]
     scopes: Option<Vec<String>>,
     /// The policies it attaches.
-    #[schema(value_type = Option<Vec<Id>>, nullable = false)]
+    #[schema(value_type = Option<Vec<Id>>)]
     policies: Option<Vec<String>>,
     /// Seconds until it runs out, at most 90 days; default 7 days.
-    #[schema(nullable = false)]
     expires_in: Option<u64>,
 }
 

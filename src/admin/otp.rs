@@ -24,11 +24,10 @@ use crate::id::Id;
 pub(super) struct SendCode {
     /// `+`, then 7 to 15 digits, country code first.
     #[serde(default)]
-    #[schema(nullable = false, pattern = r"^\+[1-9][0-9]{6,14}$")]
+    #[schema(pattern = r"^\+[1-9][0-9]{6,14}$")]
     phone: Option<String>,
     /// An e-mail address.
     #[serde(default)]
-    #[schema(nullable = false)]
     email: Option<String>,
 }
 
@@ -51,7 +50,6 @@ pub(super) struct LogInByCode {
     code: String,
     /// Lets in who has no account.
     #[serde(default)]
-    #[schema(nullable = false)]
     invitation: Option<String>,
 }
 

@@ -25,7 +25,6 @@ struct WritePolicy {
     /// What it gives; all of it held by whoever writes it.
     allow: Vec<String>,
     /// What it takes, whatever else gives it.
-    #[schema(nullable = false)]
     deny: Option<Vec<String>>,
 }
 

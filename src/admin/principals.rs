@@ -27,22 +27,18 @@ use crate::token::record::Role;
 #[serde(deny_unknown_fields)]
 struct CreatePrincipal {
     /// User name.
-    #[schema(nullable = false)]
     user: Option<String>,
     /// E-mail address.
-    #[schema(nullable = false)]
     email: Option<String>,
     /// Phone number.
-    #[schema(nullable = false)]
     phone: Option<String>,
     /// Without it, it logs in otherwise or not at all.
-    #[schema(nullable = false)]
     password: Option<String>,
     /// What it may do; without them whatever its parent may.
-    #[schema(value_type = Option<Vec<Id>>, nullable = false)]
+    #[schema(value_type = Option<Vec<Id>>)]
     policies: Option<Vec<String>>,
     /// Who stands above; without it the caller.
-    #[schema(value_type = Option<Id>, nullable = false)]
+    #[schema(value_type = Option<Id>)]
     parent: Option<String>,
 }
 
@@ -51,10 +47,9 @@ struct CreatePrincipal {
 #[serde(deny_unknown_fields)]
 struct ChangePrincipal {
     /// Blocks or lets in again: it and everyone below.
-    #[schema(nullable = false)]
     blocked: Option<bool>,
     /// In place of those attached; from here on it may do exactly what they allow.
-    #[schema(value_type = Option<Vec<Id>>, nullable = false)]
+    #[schema(value_type = Option<Vec<Id>>)]
     policies: Option<Vec<String>>,
 }
 

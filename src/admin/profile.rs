@@ -22,10 +22,9 @@ use crate::id::Id;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ChangeProfile {
     /// `+`, then 7 to 15 digits, country code first.
-    #[schema(nullable = false, pattern = r"^\+[1-9][0-9]{6,14}$")]
+    #[schema(pattern = r"^\+[1-9][0-9]{6,14}$")]
     phone: Option<String>,
     /// An e-mail address.
-    #[schema(nullable = false)]
     email: Option<String>,
 }
 

@@ -87,10 +87,15 @@ impl Call {
         String::from_utf8(host.as_bytes().to_vec()).ok()
     }
 
+    /// Scheme and credentials in `Authorization`. `None` = no such header.
+    fn scheme(&self) -> Result<Option<(&str, &str)>, Failure> {
+        let value = self.header(AUTHORIZATION.as_str())?.map(str::trim);
+        Ok(value.map(|value| value.split_once(' ').map_or((value, ""), |(scheme, rest)| (scheme, rest.trim()))))
+    }
+
     /// What stands in `Authorization`. `None` = no such header.
     pub(super) fn authorization(&self) -> Result<Option<Authorization<'_>>, Failure> {
-        let Some(value) = self.header(AUTHORIZATION.as_str())?.map(str::trim) else { return Ok(None) };
-        let (scheme, credentials) = value.split_once(' ').map_or((value, ""), |(scheme, rest)| (scheme, rest.trim()));
+        let Some((scheme, credentials)) = self.scheme()? else { return Ok(None) };
         if scheme.eq_ignore_ascii_case("bearer") {
             return match credentials {
                 "" => Err(Failure::new(StatusCode::BAD_REQUEST, "invalid authorization token")),
@@ -109,10 +114,12 @@ impl Call {
 
     /// The Bearer token that a route of People must have.
     pub(super) fn bearer(&self) -> Result<&str, Failure> {
-        match self.authorization()? {
+        match self.scheme()? {
             None => Err(Refusal::MissingCredentials.into()),
-            Some(Authorization::Bearer(token)) => Ok(token),
-            Some(Authorization::Basic(..)) => Err(Failure::invalid_method()),
+            // another scheme is not this route's, readable or not
+            Some((scheme, _)) if !scheme.eq_ignore_ascii_case("bearer") => Err(Failure::invalid_method()),
+            Some((_, "")) => Err(Failure::new(StatusCode::BAD_REQUEST, "invalid authorization token")),
+            Some((_, token)) => Ok(token),
         }
     }
 

@@ -8,6 +8,7 @@ mod keys;
 mod login;
 mod matrix;
 mod oauth;
+mod oidc;
 mod otp;
 mod password;
 mod people;
@@ -182,11 +183,15 @@ impl House {
     }
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
-        Self::sending(change, senders::Settings::default()).await
+        Self::made(change, senders::Settings::default(), Vec::new()).await
     }
 
     /// With these senders of one-time codes.
     async fn sending(change: impl FnOnce(&mut Rules), senders: senders::Settings) -> Self {
+        Self::made(change, senders, Vec::new()).await
+    }
+
+    async fn made(change: impl FnOnce(&mut Rules), senders: senders::Settings, oidc: Vec<crate::oidc::Provider>) -> Self {
         let mut rules = rules();
         change(&mut rules);
         let data = TestDatabase::here().await;
@@ -196,7 +201,7 @@ impl House {
             store::Settings { ttl: rules.ttl, max_lifetime: Duration::from_secs(12 * 3600), staleness_bound: Duration::from_secs(1) };
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
-        let settings = Settings { rules, trusted_proxies: Vec::new() };
+        let settings = Settings { rules, trusted_proxies: Vec::new(), oidc };
         let senders = Senders::start(senders).unwrap();
         let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
         Self { admin, database, store, clock, _data: data }

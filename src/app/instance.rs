@@ -48,7 +48,9 @@ fn shown(rule: &Rule) -> Shown {
         anonymous: requirement.anonymous,
         credentials: match requirement.anonymous {
             true => Vec::new(),
-            false => CredentialKind::ALL.into_iter().filter(|kind| requirement.credentials.takes(*kind)).map(CredentialKind::as_str).collect(),
+            false => {
+                CredentialKind::ALL.into_iter().filter(|kind| requirement.credentials.takes(*kind)).map(CredentialKind::as_str).collect()
+            }
         },
         all,
         any,
@@ -98,7 +100,8 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             json: true,
         };
         let in_force = shared.in_force.load_full();
-        let explanation = explain::explain(&arguments, &through, &in_force.rules, live).await.map_err(|problem| format!("`url`: {problem}"))?;
+        let explanation =
+            explain::explain(&arguments, &through, &in_force.rules, live).await.map_err(|problem| format!("`url`: {problem}"))?;
         serde_json::to_value(explanation).map_err(|error| error.to_string())
     })
 }

@@ -33,7 +33,8 @@ impl Environment {
         self.variables.is_empty()
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    /// A variable, if it is set.
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 

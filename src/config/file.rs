@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
-use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, later, listeners, rules_file, sections, senders, values, yaml};
+use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, listeners, oidc, rules_file, sections, senders, values, yaml};
 
 /// The configuration that is shipped, and that counts where nobody wrote one.
 pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");
@@ -182,13 +182,14 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let secret_key = sections::secret_key(&root.key("secret_key"), below, !shared);
     let denial_status = sections::denials(&root.key("denials"));
     let accounts = accounts::accounts(&root.key("accounts"));
-    let oidc = later::oidc(&root.key("oidc"), below);
+    let oidc = oidc::oidc(&root.key("oidc"), below);
     let senders = senders::senders(&root.key("senders"), below);
     let sessions =
         accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
     let workers = sections::workers(&root.key("workers"));
     let log = sections::log(&root.key("log"));
     let listeners = listeners?;
+    oidc::check_address(root, &listeners.admin, oidc.as_deref());
     Some(Config {
         gates: listeners.gates,
         admin: listeners.admin,

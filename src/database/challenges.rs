@@ -1,7 +1,9 @@
 //! One-time codes that were sent: their challenges, tries and limits. Counted here, so that replicas share the counts.
 
+use sqlx::AnyConnection;
+
 use super::acts::Act;
-use super::{Database, DatabaseError, NameKind, column, time};
+use super::{Database, DatabaseError, Engine, NameKind, column, time};
 use crate::clock::UnixMs;
 use crate::id::Id;
 
@@ -116,6 +118,14 @@ impl Database {
         Ok(row.is_some())
     }
 
+    /// As [`Act::oldest_of_sent`], without anybody's turn.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn oldest_of_sent(&self, to: SentTo<'_>, since: UnixMs, most: u32) -> Result<Option<UnixMs>, DatabaseError> {
+        oldest_of_sent(&mut *self.pool.acquire().await?, to, since, most).await
+    }
+
     /// Forgets challenges made before `before`.
     ///
     /// # Errors
@@ -126,32 +136,35 @@ impl Database {
     }
 }
 
+async fn oldest_of_sent(read: &mut AnyConnection, to: SentTo<'_>, since: UnixMs, most: u32) -> Result<Option<UnixMs>, DatabaseError> {
+    let (statement, values): (_, &[&str]) = match to {
+        SentTo::Name(kind, name) => (
+            "SELECT created_at FROM challenges WHERE name_kind = ? AND name = ? AND created_at > ? ORDER BY created_at DESC LIMIT 1 OFFSET ?",
+            &[kind.as_str(), name],
+        ),
+        SentTo::Network(network) => {
+            ("SELECT created_at FROM challenges WHERE network = ? AND created_at > ? ORDER BY created_at DESC LIMIT 1 OFFSET ?", &[network])
+        }
+        SentTo::Everyone(kind) => (
+            "SELECT created_at FROM challenges WHERE name_kind = ? AND created_at > ? ORDER BY created_at DESC LIMIT 1 OFFSET ?",
+            &[kind.as_str()],
+        ),
+    };
+    let mut query = sqlx::query_as::<_, (i64,)>(Engine::of(read).sql(statement));
+    for value in values {
+        query = query.bind((*value).to_owned());
+    }
+    let row = query.bind(column(since)).bind(i64::from(most.saturating_sub(1))).fetch_optional(read).await?;
+    Ok(row.map(|(at,)| time(at)))
+}
+
 impl Act {
     /// When the last `most` codes began, if there were that many since `since`: the oldest of them.
     ///
     /// # Errors
     /// Where the database cannot be read.
     pub async fn oldest_of_sent(&mut self, to: SentTo<'_>, since: UnixMs, most: u32) -> Result<Option<UnixMs>, DatabaseError> {
-        let (statement, values): (_, Vec<&str>) = match to {
-            SentTo::Name(kind, name) => (
-                "SELECT created_at FROM challenges WHERE name_kind = ? AND name = ? AND created_at > ? ORDER BY created_at DESC LIMIT 1 OFFSET ?",
-                vec![kind.as_str(), name],
-            ),
-            SentTo::Network(network) => (
-                "SELECT created_at FROM challenges WHERE network = ? AND created_at > ? ORDER BY created_at DESC LIMIT 1 OFFSET ?",
-                vec![network],
-            ),
-            SentTo::Everyone(kind) => (
-                "SELECT created_at FROM challenges WHERE name_kind = ? AND created_at > ? ORDER BY created_at DESC LIMIT 1 OFFSET ?",
-                vec![kind.as_str()],
-            ),
-        };
-        let mut query = sqlx::query_as::<_, (i64,)>(self.sql(statement));
-        for value in values {
-            query = query.bind(value.to_owned());
-        }
-        let row = query.bind(column(since)).bind(i64::from(most.saturating_sub(1))).fetch_optional(self.connection()).await?;
-        Ok(row.map(|(at,)| time(at)))
+        oldest_of_sent(self.connection(), to, since, most).await
     }
 
     /// Records a code that is being sent.

@@ -93,11 +93,14 @@ impl Database {
         if self.login_row(kind, name).await?.is_some() {
             return Ok(true);
         }
-        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT 1 FROM pending_contacts WHERE name_kind = ? AND name = ? LIMIT 1"))
-            .bind(kind.as_str())
-            .bind(name)
-            .fetch_optional(&self.pool)
-            .await?;
+        let row: Option<(i64,)> = sqlx::query_as(self.sql(
+            "SELECT 1 FROM pending_contacts c JOIN principals p ON p.uid = c.principal
+             WHERE c.name_kind = ? AND c.name = ? AND p.ended_at IS NULL LIMIT 1",
+        ))
+        .bind(kind.as_str())
+        .bind(name)
+        .fetch_optional(&self.pool)
+        .await?;
         Ok(row.is_some())
     }
 }

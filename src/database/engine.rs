@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, SqlSafeStr, SqlStr};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, SqlStr};
 
 use super::DatabaseError;
 
@@ -120,7 +120,8 @@ impl Engine {
     fn options(url: &str) -> Result<AnyConnectOptions, DatabaseError> {
         sqlx::any::install_default_drivers();
         // the error of an address that cannot be read would show it, password and all
-        url.parse().map_err(|_| DatabaseError::Unavailable("its address cannot be read".to_owned()))
+        let options: AnyConnectOptions = url.parse().map_err(|_| DatabaseError::Unavailable("its address cannot be read".to_owned()))?;
+        Ok(options.disable_statement_logging())
     }
 
     /// Connects and brings the schema up to date.
@@ -131,6 +132,11 @@ impl Engine {
             Self::Postgres => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/postgres")),
             Self::Mysql => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/mysql")),
         };
+        if self == Self::Mysql {
+            // MariaDB does not wait where it is told to wait for ever, as the migrations would
+            let wait = "SELECT GET_LOCK(CONCAT('gatepost-schema.', SHA1(DATABASE())), 3600)";
+            sqlx::query(wait).execute(&mut connection).await?;
+        }
         let migrated = migrations.run(&mut connection).await;
         migrated.map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))?;
         // here, where it is heard if it is not understood: a pool would only try again

@@ -90,6 +90,29 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Records when keys were used last: nothing that any record says, so no version grows. One transaction.
+    ///
+    /// # Errors
+    /// Where it cannot be written; nothing is then.
+    pub async fn keys_used(&self, used: impl IntoIterator<Item = (Id, UnixMs)>) -> Result<(), DatabaseError> {
+        let mut used = used.into_iter().peekable();
+        if used.peek().is_none() {
+            return Ok(());
+        }
+        let mut write = self.pool.begin_with(self.engine.begin()).await?;
+        for (key, at) in used {
+            sqlx::query(self.sql("UPDATE api_keys SET last_used_at = ? WHERE id = ? AND COALESCE(last_used_at, 0) < ?"))
+                .bind(column(at))
+                .bind(key.to_string())
+                .bind(column(at))
+                .execute(&mut *write)
+                .await?;
+        }
+        Ok(write.commit().await?)
+    }
+}
+
 impl Act {
     /// The key, if it is live.
     ///

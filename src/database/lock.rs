@@ -195,31 +195,49 @@ async fn served_by(connection: &mut AnyConnection) -> Result<Option<String>, sql
 
 /// Keeps the lease while the connection answers; where it does not, takes the lock again over another.
 async fn keep(lease: Arc<Lease>, mut connection: Option<AnyConnection>) {
-    let me = lease.me.to_string();
     loop {
         sleep(ASK_EVERY).await;
         let asked = boottime_ms();
-        let held = match connection.take() {
-            Some(held) => Some(held),
-            None => timeout(ANSWER, again(&lease.database)).await.ok().and_then(Result::ok).flatten(),
-        };
-        let Some(mut held) = held else { continue };
-        match timeout(ANSWER, served_by(&mut held)).await {
-            Ok(Ok(by)) if by.as_ref() == Some(&me) => {
+        match timeout(ANSWER, ask(&lease, connection.take())).await {
+            Ok(Ok(Answer::Mine(held))) => {
                 lease.until.store(asked + millis(LEASE), Ordering::Release);
                 connection = Some(held);
             }
-            Ok(Ok(_)) => {
+            Ok(Ok(Answer::NotYet)) => {}
+            Ok(Ok(Answer::Lost)) => {
                 lease.until.store(0, Ordering::Release);
                 lease.lost.store(true, Ordering::Release);
                 return lease.on_loss.notify_waiters();
             }
-            Ok(Err(_)) | Err(_) => tracing::warn!("the connection that holds the lock in the database is lost; another one will be tried"),
+            Ok(Err(error)) => tracing::warn!(%error, "the lock in the database is not held; trying to have it again"),
+            Err(_) => tracing::warn!("the lock in the database: no answer in time; trying to have it again"),
         }
     }
 }
 
-async fn again(database: &Database) -> Result<Option<AnyConnection>, DatabaseError> {
-    let mut connection = database.engine.connect_apart(database.url.expose_secret()).await?;
-    Ok(take(database.engine, &mut connection).await?.then_some(connection))
+enum Answer {
+    /// This process holds it.
+    Mine(AnyConnection),
+    /// The one who holds it has not served.
+    NotYet,
+    /// Another one has served, or does.
+    Lost,
+}
+
+async fn ask(lease: &Lease, connection: Option<AnyConnection>) -> Result<Answer, DatabaseError> {
+    let database = &lease.database;
+    let (mut connection, held) = match connection {
+        Some(connection) => (connection, true),
+        None => {
+            let mut connection = database.engine.connect_apart(database.url.expose_secret()).await?;
+            let held = take(database.engine, &mut connection).await?;
+            (connection, held)
+        }
+    };
+    let is_mine = served_by(&mut connection).await? == Some(lease.me.to_string());
+    Ok(match (is_mine, held) {
+        (false, _) => Answer::Lost,
+        (true, true) => Answer::Mine(connection),
+        (true, false) => Answer::NotYet,
+    })
 }

@@ -73,6 +73,25 @@ impl TestDatabase {
         }
     }
 
+    /// Breaks every connection there is to it.
+    pub(crate) async fn cut(&self, database: &Database) {
+        match self.engine {
+            // nobody stands between it and its file
+            Engine::Sqlite => {}
+            Engine::Postgres => {
+                let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
+                Server::postgres().await.command(&end).await;
+            }
+            Engine::Mysql => {
+                let list = format!("SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = '{}'", self.name);
+                let connections: Vec<(i64,)> = sqlx::query_as(AssertSqlSafe(list)).fetch_all(&database.pool).await.unwrap();
+                for (connection,) in connections {
+                    Server::mariadb().await.command(&format!("KILL {connection}")).await;
+                }
+            }
+        }
+    }
+
     /// The file of a SQLite database.
     pub(crate) fn file(&self) -> PathBuf {
         self.data.path().join("gatepost.db")
@@ -114,7 +133,14 @@ fn the_same_tests_on(engine: &str) {
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["database::", "admin::tests::", "keys_command::", "token::store::tests::embedded::", "token::store::tests::redis::"]);
+    again.args([
+        "accounts::contacts::",
+        "database::",
+        "admin::tests::",
+        "keys_command::",
+        "token::store::tests::embedded::",
+        "token::store::tests::redis::",
+    ]);
     let output = again.args(["--skip", "the_same_tests_on"]).env(HERE, engine).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let summary = said.lines().rev().find(|line| line.starts_with("test result:")).unwrap_or_default();
@@ -267,13 +293,13 @@ fn directory() -> PathBuf {
 fn program(variable: &str, name: &str, package: &str) -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "which servers the tests run is told by the environment")]
     let told = std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let found = told.or_else(|| in_path(name)).or_else(|| {
+    let found = told.or_else(|| {
         let mut versions: Vec<PathBuf> =
             std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|e| e.path()).collect();
         versions.sort();
         versions.into_iter().rev().map(|version| version.join("bin").join(name)).find(|program| program.exists())
     });
-    found.unwrap_or_else(|| panic!("there is no `{name}`: apt-get install {package}, or set {variable} to it"))
+    found.or_else(|| in_path(name)).unwrap_or_else(|| panic!("there is no `{name}`: apt-get install {package}, or set {variable} to it"))
 }
 
 fn in_path(name: &str) -> Option<PathBuf> {

@@ -193,6 +193,19 @@ pub struct Rule {
     pub id: String,
     /// What it demands.
     pub requirement: Requirement,
+    /// Where it holds, as written.
+    pub place: Box<Place>,
+}
+
+/// Where a rule holds, as written: for whoever reads the rules in force.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Empty = any.
+    pub hosts: Vec<HostPattern>,
+    /// Empty = any.
+    pub methods: Vec<Method>,
+    /// Where.
+    pub path: PathPattern,
 }
 
 /// Two rules of equal precedence that can both match, with different demands.
@@ -239,7 +252,8 @@ impl RuleSet {
         let (mut clashes, mut told) = (Vec::new(), HashSet::new());
         for (number, spec) in specs.into_iter().enumerate() {
             let RuleSpec { id, hosts, methods, path, fallthrough, requirement } = spec;
-            set.rules.push(Rule { number, id, requirement });
+            let place = Box::new(Place { hosts: hosts.clone(), methods: methods.clone(), path: path.clone() });
+            set.rules.push(Rule { number, id, requirement, place });
             let rules = &set.rules;
             let mut insert = |tree: &mut Tree, host: &str| {
                 let group = tree.group_at(&path);

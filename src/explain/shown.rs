@@ -6,16 +6,14 @@ use super::Shown;
 use crate::clock::UnixMs;
 use crate::database::{Database, DatabaseError, PendingKind};
 use crate::decision::Evidence;
-use crate::decision::cookies::Domains;
 use crate::decision::credential::Presented;
-use crate::decision::request::Host;
 use crate::id::Id;
 use crate::token::holder::live;
 use crate::token::keyring::Keyring;
-use crate::token::recognise::{At, Authentic, recognise};
+use crate::token::recognise::{Authentic, recognise};
 use crate::token::record::{Fill, TokenFormat, TokenRecord};
 use crate::token::secret::SecretMint;
-use crate::token::store::Ask;
+use crate::token::store::{Ask, TokenStore};
 
 /// Looks a credential up. `presence_is_here` = the database knows which tokens are live (the embedded store).
 ///
@@ -30,11 +28,7 @@ pub async fn shown(
 ) -> Result<Shown, DatabaseError> {
     let now = database.clock().now();
     let mint = SecretMint::new(&database.installation().key_tag);
-    // cookies are not given to `explain`
-    let (host, domains) = (Host::read(b"localhost"), Domains::default());
-    let Some(host) = &host else { return Err(DatabaseError::Unavailable("no host".to_owned())) };
-    let nowhere = At { host, domains: &domains };
-    let Authentic { kind, ask, secret } = match recognise(presented, keyring, &mint, nowhere, now) {
+    let Authentic { kind, ask, secret } = match recognise(presented, keyring, &mint, None, now) {
         Ok(authentic) => authentic,
         Err(evidence) => {
             return Ok(Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() });
@@ -65,6 +59,31 @@ pub async fn shown(
             Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(kind), state }
         }
     })
+}
+
+/// The same, asked of the token store that the gates ask.
+pub async fn shown_live(
+    presented: Presented<'_>,
+    tokens: &TokenStore,
+    keyring: &Keyring,
+    mint: &SecretMint,
+    now: UnixMs,
+    ttl_s: u64,
+) -> Shown {
+    let Authentic { kind, ask, secret } = match recognise(presented, keyring, mint, None, now) {
+        Ok(authentic) => authentic,
+        Err(evidence) => {
+            return Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() };
+        }
+    };
+    let (evidence, state) = match tokens.look_up(ask).await {
+        Err(_) => (Evidence::Unavailable, "authentic; the token store cannot be asked whether it is live"),
+        Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, ttl_s)) {
+            Some(live) => (Evidence::Live(Box::new(live.holder)), "authentic and live"),
+            None => (Evidence::Invalid("unknown or ended credential"), "authentic, but ended, or someone above it is blocked"),
+        },
+    };
+    Shown { evidence, kind: Some(kind), state: state.into() }
 }
 
 fn assumed(id: Id, key: Id, fill: &Fill, cap: UnixMs) -> TokenRecord {

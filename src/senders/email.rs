@@ -7,6 +7,7 @@ use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Message, PATIENCE, Unsent};
+use crate::id::Id;
 
 /// The port of mail that is handed in (RFC 6409).
 const SUBMISSION: u16 = 587;
@@ -127,7 +128,9 @@ impl Mailer {
     /// Sends one code.
     pub(super) async fn carry(&self, message: &Message) -> Result<(), Unsent> {
         let to = message.to.parse().map_err(|_| Unsent::Refused("not an address that mail can be sent to".to_owned()))?;
+        let id = Id::random().map_err(|_| Unsent::Failed("the system gave no randomness".to_owned()))?;
         let mail = lettre::Message::builder()
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .from(self.from.clone())
             .to(Address::new(None, to))
             .subject("Your code")

@@ -122,6 +122,7 @@ mod tests {
         for n in 0..u32::try_from(WAITING).unwrap() + 10 {
             let mut bytes = [0; 16];
             bytes[..4].copy_from_slice(&n.to_le_bytes());
+            bytes[4..8].copy_from_slice(&n.to_be_bytes());
             last_used.used(Id::from_bytes(bytes), UnixMs(1_900_000_000_000));
         }
         assert_eq!(waiting(&last_used), WAITING);

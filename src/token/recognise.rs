@@ -33,16 +33,22 @@ pub struct At<'a> {
     pub domains: &'a Domains,
 }
 
-/// Recognises what is presented.
+/// Recognises what is presented. `at` = where, or nowhere: then no cookie is good.
 ///
 /// # Errors
 /// The evidence that stands without asking any store: nothing, or why it is invalid.
-pub fn recognise(presented: Presented<'_>, keyring: &Keyring, mint: &SecretMint, at: At<'_>, now: UnixMs) -> Result<Authentic, Evidence> {
+pub fn recognise(
+    presented: Presented<'_>,
+    keyring: &Keyring,
+    mint: &SecretMint,
+    at: Option<At<'_>>,
+    now: UnixMs,
+) -> Result<Authentic, Evidence> {
     match presented {
         Presented::Nothing => Err(Evidence::Nothing),
         Presented::Malformed(why) => Err(Evidence::Invalid(why)),
         Presented::Session(cookies) => {
-            let session = session(cookies, keyring, at).ok_or(Evidence::EndedSession)?;
+            let session = at.and_then(|at| session(cookies, keyring, at)).ok_or(Evidence::EndedSession)?;
             Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None })
         }
         Presented::ApiKey(text) => {

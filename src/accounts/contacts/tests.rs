@@ -11,7 +11,8 @@ use super::super::{Accounts, Origin, RequirePhone, Rules, SignUp};
 use super::*;
 use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
-use crate::database::{Committed, Database, PendingKind};
+use crate::database::test_server::TestDatabase;
+use crate::database::{Committed, PendingKind};
 use crate::decision::scopes::ScopeSet;
 use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
@@ -25,7 +26,7 @@ const ORIGIN: Origin = Origin { address: IpAddr::V4(std::net::Ipv4Addr::LOCALHOS
 
 struct House {
     accounts: Accounts,
-    _data: tempfile::TempDir,
+    _data: TestDatabase,
 }
 
 struct Person {
@@ -37,9 +38,9 @@ struct Person {
 
 impl House {
     async fn new() -> Self {
-        let data = tempfile::tempdir().unwrap();
+        let data = TestDatabase::here().await;
         let clock = Clock::manual(UnixMs(1_900_000_000_000));
-        let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock).await.unwrap();
+        let database = data.open(clock).await;
         let (ttl, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
         let settings = Settings { ttl, max_lifetime: day, staleness_bound: Duration::from_secs(1) };
         let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());

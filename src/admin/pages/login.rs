@@ -13,7 +13,7 @@ use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::request::Call;
-use super::super::{Admin, browser, document};
+use super::super::{Admin, browser, document, oidc};
 use super::{Escaped, Failures, Page, answered, sentence, with_headers};
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
@@ -53,6 +53,8 @@ struct Query {
     rd: Option<String>,
     /// What the host of `rd` knows this browser by.
     state: Option<String>,
+    /// `true`: the form, even where an OpenID provider may log this browser in without asking.
+    ask: Option<bool>,
 }
 
 /// The login form; whoever is logged in goes on.
@@ -68,7 +70,10 @@ async fn try_show(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let way = Way::of(admin, parameter("rd").as_deref(), parameter("state").as_deref());
     match browser::session(admin, call).await? {
         Some(session) => go_on(admin, call, session.session, &way).await,
-        None => form(admin, call, &way, None, ""),
+        None => match oidc::automatic(admin, call, &way.return_to).filter(|_| parameter("ask").as_deref() != Some("true")) {
+            Some(away) => Ok(away),
+            None => form(admin, call, &way, None, ""),
+        },
     }
 }
 
@@ -166,6 +171,9 @@ fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: 
         Escaped(&way.return_to.to_string()),
         Escaped(name),
     );
+    for (label, address) in oidc::buttons(admin, &way.return_to) {
+        let _ = write!(body, "\n<a class=\"button second\" href=\"{}\">Log in with {}</a>", Escaped(&address), Escaped(label));
+    }
     let status = failure.map_or(StatusCode::OK, Failure::status);
     // not the one site alone: the application there may send the browser on
     let leads_to = way.return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
@@ -178,8 +186,9 @@ fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "read off by the document alone")]
 struct LogoutForm {
-    /// As the form has it.
-    token: String,
+    /// As the form has it; not needed where nobody is logged in.
+    #[schema(nullable = false)]
+    token: Option<String>,
 }
 
 /// Log out on every host.
@@ -201,7 +210,6 @@ async fn try_log_out(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
         // the database has it; a token store that is away lets nobody in either, and hears of it first
         admin.accounts.propagate(act).await;
     }
-    let body =
-        "<p>You are logged out here and on every site that this login opened.</p>\n<p><a class=\"button\" href=\"login\">Log in</a></p>";
+    let body = "<p>You are logged out here and on every site that this login opened.</p>\n<p><a class=\"button\" href=\"login?ask=true\">Log in</a></p>";
     Ok(browser::with_cookies(Page::new(LOGGED_OUT, body.to_owned()).answer(), browser::ended_cookies(admin, call)))
 }

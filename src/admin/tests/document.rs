@@ -84,3 +84,131 @@ fn every_operation_says_what_it_is_and_how_it_fails() {
         }
     }
 }
+
+/// Every route of the contract.
+const CONTRACT: &[&str] = &[
+    "GET /",
+    "GET /.well-known/jwks.json",
+    "GET /.well-known/oauth-authorization-server",
+    "GET /docs",
+    "GET /login",
+    "GET /openapi.json",
+    "POST /get-token",
+    "POST /v1/introspect",
+    "POST /v1/oauth/token",
+    "POST /v1/revoke",
+    // people
+    "GET /v1/login",
+    "GET /v1/oidc/{provider}/callback",
+    "GET /v1/oidc/{provider}/login",
+    "GET /v1/token/refresh",
+    "POST /v1/login",
+    "POST /v1/logout",
+    "POST /v1/otp/login",
+    "POST /v1/otp/send",
+    "POST /v1/password/change",
+    "POST /v1/profile",
+    "POST /v1/profile/verify",
+    "POST /v1/refresh-key",
+    "POST /v1/refresh-key/login",
+    "POST /v1/register",
+    "POST /v1/token/refresh",
+    "POST /v1/verify",
+    // management
+    "DELETE /v1/admins/{uid}",
+    "DELETE /v1/clients/{uid}",
+    "DELETE /v1/invitations/{id}",
+    "DELETE /v1/keys/{id}",
+    "DELETE /v1/policies/{id}",
+    "DELETE /v1/sessions/{sid}",
+    "DELETE /v1/sub-clients/{uid}",
+    "DELETE /v1/tokens/{id}",
+    "GET /v1/admins",
+    "GET /v1/admins/{uid}",
+    "GET /v1/audit",
+    "GET /v1/clients",
+    "GET /v1/clients/{uid}",
+    "GET /v1/decisions",
+    "GET /v1/invitations",
+    "GET /v1/keys",
+    "GET /v1/policies",
+    "GET /v1/sessions",
+    "GET /v1/sub-clients",
+    "GET /v1/sub-clients/{uid}",
+    "GET /v1/tenants",
+    "GET /v1/tokens",
+    "PATCH /v1/admins/{uid}",
+    "PATCH /v1/clients/{uid}",
+    "PATCH /v1/sub-clients/{uid}",
+    "PATCH /v1/tenants/{id}",
+    "POST /v1/admins",
+    "POST /v1/clients",
+    "POST /v1/invitations",
+    "POST /v1/keys",
+    "POST /v1/keys/{id}/rotate",
+    "POST /v1/policies",
+    "POST /v1/sub-clients",
+    "PUT /v1/keys/{id}/scopes",
+    "PUT /v1/policies/{id}",
+];
+
+/// What stands beside the contract: the ways of browsers, and the parts of pages.
+const BESIDE: &[&str] = &[
+    "GET /.gatepost/login",
+    "GET /.gatepost/session",
+    "GET /docs/viewer.css",
+    "GET /docs/viewer.js",
+    "GET /v1/rules",
+    "GET /v1/session",
+    "POST /login",
+    "POST /logout",
+    "POST /v1/explain",
+    "POST /v1/oidc/{provider}/login",
+];
+
+#[test]
+fn every_route_of_the_contract_is_there_and_no_other() {
+    // what a parameter is called is nobody's concern
+    let nameless = |route: &str| route.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect::<Vec<_>>().join("/");
+    let document = document();
+    let mut there: Vec<String> = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        there.extend(item.as_object().unwrap().keys().map(|method| nameless(&format!("{} {path}", method.to_uppercase()))));
+    }
+    let mut wanted: Vec<String> = CONTRACT.iter().chain(BESIDE).map(|route| nameless(route)).collect();
+    there.sort_unstable();
+    wanted.sort_unstable();
+    let missing: Vec<&String> = wanted.iter().filter(|route| !there.contains(route)).collect();
+    let more: Vec<&String> = there.iter().filter(|route| !wanted.contains(route)).collect();
+    assert!(missing.is_empty() && more.is_empty(), "missing: {missing:?}; not in the contract: {more:?}");
+}
+
+/// Two types of one name would stand in the document as one.
+#[test]
+fn every_type_has_a_name_of_its_own() {
+    let mut names: Vec<String> = Vec::new();
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|kind| kind != "rs") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            for derived in text.split("#[derive(").skip(1).filter(|text| text.split(')').next().unwrap().contains("ToSchema")) {
+                let head = derived.split(['{', ';']).next().unwrap();
+                let named = head.split("schema(as = ").nth(1).map(|rest| rest.split([',', ')']).next().unwrap());
+                let own = head.split_whitespace().skip_while(|word| !["struct", "enum"].contains(word)).nth(1).unwrap();
+                names.push(named.unwrap_or(own).trim_matches('"').split('<').next().unwrap().to_owned());
+            }
+        }
+    }
+    assert!(names.len() > 30, "the types were not found");
+    names.sort_unstable();
+    let twice: Vec<&String> = names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| &pair[0]).collect();
+    assert!(twice.is_empty(), "more than once: {twice:?}");
+}

@@ -165,3 +165,25 @@ async fn an_unknown_name_takes_as_long_as_a_known_one() {
     });
     assert!(known.max(unknown) < known.min(unknown).mul_f64(1.5), "known {known:?}, unknown {unknown:?}");
 }
+
+#[tokio::test]
+async fn a_full_queue_is_told_and_empties() {
+    let house = Arc::new(House::new().await);
+    house.person("ann").await;
+    let mut asked = tokio::task::JoinSet::new();
+    for n in 0..120 {
+        let house = Arc::clone(&house);
+        // a flood from many networks, so that none of them is throttled
+        let peer: &'static str = Box::leak(format!("198.51.100.{n}").into_boxed_str());
+        asked.spawn(async move { house.ask(Ask { peer, ..Ask::post("/v1/login").basic(&format!("nobody-{n}"), PASSWORD) }).await });
+    }
+    let replies = asked.join_all().await;
+    let (busy, others): (Vec<_>, Vec<_>) = replies.into_iter().partition(|reply| reply.status == 503);
+    for reply in &busy {
+        reply.is_refused(503, "busy");
+        assert_eq!(reply.header("retry-after"), Some("1"));
+    }
+    others.iter().for_each(|reply| reply.is_refused(401, "incorrect credentials"));
+    assert!(busy.len() >= 20 && others.len() >= 50, "{} busy, {} others", busy.len(), others.len());
+    house.log_in("ann").await.is(200);
+}

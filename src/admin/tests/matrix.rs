@@ -187,6 +187,10 @@ impl Household {
         add("change own tenant", Ask::new("PATCH", &format!("/v1/tenants/{own}")).json(let_in()), 403);
         add("change a tenant", Ask::new("PATCH", &format!("/v1/tenants/{foreign}")).json(let_in()), yes(is_super, 200));
         add("audit", Ask::get("/v1/audit"), yes(is_admin, 200));
+        for path in ["/v1/decisions", "/v1/rules"] {
+            add(path, Ask::get(path), yes(is_super, 200));
+        }
+        add("explain", Ask::post("/v1/explain").json(json!({ "method": "GET", "url": "/a" })), yes(is_super, 200));
         add("make a key", Ask::post("/v1/keys").json(json!({ "scopes": [] })), 201);
         cases
     }

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::accounts::standing;
+use crate::admin::{Instance, Rule};
 use crate::audit::{Action, By};
 use crate::database::{NewPrincipal, SessionRow};
+use crate::decisions::{Decision, Recent};
 use crate::id::Id;
 use crate::token::jwt::LoginJwt;
 use crate::token::record::Role;
@@ -40,6 +42,7 @@ impl Household {
             };
             people.insert(*name, uid);
         }
+        house.admin.show(instance());
         Self { house, people, fresh: AtomicU32::new(0) }
     }
 
@@ -118,6 +121,47 @@ impl Household {
         let act = act.commit(&By::system().did(Action::PolicyCreate, policy.id)).await.unwrap();
         self.house.admin.accounts().propagate(act).await;
         policy.id
+    }
+}
+
+/// An instance with one rule and one refusal, which explains nothing but the method.
+fn instance() -> Instance {
+    let recent = Recent::default();
+    for (status, path) in [(Some(403), "/a"), (None, "/b")] {
+        recent.push(Decision {
+            n: 0,
+            at: crate::clock::UnixMs(1_900_000_000_000),
+            gate: "nginx",
+            reason: "insufficient_scope",
+            status,
+            method: "GET".into(),
+            host: "api.example.com".into(),
+            path: path.into(),
+            rule: Some("orders".into()),
+            uid: None,
+            key_id: None,
+        });
+    }
+    let rule = |n: usize| Rule {
+        id: format!("rule {n}"),
+        hosts: Vec::new(),
+        methods: Vec::new(),
+        path: "/**".into(),
+        anonymous: false,
+        credentials: vec!["token"],
+        all: vec!["orders:read".into()],
+        any: Vec::new(),
+        tenants: Vec::new(),
+        enforce: true,
+    };
+    Instance {
+        decisions: Arc::new(recent),
+        rules: Box::new(move |first, most| (0..3).skip(first).take(most).map(rule).collect()),
+        explain: Box::new(|question| {
+            Box::pin(async move {
+                if question.url.is_empty() { Err("`url`: none".to_owned()) } else { Ok(json!({ "method": question.method })) }
+            })
+        }),
     }
 }
 
@@ -416,6 +460,15 @@ async fn an_invitation_that_stands_no_more_lets_nobody_in() {
     let bobs = house.database.principal(bob.uid.parse().unwrap()).await.unwrap().unwrap().tenant;
     send(&house, "PATCH", &format!("/v1/tenants/{bobs}"), &ann.jwt, json!({ "blocked": true })).await.is(200);
     refused(&blocked).await;
+    // an inviter who is blocked, or ended, or below somebody who is
+    for (method, body) in [("PATCH", json!({ "blocked": true })), ("DELETE", json!({}))] {
+        let user = format!("inviter-{}", method.to_lowercase());
+        let made = send(&house, "POST", "/v1/clients", &ann.jwt, json!({ "user": user, "password": PASSWORD })).await;
+        let jwt = house.log_in(&user).await.text("/jwt/token");
+        let code = send(&house, "POST", "/v1/invitations", &jwt, json!({ "role": "end_user" })).await.is(201).text("/code");
+        send(&house, method, &format!("/v1/clients/{}", made.text("/principal/uid")), &ann.jwt, body).await.is(200);
+        refused(&code).await;
+    }
     let late = invite(&ann.jwt).await.text("/code");
     house.clock.advance(Duration::from_secs(7 * 24 * 3600));
     refused(&late).await;
@@ -547,4 +600,78 @@ async fn without_a_trail_there_is_no_act() {
         assert_eq!(house.ask(Ask::get(&format!("/v1/{list}")).bearer(&ann.jwt)).await.is(200).body[name], json!([]), "{list}");
     }
     assert_eq!(house.ask(Ask::get("/v1/keys").bearer(&ann.jwt)).await.body["keys"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn super_admins_see_the_running_instance() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    house.ask(Ask::get("/v1/rules").bearer(&ann.jwt)).await.is_refused(503, "unavailable");
+    house.admin.show(instance());
+    let told = async |path: &str| house.ask(Ask::get(path).bearer(&ann.jwt)).await;
+    let decisions = told("/v1/decisions").await;
+    let shown: Vec<_> =
+        decisions.is(200).body["decisions"].as_array().unwrap().iter().map(|one| (&one["path"], &one["status"], &one["would"])).collect();
+    assert_eq!(shown, [(&json!("/b"), &Value::Null, &json!(true)), (&json!("/a"), &json!(403), &json!(false))]);
+    let first = told("/v1/decisions?limit=1").await;
+    let second = told(&format!("/v1/decisions?limit=1&cursor={}", first.text("/next_cursor"))).await;
+    assert_eq!((&second.body["decisions"][0]["path"], &second.body["next_cursor"]), (&json!("/a"), &Value::Null));
+    let rules = told("/v1/rules?limit=2").await;
+    assert_eq!((rules.text("/rules/1/id"), &rules.body["rules"][1]["all"]), ("rule 1".into(), &json!(["orders:read"])));
+    let rest = told(&format!("/v1/rules?limit=2&cursor={}", rules.text("/next_cursor"))).await;
+    assert_eq!((rest.text("/rules/0/id"), &rest.body["next_cursor"]), ("rule 2".into(), &Value::Null));
+    let explain = async |body: Value| send(&house, "POST", "/v1/explain", &ann.jwt, body).await;
+    assert_eq!(explain(json!({ "method": "GET", "url": "/a" })).await.is(200).body["explanation"], json!({ "method": "GET" }));
+    explain(json!({ "method": "GET", "url": "" })).await.is_invalid("url");
+    explain(json!({ "method": "GET" })).await.is_invalid("url");
+    explain(json!({ "method": "GET", "url": "/a", "token": "x", "scopes": [] })).await.is_invalid("token");
+    explain(json!({ "method": "GET", "url": "/a", "scopes": ["a b"] })).await.is_invalid("scopes");
+}
+
+#[tokio::test]
+async fn a_keys_timed_end_takes_its_tokens_along_and_its_last_use_is_told() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = send(&house, "POST", "/v1/keys", &ann.jwt, json!({ "name": "ci", "expires_in": 90 })).await;
+    let token = house.exchange(&made.is(201).text("/api_key")).await.text("/data/auth_token");
+    house.admin.accounts().last_used().flush().await;
+    let keys = house.ask(Ask::get("/v1/keys").bearer(&ann.jwt)).await;
+    let used = |keys: &Reply, name: &str| {
+        keys.body["keys"].as_array().unwrap().iter().find(|key| key["name"] == name).unwrap()["last_used_at"].clone()
+    };
+    assert_eq!((used(&keys, "ci"), used(&keys, "sign-up")), (json!(1_900_000_000), Value::Null));
+    // a use at the gate, as its allow notes it; the store learns nothing of that
+    let before = house.database.last_row_in_test().await;
+    house.clock.advance(Duration::from_secs(60));
+    let key = made.text("/key/id").parse().unwrap();
+    house.admin.accounts().last_used().used(key, house.clock.now());
+    house.admin.accounts().last_used().flush().await;
+    assert_eq!(used(&house.ask(Ask::get("/v1/keys").bearer(&ann.jwt)).await, "ci"), json!(1_900_000_060));
+    assert_eq!(house.database.last_row_in_test().await, before);
+    assert!(may(&house, &token, "orders:read").await);
+    house.clock.advance(Duration::from_secs(30));
+    assert!(!may(&house, &token, "orders:read").await);
+}
+
+#[tokio::test]
+async fn end_users_join_the_founding_tenant_only_where_they_may() {
+    use crate::accounts::sign_up::{Contact, Newcomer};
+    let origin = crate::accounts::Origin { address: "192.0.2.7".parse().unwrap(), local: false };
+    let proved = |text: &str, verified| Newcomer { email: Some(Contact { text: text.into(), verified }), ..Newcomer::default() };
+    let house = House::with(|rules| rules.end_users = Some("orders:read".parse().unwrap())).await;
+    let accounts = house.admin.accounts();
+    // nobody has founded: there is no tenant to join
+    accounts.admit_in_test(proved("eve@example.com", true), origin).await.unwrap_err();
+    let ann = house.person("ann").await;
+    accounts.admit_in_test(proved("eve@example.com", false), origin).await.unwrap_err();
+    let eve = accounts.admit_in_test(proved("Eve@example.com", true), origin).await.unwrap();
+    let row = house.database.principal(eve.uid).await.unwrap().unwrap();
+    let anns = house.database.principal(ann.uid.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!((row.role, row.tenant, row.parent, row.name.as_str()), (Role::EndUser, anns.tenant, None, "eve@example.com"));
+    let token = house.exchange(eve.api_key.unwrap().reveal()).await;
+    assert_eq!(token.body["data"]["scopes"], json!(["orders:read"]));
+    let off = House::new().await;
+    off.person("ann").await;
+    let refused = off.admin.accounts().admit_in_test(proved("eve@example.com", true), origin).await.unwrap_err();
+    assert_eq!(refused, crate::accounts::Refusal::InvitationRequired);
 }

@@ -93,6 +93,7 @@ async fn what_a_refresh_token_must_be() {
     for path in ["/v1/logout", "/v1/token/refresh"] {
         house.ask(Ask::post(path)).await.is_refused(400, "missing authorization header");
         house.ask(Ask::post(path).basic("ann", PASSWORD)).await.is_refused(400, "invalid authorization method");
+        house.ask(Ask::post(path).header("authorization", "Basic not-base64")).await.is_refused(400, "invalid authorization method");
         house.ask(Ask::post(path).header("authorization", "Bearer")).await.is_refused(400, "invalid authorization token");
         house.ask(Ask::post(path).header("authorization", "Bearer   ")).await.is_refused(400, "invalid authorization token");
         for token in ["x", &ann.jwt, &ann.api_key, &ann.api_key.replace("gpk_", "gpr_")] {

@@ -16,7 +16,7 @@ async fn house() -> House {
     let url = SecretString::from("redis://127.0.0.1:1/");
     let store = TokenStore::Redis(Redis::start(&url, house.database.clone(), settings).await.unwrap());
     let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
-    let settings = Settings { rules: rules(), trusted_proxies: Vec::new() };
+    let settings = Settings { rules: rules(), trusted_proxies: Vec::new(), oidc: Vec::new() };
     // not even a task of the embedded store may apply the outbox
     let House { database, clock, _data, .. } = house;
     let senders = Senders::start(senders::Settings::default()).unwrap();
@@ -36,6 +36,17 @@ async fn ends_stand_in_the_database_and_are_applied_on_return() {
     };
     later(Ask::new("PUT", &format!("/v1/keys/{key}/scopes")).bearer(&ann.jwt).json(json!({ "scopes": ["a"] }))).await;
     later(Ask::post(&format!("/v1/keys/{key}/rotate?strict=true")).bearer(&ann.jwt)).await;
+    // people and policies are made all the same, and blocked and changed for when it returns
+    let made = async |path: &str, body: Value| house.ask(Ask::post(path).bearer(&ann.jwt).json(body)).await;
+    let cleo = made("/v1/clients", json!({ "user": "cleo" })).await.is(201).text("/principal/uid");
+    let policy = made("/v1/policies", json!({ "name": "p", "allow": [] })).await.is(201).text("/policy/id");
+    let invitation = made("/v1/invitations", json!({ "role": "client" })).await.is(201).text("/invitation/id");
+    later(Ask::new("PATCH", &format!("/v1/clients/{cleo}?strict=true")).bearer(&ann.jwt).json(json!({ "blocked": true }))).await;
+    later(Ask::new("PUT", &format!("/v1/policies/{policy}")).bearer(&ann.jwt).json(json!({ "name": "q", "allow": [] }))).await;
+    later(Ask::new("DELETE", &format!("/v1/policies/{policy}")).bearer(&ann.jwt)).await;
+    later(Ask::new("DELETE", &format!("/v1/clients/{cleo}")).bearer(&ann.jwt)).await;
+    // no store knows of invitations
+    house.ask(Ask::new("DELETE", &format!("/v1/invitations/{invitation}")).bearer(&ann.jwt)).await.is(200);
     later(Ask::new("DELETE", &format!("/v1/keys/{key}?strict=true")).bearer(&ann.jwt)).await;
     later(Ask::post("/v1/logout").bearer(&ann.refresh_token)).await;
     house.ask(Ask::post("/v1/verify").bearer(&ann.jwt)).await.is_refused(401, "invalid token");

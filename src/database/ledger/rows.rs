@@ -147,7 +147,7 @@ pub(super) async fn principals(read: &mut AnyConnection, filter: Filter, value: 
     let attached = rows!(
         read,
         statements!(
-            "SELECT principal, policy FROM principal_policies WHERE principal IN (SELECT uid FROM principals WHERE ",
+            "SELECT DISTINCT principal, policy FROM principal_policies WHERE principal IN (SELECT uid FROM principals WHERE ",
             "uid",
             "NULL",
             ") ORDER BY policy"

@@ -1,5 +1,7 @@
 //! Patterns as written in rules: hosts and paths.
 
+use std::fmt;
+
 use crate::decision::path::segments;
 use crate::decision::request::Host;
 
@@ -40,6 +42,27 @@ impl HostPattern {
             return Err(wrong());
         }
         Ok(if wildcard { Self::Wildcard(format!(".{name}")) } else { Self::Exact(lower) })
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Wildcard(suffix) => write!(f, "*{suffix}"),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(bytes) => write!(f, "/{}", String::from_utf8_lossy(bytes))?,
+                Segment::Parameter(name) => write!(f, "/{{{name}}}")?,
+            }
+        }
+        if self.rest { f.write_str("/**") } else { Ok(()) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Engine;
-use super::house::{House, KEY, TTL, ask};
+use super::house::{House, KEY, SECOND, TTL, ask};
 use crate::clock::Clock;
 use crate::id::Id;
 use crate::token::embedded::Embedded;
@@ -81,7 +81,9 @@ pub(super) async fn an_unused_token_runs_out_and_a_used_one_does_not(mut house: 
 pub(super) async fn idle_ends_of_many(house: House) {
     let minted = house.token().await;
     let ends = house.store().idle_ends(&[Id::from_bytes([9; 16]), minted.token.id]).await.unwrap();
-    assert_eq!(ends, [None, Some(minted.idle_end)]);
+    let [None, Some(end)] = ends[..] else { panic!("{ends:?}") };
+    // where Redis tells the time, a long round trip on a busy machine changes what we take it for
+    assert!(end.since(minted.idle_end).max(minted.idle_end.since(end)) < SECOND / 2, "{end:?} for {:?}", minted.idle_end);
     assert_eq!(house.store().idle_ends(&[]).await.unwrap(), []);
 }
 

@@ -1,0 +1,270 @@
+"""Two replicas on one database with one Redis; and one alone where the token store is its own."""
+
+import http.client
+import itertools
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from support.databases import PASSWORD as DATABASE_PASSWORD, SERVERS, WRITTEN
+from support.gate import bearer, check
+from support.gatepost import PASSWORD, Gatepost, call
+from support.services import until
+
+RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]}]
+NAMES = (f"person{n}" for n in itertools.count())
+
+
+class Replica(Gatepost):
+    """One of several: each has ports of its own."""
+
+    def __init__(self, folder, n, **sections):
+        self.gate, self.admin_port, self.metrics_port = 9101 + n, 8100 + n, 9564 + n
+        folder.mkdir(exist_ok=True)
+        super().__init__(folder, RULES, ports={"nginx": self.gate}, admin={"listen": f"127.0.0.1:{self.admin_port}"},
+                         metrics={"listen": f"127.0.0.1:{self.metrics_port}"}, **sections)
+
+    def ready(self):
+        try:
+            return call(self.metrics_port, "GET", "/readyz").status == 200
+        except OSError:
+            return False
+
+    def admin(self, method, path, body=None, token=None, headers=()):
+        headers = {**dict(headers), **({"Authorization": f"Bearer {token}"} if token else {})}
+        return call(self.admin_port, method, path, body, headers, timeout=20)
+
+    def register(self, user, **more):
+        return self.admin("POST", "/v1/register", {"user": user, "password": PASSWORD, **more})
+
+    def check(self, headers):
+        return check("nginx", uri="/orders/1", headers=headers, address=self.gate)
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(request, tmp_path_factory):
+    started = SERVERS[request.param](tmp_path_factory.mktemp(request.param), 5490).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def replicas(server, redis, tmp_path):
+    """Makes replicas on a new database and an empty Redis."""
+    made, database = [], f"gatepost{next(NAMES)}"
+    server.value(f"CREATE DATABASE {database}", "postgres" if server.name == "postgres" else "mysql")
+
+    def make(n, **sections):
+        sections = {"database": {"env": "DATABASE"}, "tokens": {"store": f"redis://127.0.0.1:{redis.port}"}, **sections}
+        replica = Replica(tmp_path / f"replica{n}", n, environment={"DATABASE": server.url(database)}, **sections)
+        made.append(replica)
+        return replica
+
+    make.database = database
+    with socket.create_connection(("127.0.0.1", redis.port)) as connection:
+        connection.sendall(b"FLUSHALL\r\n")
+        assert connection.recv(64).startswith(b"+OK")
+    yield make
+    for replica in made:
+        if replica.process:
+            replica.process.send_signal(signal.SIGCONT)
+            assert DATABASE_PASSWORD not in replica.said() and WRITTEN not in replica.said()
+            replica.stop()
+
+
+def at_once(*calls):
+    with ThreadPoolExecutor(len(calls)) as pool:
+        barrier = threading.Barrier(len(calls))
+        return [future.result() for future in [pool.submit(lambda c=c: (barrier.wait(), c())[1]) for c in calls]]
+
+
+def count(server, replicas, what):
+    return int(server.value(f"SELECT COUNT(*) FROM {what}", replicas.database))
+
+
+def test_two_that_start_together_work_together(server, replicas):
+    one, two = replicas(0), replicas(1)
+    at_once(one.start, two.start)
+
+    # two found: one does
+    founders = at_once(lambda: one.register("ann"), lambda: two.register("bob"))
+    assert [answer.status for answer in founders] == [201, 201], founders
+    assert count(server, replicas, "founding") == 1
+    assert count(server, replicas, "principals WHERE role = 'super_admin'") == 1
+
+    # two want one name: one has it
+    for _ in range(6):
+        name = next(NAMES)
+        answers = at_once(*[lambda replica=replica: replica.register(name) for replica in (one, two, one, two)])
+        assert sorted(answer.status for answer in answers) == [201, 400, 400, 400], answers
+        assert {answer.json["message"] for answer in answers if answer.status == 400} == {"user already exist"}
+
+    # what one ends, the other refuses
+    carl = one.sign_up(next(NAMES))
+    for _ in range(3):
+        key, secret = carl.key("orders:read")
+        token = two.token(secret)
+        assert [replica.check(bearer(token)).status for replica in (one, two)] == [200, 200]
+        answer = carl.call("DELETE", f"/v1/keys/{key}")
+        assert (answer.status, answer.json["propagated"]) == (200, True), answer
+        began = time.monotonic()
+        until("the other replica refuses", 1.2, lambda: two.check(bearer(token)).status == 401)
+        print(f"refused by the other replica after {time.monotonic() - began:.3f} s")
+        assert one.check(bearer(token)).status == 401
+
+
+def test_of_two_first_sign_ups_one_founds(server, replicas):
+    accounts = {"sign_up": "first", "direct_scopes": ["*"], "require_phone": "never"}
+    one, two = (replicas(n, accounts=accounts).start() for n in (0, 1))
+    answers = at_once(*[lambda n=n: (one, two)[n % 2].register(f"founder{n}") for n in range(6)])
+    assert sorted(answer.status for answer in answers) == [201, 403, 403, 403, 403, 403], answers
+    assert count(server, replicas, "principals WHERE role <> 'quickstart'") == 1
+
+
+def test_a_set_up_code_counts_at_every_replica(replicas):
+    one, two = replicas(0).start(), replicas(1).start()
+    code = one.said().split("Set-up code (to sign up first from another machine): ")[1].split()[0]
+    elsewhere = {"Host": "auth.example.com"}
+    body = {"user": "ann", "password": PASSWORD}
+    answer = two.admin("POST", "/v1/register", {**body, "setup_code": code[:-1] + "x"}, headers=elsewhere)
+    assert (answer.status, answer.json["message"]) == (403, "setup code required")
+    assert two.admin("POST", "/v1/register", {**body, "setup_code": code}, headers=elsewhere).status == 201
+
+
+def test_one_that_dies_in_the_middle_leaves_nothing_half_done(server, replicas):
+    one, two = replicas(0).start(), replicas(1).start()
+    two.sign_up(next(NAMES))
+    for how in (signal.SIGKILL, signal.SIGSTOP, signal.SIGSTOP, signal.SIGKILL):
+        going = threading.Event()
+
+        def hammer():
+            while not going.is_set():
+                try:
+                    one.register(next(NAMES))
+                except (OSError, http.client.HTTPException):
+                    return
+
+        threads = [threading.Thread(target=hammer, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.7)
+        one.process.send_signal(how)
+        began = time.monotonic()
+        answer = two.register(next(NAMES))
+        took = time.monotonic() - began
+        print(f"after {how.name} the other answered {answer.status} in {took:.2f} s")
+        assert answer.status == 201 and took < 5, answer
+        going.set()
+        if how is signal.SIGSTOP:
+            one.process.send_signal(signal.SIGCONT)
+            until("the one that was stopped goes on", 10, lambda: one.register(next(NAMES)).status == 201)
+        else:
+            one.process.wait()
+            one.forget()
+            one.start()
+        for thread in threads:
+            thread.join(20)
+    principals = count(server, replicas, "principals")
+    assert principals > 4
+    assert count(server, replicas, "tenants") == principals
+    assert count(server, replicas, "api_keys") == count(server, replicas, "key_secrets") == principals
+    assert count(server, replicas, "audit WHERE action IN ('sign_up', 'found')") == principals
+    until("every change has reached Redis", 5, lambda: count(server, replicas, "outbox WHERE done_at IS NULL") == 0)
+
+
+def test_the_database_is_started_again_under_load(server, replicas):
+    one, two = replicas(0).start(), replicas(1).start()
+    ann = one.sign_up(next(NAMES))
+    token = ann.token("orders:read")
+    checks, stop = [], threading.Event()
+
+    def load(replica):
+        while not stop.is_set():
+            answer = replica.check(bearer(token))
+            checks.append(int(answer.one("x-deny-status") or answer.status))
+
+    assert [replica.check(bearer(token)).status for replica in (one, two)] == [200, 200]
+    threads = [threading.Thread(target=load, args=(replica,), daemon=True) for replica in (one, two)]
+    for thread in threads:
+        thread.start()
+    server.kill()
+    for replica in (one, two):
+        began = time.monotonic()
+        answer = replica.register(next(NAMES))
+        print(f"without the database: {answer.status} after {time.monotonic() - began:.2f} s")
+        assert (answer.status, answer.json["message"]) == (503, "unavailable"), answer
+        assert answer.one("retry-after") == "1"
+    server.start()
+    began = time.monotonic()
+    for replica in (one, two):
+        until("it signs up again", 10, lambda: replica.register(next(NAMES)).status == 201)
+    print(f"back {time.monotonic() - began:.2f} s after the database")
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    # on a busy machine Redis may miss a deadline; nobody is ever told that a good token is none
+    statuses = {status: checks.count(status) for status in set(checks)}
+    assert statuses[200] > 100 and statuses[200] > 0.8 * len(checks) and set(statuses) <= {200, 503}, statuses
+
+
+def test_an_embedded_store_is_alone_on_its_database(server, replicas):
+    embedded = {"tokens": {"store": "embedded"}}
+    one, two, with_redis = replicas(0, **embedded).start(), replicas(1, **embedded), replicas(2)
+    ann = one.sign_up(next(NAMES))
+    token = ann.token("orders:read")
+    assert one.check(bearer(token)).status == 200
+    refused = two.run(check=1)
+    assert "another gatepost serves from it" in refused.stderr and DATABASE_PASSWORD not in refused.stderr, refused
+    assert "another gatepost serves from this database" in with_redis.run(check=1).stderr
+
+    # a command beside it
+    made = one.run("keys", "create", "--principal", ann.user, "--json", check=0)
+    assert "applied" in made.stderr and "no server" not in made.stderr, made
+
+    # killed, the next one takes over and knows all of it
+    one.kill()
+    began = time.monotonic()
+    two.start()
+    print(f"took over in {time.monotonic() - began:.2f} s")
+    assert two.check(bearer(token)).status == 200
+    # who stops cleanly is not waited for
+    two.stop()
+    assert "no server is running" in two.run("keys", "create", "--principal", ann.user, check=0).stderr
+    began = time.monotonic()
+    one.start()
+    assert time.monotonic() - began < 2
+
+    # stopped while another one serves, it must not go on
+    one.process.send_signal(signal.SIGSTOP)
+    if server.name == "postgres":
+        server.value("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'", replicas.database)
+    else:
+        holder = server.value("SELECT IS_USED_LOCK(CONCAT('gatepost.', SHA1(DATABASE())))", replicas.database)
+        server.value(f"KILL {holder}", replicas.database)
+    two.start()
+    assert two.check(bearer(token)).status == 200
+    one.process.send_signal(signal.SIGCONT)
+    # never a yes from a memory that is not the newest
+    assert one.check(bearer(token)) is None or one.check(bearer(token)).status in (401, 403)
+    assert one.process.wait(10) == 1
+    assert "another gatepost has served from this database meanwhile" in one.said()
+
+
+def test_sqlite_takes_one_server(redis, tmp_path):
+    sections = {"data": str(tmp_path / "data"), "tokens": {"store": f"redis://127.0.0.1:{redis.port}"}}
+    one, two = Replica(tmp_path / "one", 0, **sections), Replica(tmp_path / "two", 1, **sections)
+    with one:
+        assert "more than one replica needs Redis and PostgreSQL or MySQL" in two.run(check=1).stderr
+
+
+def test_commands_make_no_database(server, replicas):
+    one = replicas(0)
+    assert "the database is empty; start `gatepost` once" in one.run("keys", "list", check=1).stderr
+    wrong = {**one.environment, "DATABASE": server.url(replicas.database).replace(WRITTEN, "wrong")}
+    one.environment = wrong
+    refused = one.run(check=1).stderr
+    assert "gatepost: the database is unavailable" in refused and "wrong" not in refused, refused
