@@ -131,16 +131,45 @@ impl Accounts {
         setup_code: Option<String>,
         origin: Origin,
     ) -> Result<CodeLogin, Refusal> {
-        let (id, row) = self.spend(given, origin).await?;
         let newcomer = Newcomer { invitation, setup_code, ..Newcomer::default() };
-        let entered = self.enter(row, newcomer, origin).await;
-        if entered.as_ref().is_err_and(|refusal| *refusal != Refusal::IncorrectCode) {
-            self.database.reopen_challenge(id).await?;
+        let (id, uid, created) = self.sent_to(given, newcomer, origin).await?;
+        match self.open_session(uid, origin).await {
+            Ok(login) => Ok(CodeLogin { login, created }),
+            Err(refusal) => {
+                self.database.reopen_challenge(id).await?;
+                Err(refusal)
+            }
         }
-        entered
     }
 
-    async fn enter(&self, row: ChallengeRow, newcomer: Newcomer, origin: Origin) -> Result<CodeLogin, Refusal> {
+    /// Who was sent this code, for a login in a browser; an account is made where there is none and one may be made.
+    ///
+    /// # Errors
+    /// As [`Accounts::log_in_by_code`].
+    pub async fn prove_code(&self, given: &Given, origin: Origin) -> Result<Id, Refusal> {
+        let (_, uid, _) = self.sent_to(given, Newcomer::default(), origin).await?;
+        Ok(uid)
+    }
+
+    /// By which channels codes are sent: e-mail, phone.
+    pub fn sends_codes(&self) -> (bool, bool) {
+        (self.senders.sends(Channel::Email), self.senders.sends(Channel::Sms))
+    }
+
+    /// The challenge, who proved it, and the account where it was made for them.
+    async fn sent_to(&self, given: &Given, newcomer: Newcomer, origin: Origin) -> Result<(Id, Id, Option<SignedUp>), Refusal> {
+        let (id, row) = self.spend(given, origin).await?;
+        match self.holder_of(row, newcomer, origin).await {
+            Ok((uid, created)) => Ok((id, uid, created)),
+            Err(Refusal::IncorrectCode) => Err(Refusal::IncorrectCode),
+            Err(refusal) => {
+                self.database.reopen_challenge(id).await?;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn holder_of(&self, row: ChallengeRow, newcomer: Newcomer, origin: Origin) -> Result<(Id, Option<SignedUp>), Refusal> {
         let (uid, created) = match self.prove_contact(row.kind, &row.name, None, origin).await? {
             Proved::Former => return Err(Refusal::IncorrectCode),
             proved => match proved.holder() {
@@ -160,7 +189,7 @@ impl Accounts {
         if created.is_none() && super::standing::of_principal(&self.database, uid).await?.is_none() {
             return Err(Refusal::IncorrectCode);
         }
-        Ok(CodeLogin { login: self.open_session(uid, origin).await?, created })
+        Ok((uid, created))
     }
 
     /// Somebody has proved this contact: in an act of its own. `by` is who is logged in.

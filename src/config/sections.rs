@@ -50,11 +50,8 @@ fn database_address(engine: Engine, rest: &str) -> Result<(), (&'static str, &'s
     if rest.chars().any(|c| c.is_control() || c == ' ' || c == '#') {
         return Err(wrong);
     }
-    let (place, options) = rest
-        .strip_prefix("//")
-        .ok_or(wrong)?
-        .split_once('?')
-        .map_or_else(|| (rest.trim_start_matches('/'), ""), |(place, options)| (place, options));
+    let rest = rest.strip_prefix("//").ok_or(wrong)?;
+    let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, name) = place.split_once('/').unwrap_or((place, ""));
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let (known, socket): (&[&str], &str) = match engine {

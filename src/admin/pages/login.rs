@@ -15,9 +15,11 @@ use super::super::form::Form;
 use super::super::request::Call;
 use super::super::{Admin, browser, document, oidc};
 use super::{Escaped, Failures, Page, answered, sentence, with_headers};
+use crate::accounts::codes::Given;
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
 use crate::accounts::return_to::{ReturnTo, Site};
+use crate::database::NameKind;
 use crate::id::Id;
 
 /// Names the browser before it has a session.
@@ -25,6 +27,8 @@ const LOGIN_COOKIE: &str = "__Host-gatepost-login";
 /// What a page is called.
 const LOG_IN: &str = "Log in";
 const LOGGED_OUT: &str = "Logged out";
+/// The way to log in without a password.
+const SEND_CODE: &str = "<button name=\"how\" value=\"code\" class=\"second\" formnovalidate>Send me a code</button>\n";
 /// Digits of a `state`.
 const STATE_DIGITS: usize = 64;
 
@@ -96,8 +100,19 @@ async fn go_on(admin: &Admin, call: &Call, session: Id, way: &Way) -> Result<Ans
 #[expect(dead_code, reason = "read off by the document alone")]
 struct LoginForm {
     /// User name, e-mail or phone.
-    name: String,
-    password: String,
+    #[schema(nullable = false)]
+    name: Option<String>,
+    #[schema(nullable = false)]
+    password: Option<String>,
+    /// `code`: send one instead of asking for a password.
+    #[schema(nullable = false)]
+    how: Option<String>,
+    /// With which the code was sent.
+    #[schema(nullable = false)]
+    challenge: Option<String>,
+    /// As it was sent.
+    #[schema(nullable = false)]
+    code: Option<String>,
     /// As the form has it.
     token: String,
     /// Where to go after the login.
@@ -108,7 +123,8 @@ struct LoginForm {
 /// Log in by the form.
 #[utoipa::path(post, path = "/login", tag = document::PAGES,
     request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 303, description = "Logged in: to `rd`."), Failures))]
+    responses((status = 200, description = "The form for the code that was sent.", body = String, content_type = "text/html"),
+        (status = 303, description = "Logged in: to `rd`."), Failures))]
 pub(in crate::admin) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
     answered(try_log_in(&admin, &call).await)
 }
@@ -128,6 +144,19 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
         );
     }
     let name = field("name").unwrap_or_default();
+    if let Some(challenge) = field("challenge") {
+        let given = Given { challenge: challenge.to_owned(), code: field("code").unwrap_or_default().trim().to_owned() };
+        return match admin.accounts.prove_code(&given, call.origin).await {
+            Ok(uid) => browser::enter(admin, call, uid, &way.return_to).await,
+            Err(refusal) => code_form(admin, call, &way, challenge, Some(&refusal.into())),
+        };
+    }
+    if field("how") == Some("code") {
+        return match send_code(admin, call, name).await {
+            Ok(challenge) => code_form(admin, call, &way, &challenge.to_string(), None),
+            Err(failure) => form(admin, call, &way, Some(&failure), name),
+        };
+    }
     match prove(admin, call, name, field("password").unwrap_or_default()).await {
         Ok(uid) => browser::enter(admin, call, uid, &way.return_to).await,
         Err(failure) => form(admin, call, &way, Some(&failure), name),
@@ -137,6 +166,15 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
 async fn prove(admin: &Admin, call: &Call, name: &str, password: &str) -> Result<Id, Failure> {
     let (name, password) = (Name::of_basic(name.trim())?, Password::new("password", password)?);
     Ok(admin.accounts.prove_password(&name, password, call.origin).await?)
+}
+
+/// Sends a code; whether to anybody shows in nothing.
+async fn send_code(admin: &Admin, call: &Call, name: &str) -> Result<Id, Failure> {
+    let name = Name::of_basic(name.trim())?;
+    if name.kind == NameKind::User {
+        return Err(Failure::invalid("a code goes to an e-mail address or a phone number, like +491234567890: please enter one"));
+    }
+    Ok(admin.accounts.send_code(&name.checked()?, call.origin).await?.id)
 }
 
 /// Whether the form was made for this browser, and one of our pages sent it.
@@ -157,29 +195,53 @@ fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: 
         Some(browser) => browser,
         None => Id::random().map_err(crate::accounts::Refusal::from)?,
     };
-    let mut body = String::new();
-    if let Some(failure) = failure {
-        let _ = writeln!(body, "<p role=\"alert\" class=\"alert\">{}</p>", Escaped(&sentence(failure.message())));
-    }
+    let mut body = alert(failure);
     if let Some(site) = way.return_to.site() {
         let _ = writeln!(body, "<p class=\"quiet\">to go on to {}</p>", Escaped(&site.host));
     }
     let _ = write!(
         body,
-        "<form method=\"post\" action=\"login\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n<input type=\"hidden\" name=\"rd\" value=\"{}\">\n<label>User name, e-mail or phone\n<input name=\"name\" value=\"{}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"320\" required autofocus></label>\n<label>Password\n<input name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"256\" required></label>\n<button>Log in</button>\n</form>",
+        "<form method=\"post\" action=\"login\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n<input type=\"hidden\" name=\"rd\" value=\"{}\">\n<label>User name, e-mail or phone\n<input name=\"name\" value=\"{}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"320\" required autofocus></label>\n<label>Password\n<input name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"256\" required></label>\n<button>Log in</button>\n{}</form>",
         Escaped(&admin.accounts.login_form_token(browser)?),
         Escaped(&way.return_to.to_string()),
         Escaped(name),
+        if matches!(admin.accounts.sends_codes(), (false, false)) { "" } else { SEND_CODE },
     );
     for (label, address) in oidc::buttons(admin, &way.return_to) {
         let _ = write!(body, "\n<a class=\"button second\" href=\"{}\">Log in with {}</a>", Escaped(&address), Escaped(label));
     }
+    let cookie = known.is_none().then(|| browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, ""));
+    Ok(browser::with_cookies(shown(way, failure, body), cookie))
+}
+
+/// The form for the code that was sent with `challenge`, with what was wrong before.
+fn code_form(admin: &Admin, call: &Call, way: &Way, challenge: &str, failure: Option<&Failure>) -> Result<Answer, Failure> {
+    let Some(browser) = browser_id(call) else { return form(admin, call, way, failure, "") };
+    let mut body = alert(failure);
+    let _ = write!(
+        body,
+        "<p>If this address can log in here, a code is on its way to it.</p>\n<form method=\"post\" action=\"login\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n<input type=\"hidden\" name=\"rd\" value=\"{}\">\n<input type=\"hidden\" name=\"challenge\" value=\"{}\">\n<label>Code\n<input name=\"code\" inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"12\" required autofocus></label>\n<button>Log in</button>\n</form>\n<p><a href=\"login?ask=true&amp;rd={}\">Start again</a></p>",
+        Escaped(&admin.accounts.login_form_token(browser)?),
+        Escaped(&way.return_to.to_string()),
+        Escaped(challenge),
+        browser::encoded(&way.return_to.to_string()),
+    );
+    Ok(shown(way, failure, body))
+}
+
+/// What was wrong, read out to whoever cannot see it.
+fn alert(failure: Option<&Failure>) -> String {
+    let text = |failure: &Failure| format!("<p role=\"alert\" class=\"alert\">{}</p>\n", Escaped(&sentence(failure.message())));
+    failure.map(text).unwrap_or_default()
+}
+
+/// A login page with this body.
+fn shown(way: &Way, failure: Option<&Failure>, body: String) -> Answer {
     let status = failure.map_or(StatusCode::OK, Failure::status);
     // not the one site alone: the application there may send the browser on
     let leads_to = way.return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
     let page = Page { status, leads_to, ..Page::new(LOG_IN, body) }.answer();
-    let cookie = known.is_none().then(|| browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, ""));
-    Ok(browser::with_cookies(with_headers(page, failure.map(Failure::headers).unwrap_or_default()), cookie))
+    with_headers(page, failure.map(Failure::headers).unwrap_or_default())
 }
 
 /// The fields of the form that logs out.

@@ -482,3 +482,34 @@ async fn programs_still_read_json_at_the_start_page() {
     assert_eq!(reply.is(200).body["name"], json!("gatepost"));
     assert_eq!(location(&Browser::new(&house).get(&format!("https://{AUTH}/")).await), "/login");
 }
+
+#[tokio::test]
+async fn a_code_logs_in_without_a_password() {
+    use super::otp::{EMAIL, Sending, wrong};
+    use crate::senders::sinks::code_in;
+
+    let sending = Sending::founded().await;
+    let mut browser = Browser::new(&sending.house);
+    let host = "localhost:8000";
+    let page = browser.send(Ask::get("/login?rd=/docs"), host).await;
+    assert!(page.is(200).body.as_str().unwrap().contains("Send me a code"));
+    let token = field(&page, "token");
+    let ask = |name| form("/login", &[("token", &token), ("rd", "/docs"), ("name", name), ("how", "code")]);
+    browser.send(ask("ann"), host).await.is(400);
+    browser.send(ask(""), host).await.is(400);
+
+    let before = sending.mail.count();
+    let sent = browser.send(ask(EMAIL), host).await;
+    let challenge = field(sent.is(200), "challenge");
+    let code = code_in(sending.mail.taken(before + 1).await.last().unwrap().split_once("\r\n\r\n").unwrap().1);
+    let answer = |code: &str| form("/login", &[("token", &token), ("rd", "/docs"), ("challenge", &challenge), ("code", code)]);
+    let again = browser.send(answer(&wrong(&code)), host).await;
+    assert_eq!(field(again.is(401), "challenge"), challenge);
+    // a stranger's browser has no use for the form, and the code is good once
+    Browser::new(&sending.house).send(answer(&code), host).await.is(403);
+    let entered = browser.send(answer(&code), host).await;
+    assert_eq!((entered.status.as_u16(), location(&entered)), (303, "/docs".to_owned()));
+    let home = browser.send(Ask::get("/").header("accept", "text/html"), host).await;
+    assert!(home.is(200).body.as_str().unwrap().contains(EMAIL));
+    browser.send(answer(&code), host).await.is(401);
+}
