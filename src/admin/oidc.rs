@@ -23,6 +23,7 @@ use crate::accounts::Refusal;
 use crate::accounts::oidc::{self as domain, Beginning, How, Papers, SIGN_IN_LASTS, SignedIn};
 use crate::accounts::return_to::ReturnTo;
 use crate::database::SignInRow;
+use crate::id::Id;
 use crate::id::random_bytes;
 use crate::metrics;
 use crate::oidc::{Answered, Asking, Client, Fault, Provider};

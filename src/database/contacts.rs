@@ -116,12 +116,8 @@ impl Act {
     pub async fn contact_holder(&mut self, kind: NameKind, name: &str) -> Result<Option<ContactHolder>, DatabaseError> {
         let statement = match kind {
             NameKind::User => return Ok(None),
-            NameKind::Email => {
-                "SELECT uid, email_verified, ended_at, role, user_name, phone_verified FROM principals WHERE email = ?"
-            },
-            NameKind::Phone => {
-                "SELECT uid, phone_verified, ended_at, role, user_name, email_verified FROM principals WHERE phone = ?"
-            },
+            NameKind::Email => "SELECT uid, email_verified, ended_at, role, user_name, phone_verified FROM principals WHERE email = ?",
+            NameKind::Phone => "SELECT uid, phone_verified, ended_at, role, user_name, email_verified FROM principals WHERE phone = ?",
         };
         type Columns = (String, i64, Option<i64>, String, Option<String>, i64);
         let row: Option<Columns> = sqlx::query_as(self.sql(statement)).bind(name).fetch_optional(self.connection()).await?;

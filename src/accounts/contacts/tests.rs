@@ -198,6 +198,7 @@ async fn what_was_proved_and_replaced_is_given_to_nobody_else() {
 #[tokio::test]
 async fn a_refresh_key_ends_with_the_rest() {
     let house = House::new().await;
+    house.person(NameKind::User, "founder").await;
     let (ann, bob) = (house.person(NameKind::Email, VICTIM).await, house.person(NameKind::User, "bob").await);
     let mut act = house.accounts.database.act().await.unwrap();
     assert!(!act.set_refresh_key(ann.uid, "$argon2id$").await.unwrap(), "no phone is proved");
