@@ -24,6 +24,9 @@ use request::{Request, RequestFault};
 use rules::{Accepts, Demand, Found, Requirement, Rule, RuleSet};
 use scopes::{Scope, ScopeSet};
 
+/// Below this a login goes on from host to host.
+const LOGINS: &[u8] = b"/.gatepost/";
+
 /// What is known of the presented credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Evidence {
@@ -199,12 +202,14 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
 }
 
 /// Whether a login may help whoever asks, and would be understood: a person in a browser without a live session. Nobody who presented
-/// something else, or two cookies of a name: they would be sent round in circles.
+/// something else, or two cookies of a name: they would be sent round in circles, as
+/// would be whoever is on the way of a login already.
 fn leads_to_login(rule: &Rule, request: &Request<'_>, evidence: &Evidence) -> bool {
     rule.requirement.login_redirect
         && matches!(evidence, Evidence::Nothing | Evidence::EndedSession)
         && request.method == b"GET"
         && request.page.is_navigation()
+        && !request.path.readings().any(|reading| reading.starts_with(LOGINS))
 }
 
 /// The demanded scopes that the holder holds.

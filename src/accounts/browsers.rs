@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::return_to::{ReturnRules, ReturnTo};
-use super::sessions::Caller;
+use super::sessions::{Caller, SESSIONS};
 use super::standing::{self, Standing};
 use super::{Accounts, Origin, Refusal};
 use crate::audit::Action;
@@ -71,6 +71,7 @@ impl Accounts {
         if let Some(before) = before {
             act.end_session(before).await?;
         }
+        act.end_oldest_sessions(uid, SESSIONS - 1).await?;
         let ends_at = now.after(self.rules.session_max);
         let idle_ends_at = Some(self.keep_alive.idle_end(now, ends_at));
         act.insert_session(&SessionRow { id, principal: uid, created_at: now, ends_at, idle_ends_at }).await?;

@@ -19,6 +19,9 @@ use crate::token::secret::{PlainSecret, SecretKind};
 /// How long a lost answer to an exchange is given again.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Most live sessions of one person; a login beyond ends the oldest.
+pub(super) const SESSIONS: u32 = 64;
+
 /// A login, or its renewal.
 #[derive(Debug)]
 pub struct LoggedIn {
@@ -54,6 +57,7 @@ impl Accounts {
         let mut act = self.database.act().await?;
         let now = act.now();
         let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.rules.session_max), idle_ends_at: None };
+        act.end_oldest_sessions(uid, SESSIONS - 1).await?;
         act.insert_session(&session).await?;
         act.insert_refresh_token(refresh_token.hashed(), id).await?;
         let committed = act.commit(&origin.by(uid).did(Action::Login, id)).await?;

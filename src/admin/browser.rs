@@ -128,15 +128,23 @@ pub(super) async fn session(admin: &Admin, call: &Call) -> Result<Option<Browser
     }
 }
 
+/// The live session of this browser, which it must have.
+///
+/// # Errors
+/// Where there is no console cookie, or its session is not live.
+pub(super) async fn needed_session(admin: &Admin, call: &Call) -> Result<Browser, Failure> {
+    if call.cookie(CONSOLE_COOKIE) == Carrier::Absent {
+        return Err(Failure::new(StatusCode::UNAUTHORIZED, "missing authorization header"));
+    }
+    Ok(session(admin, call).await?.ok_or(Refusal::InvalidToken)?)
+}
+
 /// Who calls a management route with the console's cookie.
 ///
 /// # Errors
 /// Where there is no such cookie, its session is not live, or another site's page may have sent the request.
 pub(super) async fn caller(admin: &Admin, call: &Call) -> Result<Caller, Failure> {
-    if call.cookie(CONSOLE_COOKIE) == Carrier::Absent {
-        return Err(Failure::new(StatusCode::UNAUTHORIZED, "missing authorization header"));
-    }
-    let browser = session(admin, call).await?.ok_or(Refusal::InvalidToken)?;
+    let browser = needed_session(admin, call).await?;
     if !is_safe(&call.method) {
         let token = call.header(X_CSRF_TOKEN)?.unwrap_or_default();
         if !is_from_own_page(admin, call) || !admin.accounts.is_csrf_token(browser.session, token) {

@@ -247,7 +247,12 @@ pub(super) fn automatic(admin: &Admin, call: &Call, return_to: &ReturnTo) -> Opt
 /// The page of a person who must be asked; the browser forgets who logged it in last, so that it comes here once.
 fn to_login_page(admin: &Admin, return_to: &ReturnTo) -> Answer {
     let to = format!("{}/login?rd={}", browser::base(admin), browser::encoded(&return_to.to_string()));
-    browser::redirect(&to, [ended(PROVIDER_COOKIE)])
+    browser::redirect(&to, [forgotten_provider()])
+}
+
+/// Makes the browser forget who logged it in last.
+pub(super) fn forgotten_provider() -> String {
+    ended(PROVIDER_COOKIE)
 }
 
 fn login_path(admin: &Admin, provider: &str, return_to: &ReturnTo) -> String {

@@ -70,6 +70,15 @@ fn provider(name: &str, field: &Field<'_>, data: Option<&Path>) -> Option<OidcPr
     let domains: Vec<_> = field.key("allowed_domains").items().iter().map(|item| item.read(values::host_name)).collect();
     let link_verified_email = or(&field.key("link_verified_email"), Some(false), values::boolean);
     let grants: Vec<_> = field.key("grants").items().iter().map(grant).collect();
+    if let (Some(kind), Some(issuer)) = (kind, &issuer)
+        && !grants.is_empty()
+        && is_shared(kind, issuer)
+    {
+        field.key("grants").problem(Complaint::new(
+            "every organization's people log in by this issuer, and each organization chooses its claims",
+            "name your tenant in issuer, like https://login.microsoftonline.com/TENANT-ID/v2.0",
+        ));
+    }
     Some(OidcProvider {
         name: name.into(),
         label: label?,
@@ -82,6 +91,12 @@ fn provider(name: &str, field: &Field<'_>, data: Option<&Path>) -> Option<OidcPr
         link_verified_email: link_verified_email?,
         grants: grants.into_iter().collect::<Option<_>>()?,
     })
+}
+
+/// Whether an issuer stands for more than one tenant of Microsoft's.
+fn is_shared(kind: ProviderKind, issuer: &str) -> bool {
+    let microsoft = [kind, usual_kind(issuer)].iter().any(|kind| matches!(kind, ProviderKind::Microsoft));
+    microsoft && issuer.split('/').any(|segment| ["common", "organizations"].contains(&segment))
 }
 
 /// What is written, or else this.
@@ -106,7 +121,7 @@ fn issuer(text: &str) -> Result<String, Complaint> {
 }
 
 /// By https, or on this machine.
-fn is_safe(address: &str) -> bool {
+pub(super) fn is_safe(address: &str) -> bool {
     let Some(rest) = address.strip_prefix("http://") else { return true };
     let authority = rest.split('/').next().unwrap_or_default();
     let host = authority.rsplit_once(':').map_or(authority, |(host, port)| if port.ends_with(']') { authority } else { host });

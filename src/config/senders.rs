@@ -5,6 +5,7 @@ use std::path::Path;
 use http::HeaderName;
 use secrecy::SecretString;
 
+use super::oidc::is_safe;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::{secret, values};
@@ -66,7 +67,10 @@ fn sms(field: &Field<'_>, data: Option<&Path>) -> Option<Sms> {
     field.mapping(&["url", "method", "headers", "body"]);
     let url = field.key("url").need(|text| {
         let plain = ["{phone}", "{phone_digits}", "{code}"].iter().fold(text.to_owned(), |text, place| text.replace(place, "0"));
-        values::http_url(plain.split('?').next().unwrap_or_default())?;
+        let address = values::http_url(plain.split('?').next().unwrap_or_default())?;
+        if !is_safe(&address) {
+            return Err(Complaint::new("whoever is between us and this gateway could read the codes", "write an https address"));
+        }
         Template::of_url(text)
             .map_err(|_| Complaint::new("the host depends on number or code", "write them into the path, the query, headers or body"))
     });

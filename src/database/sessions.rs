@@ -6,6 +6,9 @@ use crate::clock::UnixMs;
 use crate::id::Id;
 use crate::token::secret::HashedSecret;
 
+/// Most sessions that a login ends; the next one goes on.
+const MOST_ENDED: i64 = 1000;
+
 /// A live session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
@@ -64,12 +67,17 @@ impl Database {
         rows.into_iter().map(row).collect()
     }
 
-    /// Forgets sessions that ended or ran out before `before`, with their refresh tokens; returns how many.
+    /// Forgets sessions that ended or ran out before `before`, with their refresh tokens and codes; returns how many.
     ///
     /// # Errors
     /// Where they cannot be deleted.
     pub async fn forget_sessions(&self, before: UnixMs) -> Result<u64, DatabaseError> {
         let mut transaction = self.pool.begin_with(self.engine.begin()).await?;
+        sqlx::query(self.sql("DELETE FROM host_codes WHERE session IN (SELECT id FROM sessions WHERE ends_at < ? OR ended_at < ?)"))
+            .bind(column(before))
+            .bind(column(before))
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query(self.sql("DELETE FROM refresh_tokens WHERE session IN (SELECT id FROM sessions WHERE ends_at < ? OR ended_at < ?)"))
             .bind(column(before))
             .bind(column(before))
@@ -182,6 +190,30 @@ impl Act {
                 .bind(now)
                 .fetch_all(self.connection())
                 .await?;
+        for (session,) in sessions {
+            self.end_session(spelled("sessions", &session)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the oldest live sessions of a principal, so that at most `kept` stay.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn end_oldest_sessions(&mut self, principal: Id, kept: u32) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        let sessions: Vec<(String,)> = sqlx::query_as(self.sql(
+            "SELECT id FROM sessions
+             WHERE principal = ? AND ended_at IS NULL AND ends_at > ? AND (idle_ends_at IS NULL OR idle_ends_at > ?)
+             ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?",
+        ))
+        .bind(principal.to_string())
+        .bind(now)
+        .bind(now)
+        .bind(MOST_ENDED)
+        .bind(i64::from(kept))
+        .fetch_all(self.connection())
+        .await?;
         for (session,) in sessions {
             self.end_session(spelled("sessions", &session)?).await?;
         }

@@ -289,6 +289,18 @@ mod sessions {
             let text = format!("{method} {page:?} {evidence:?}");
             assert_eq!(refused(&rules, method, page, evidence).to_login, invited, "{text}");
         }
+        // who comes here is on the way of a login already
+        let credentials = Accepts::default().with(CredentialKind::Session);
+        let requirement = Requirement { credentials, login_redirect: true, ..Requirement::token() };
+        let rules = RuleSet::compile(vec![rule("/**", requirement)]).unwrap();
+        for (uri, invited) in
+            [("/.gatepost/session?code=x", false), ("/.gatepost/login", false), ("/.gatepostx", true), ("/a/.gatepost/", true)]
+        {
+            let read = Request::read(b"GET", b"app.example", uri.as_bytes(), None).unwrap();
+            let request = Request { page: navigation(), ..read };
+            let Verdict::Deny(denial) = decide(&request, &Judged::of(&rules, &request), Evidence::Nothing) else { panic!("allowed") };
+            assert_eq!(denial.to_login, invited, "{uri}");
+        }
         // a refusal that no login changes
         let credentials = Accepts::default().with(CredentialKind::Session);
         let requirement = Requirement { credentials, login_redirect: true, ..demanding("x") };

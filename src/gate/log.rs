@@ -48,13 +48,14 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
     if let Some(file) = &gate.shared.configuration {
         let _ = write!(command, " --config {}", quoted(file.as_os_str().as_encoded_bytes()));
     }
-    match (asked.told.method, asked.told.host, asked.told.uri) {
+    let told = Told { uri: without_query(asked.told.uri), ..asked.told };
+    match (told.method, told.host, told.uri) {
         (Carrier::Once(method), Carrier::Once(host), Carrier::Once(uri)) if asked.call.is_some() && says_all(denial.reason, uri) => {
-            let scheme = asked.told.proto.once().unwrap_or(b"https");
+            let scheme = told.proto.once().unwrap_or(b"https");
             let url = [scheme, b"://", host, uri].concat();
             let _ = write!(command, " {} {}", quoted(method), quoted(&url));
         }
-        _ => as_headers(&mut command, proxy, &asked.told),
+        _ => as_headers(&mut command, proxy, &told),
     }
     let _ = write!(command, " --gate {}", proxy.as_str());
     if let Ok(request) = &asked.request
@@ -89,13 +90,25 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
     command
 }
 
+/// No rule looks at a query, and a secret may stand there.
+fn path_of(uri: &[u8]) -> &[u8] {
+    uri.split(|byte| *byte == b'?').next().unwrap_or_default()
+}
+
+fn without_query(uri: Carrier<'_>) -> Carrier<'_> {
+    match uri {
+        Carrier::Once(uri) => Carrier::Once(path_of(uri)),
+        Carrier::Absent | Carrier::Doubled => uri,
+    }
+}
+
 /// Whether method and URL alone bring the refusal about again.
 fn says_all(reason: Reason, uri: &[u8]) -> bool {
     !matches!(reason, Reason::RequestNotDescribed) && uri.starts_with(b"/") && std::str::from_utf8(uri).is_ok()
 }
 
 fn as_headers(command: &mut String, proxy: Proxy, told: &Told<'_>) {
-    let _ = write!(command, " --request-line {}", quoted(told.as_request_line().as_bytes()));
+    let _ = write!(command, " --request-line {}", quoted(path_of(told.as_request_line().as_bytes())));
     for (name, value) in told.as_headers(proxy) {
         let _ = write!(command, " --header {}", quoted(&[name.as_bytes(), b": ", &value].concat()));
     }
@@ -128,7 +141,14 @@ fn quoted(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use super::{path_of, quoted};
+
+    #[test]
+    fn a_query_stays_out() {
+        for (uri, path) in [(&b"/a?token=x?y"[..], &b"/a"[..]), (b"/a%3Fb", b"/a%3Fb"), (b"?x", b""), (b"", b"")] {
+            assert_eq!(path_of(uri), path);
+        }
+    }
 
     #[test]
     fn shell_words() {

@@ -27,8 +27,16 @@ pub struct KeepAlive {
     every: Duration,
     sessions: Grid,
     database: Database,
-    seen: Arc<Mutex<HashMap<Id, Seen>>>,
+    memory: Arc<Mutex<Memory>>,
     queue: mpsc::Sender<Due>,
+}
+
+/// What was last done for every session in use.
+#[derive(Default)]
+struct Memory {
+    seen: HashMap<Id, Seen>,
+    /// When a full memory was last gone through.
+    swept: Option<UnixMs>,
 }
 
 /// What was last done for a session.
@@ -62,7 +70,7 @@ impl KeepAlive {
                 }
             }
         });
-        Self { every: ttl / 10, sessions: Grid::new(session_idle), database, seen: Arc::default(), queue }
+        Self { every: ttl / 10, sessions: Grid::new(session_idle), database, memory: Arc::default(), queue }
     }
 
     /// When a browser's session that is used at `now` ends if not used again: not before its idle time is over, and at most a tenth
@@ -84,7 +92,8 @@ impl KeepAlive {
 
     fn note(&self, session: Id, principal: Id, idle_end: Option<UnixMs>) {
         let now = self.database.clock().now();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let Memory { seen, swept } = &mut *memory;
         let last = seen.get(&session).copied();
         let due = Due {
             session,
@@ -95,7 +104,8 @@ impl KeepAlive {
         if due.tokens_of.is_none() && due.idle_end.is_none() {
             return;
         }
-        if seen.len() >= SESSIONS {
+        if seen.len() >= SESSIONS && swept.is_none_or(|swept| now.since(swept) >= self.every) {
+            *swept = Some(now);
             seen.retain(|_, last| now.since(last.tokens) < self.every || last.idle_end > now);
         }
         if (last.is_some() || seen.len() < SESSIONS) && self.queue.try_send(due).is_ok() {

@@ -81,7 +81,7 @@ def test_a_refusal_s_log_line_ends_with_what_reproduces_it(gatepost_with):
             assert reason in line, line
             done = gatepost.run_printed(line[line.index("gatepost explain "):])
             assert reason in done.stdout, (line, done)
-        for secret in ("gpt_", alice.api_key, "gpk_madeup", "guess"):
+        for secret in ("gpt_", alice.api_key, "gpk_madeup", "guess", "in-a-query"):
             assert secret not in said
         assert "\x1b" not in said  # colours are for terminals
         assert not [path for path in gatepost.folder.iterdir() if "hit" in path.name]

@@ -12,7 +12,6 @@ use super::super::failure::Failure;
 use super::super::request::Call;
 use super::super::{Admin, browser};
 use super::{Escaped, Page};
-use crate::accounts::Refusal;
 use crate::id::Id;
 
 /// The start page of whoever is logged in; everybody else logs in.
@@ -59,7 +58,7 @@ struct Opened {
 #[utoipa::path(get, path = "/v1/session", tag = document::SESSIONS, security(("console" = [])),
     responses((status = 200, description = "The session and its CSRF token.", body = Opened), Managed))]
 pub(in crate::admin) async fn session(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
-    let browser = browser::session(&admin, &call).await?.ok_or(Refusal::InvalidToken)?;
+    let browser = browser::needed_session(&admin, &call).await?;
     let csrf_token = admin.accounts.csrf_token(browser.session)?;
     let subject = browser.standing.subject;
     Ok(Answer::ok(Opened {

@@ -264,15 +264,21 @@ pub(in crate::admin) async fn log_out(State(admin): State<Arc<Admin>>, call: Cal
 
 async fn try_log_out(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let fields = call.form()?;
+    let foreign = || Failure::forbidden("only a page of this site logs you out");
+    // a request of another site comes without the session's cookie, and its answer could end that cookie all the same
+    if !browser::is_from_own_page(admin, call) {
+        return Err(foreign());
+    }
     if let Some(session) = browser::session(admin, call).await? {
-        let token = fields.get("token").unwrap_or_default();
-        if !browser::is_from_own_page(admin, call) || !admin.accounts.is_csrf_token(session.session, token) {
-            return Err(Failure::forbidden("only a page of this site logs you out"));
+        if !admin.accounts.is_csrf_token(session.session, fields.get("token").unwrap_or_default()) {
+            return Err(foreign());
         }
         let act = admin.accounts.end_browser(&session, call.origin).await?;
         // the database has it; a token store that is away lets nobody in either, and hears of it first
         admin.accounts.propagate(act).await;
     }
     let body = "<p>You are logged out here and on every site that this login opened.</p>\n<p><a class=\"button\" href=\"login?ask=true\">Log in</a></p>";
-    Ok(browser::with_cookies(Page::new(LOGGED_OUT, body.to_owned()).answer(), browser::ended_cookies(admin, call)))
+    // without the provider's, the next page would log this browser in again without asking
+    let cookies = browser::ended_cookies(admin, call).into_iter().chain([oidc::forgotten_provider()]);
+    Ok(browser::with_cookies(Page::new(LOGGED_OUT, body.to_owned()).answer(), cookies))
 }

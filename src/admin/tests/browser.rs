@@ -382,14 +382,23 @@ async fn a_logout_ends_the_session_and_needs_its_form() {
     let mut foreign = form("/logout", &[("token", &token)]);
     foreign.headers.retain(|(name, _)| *name != "sec-fetch-site");
     browser.send(foreign, AUTH).await.is(403);
+    // another site's form comes without cookies, and must not end them either
+    let mut foreign = form("/logout", &[]);
+    foreign.headers.retain(|(name, _)| *name != "sec-fetch-site");
+    foreign.headers.push(("sec-fetch-site", "cross-site".into()));
+    let refused = Browser::new(&house).send(foreign, AUTH).await;
+    assert!(refused.is(403).headers.get("set-cookie").is_none());
     let kept = browser.cookies.clone();
     let out = browser.send(form("/logout", &[("token", &token)]), AUTH).await;
     out.is(200);
     assert!(browser.cookie(AUTH, "__Host-gatepost-console").is_none());
     assert!(browser.cookie(".example.com", "__Secure-gatepost").is_none());
+    let ended = out.headers.get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok());
+    assert_eq!(ended.filter(|cookie| cookie.starts_with("__Host-gatepost-oidc-provider=;") && cookie.contains("Max-Age=0")).count(), 1);
     // whoever kept the cookies keeps nothing
     browser.cookies = kept;
-    browser.get(&format!("https://{AUTH}/v1/session")).await.is(401);
+    browser.get(&format!("https://{AUTH}/v1/session")).await.is_refused(401, "invalid token");
+    Browser::new(&house).get(&format!("https://{AUTH}/v1/session")).await.is_refused(401, "missing authorization header");
     assert_eq!(location(&browser.get(&format!("https://{AUTH}/")).await), "/login");
 }
 

@@ -1,6 +1,8 @@
 //! `/v1/logout`, `/v1/token/refresh`, `/v1/verify`, `/v1/sessions`
 
 use super::*;
+use crate::audit::{Action, By};
+use crate::database::{Page, SessionRow};
 use crate::id::Id;
 use crate::token::jwt::LoginJwt;
 
@@ -155,9 +157,37 @@ async fn sessions_are_listed_and_ended() {
 }
 
 #[tokio::test]
+async fn a_login_beyond_many_ends_the_oldest() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let uid: Id = ann.uid.parse().unwrap();
+    let live = async || house.database.sessions_of(uid, Page { after: None, limit: 200 }).await.unwrap();
+    for more in [62_u8, 2] {
+        let mut act = house.database.act().await.unwrap();
+        for _ in 0..more {
+            house.clock.advance(Duration::from_millis(1));
+            let now = act.now();
+            let (id, ends_at) = (Id::random().unwrap(), now.after(Duration::from_secs(60)));
+            let row = SessionRow { id, principal: uid, created_at: house.clock.now(), ends_at, idle_ends_at: None };
+            act.insert_session(&row).await.unwrap();
+        }
+        let act = act.commit(&By::system().did(Action::Login, uid)).await.unwrap();
+        house.admin.accounts().propagate(act).await;
+        house.clock.advance(Duration::from_millis(1));
+        house.log_in("ann").await.is(200);
+        assert_eq!(live().await.len(), 64);
+        let is_live = house.ask(Ask::post("/v1/verify").bearer(&ann.jwt)).await.status == 200;
+        assert_eq!(is_live, more == 62, "the oldest goes first");
+    }
+}
+
+#[tokio::test]
 async fn old_sessions_are_forgotten() {
     let house = House::new().await;
     let ann = house.person("ann").await;
+    let session = house.database.sessions_of(ann.uid.parse().unwrap(), Page { after: None, limit: 1 }).await.unwrap()[0].id;
+    // a code that nobody used does not hold its session
+    house.database.insert_host_code([7; 32], session, "app.test", "https://app.test/", Duration::from_secs(30)).await.unwrap();
     house.clock.advance(Duration::from_secs(13 * 3600));
     let ago = |hours: u64| house.clock.now().before(Duration::from_secs(hours * 3600));
     assert_eq!(house.database.forget_sessions(ago(2)).await.unwrap(), 0);

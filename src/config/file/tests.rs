@@ -265,6 +265,10 @@ fn each_mistake_is_told_where_it_is() {
             "1:89: oidc.a.grants[0].value: missing",
         ),
         (
+            "oidc: { a: { issuer: https://login.microsoftonline.com/common/v2.0, client_id: b, client_secret: { file: secret }, grants: [{ claim: c, value: v, policy: p }] } }",
+            "1:124: oidc.a.grants: every organization's people log in by this issuer",
+        ),
+        (
             "oidc: { a: { issuer: https://a, client_id: b, client_secret: { file: secret }, scopes: ['a b'] } }",
             "1:89: oidc.a.scopes[0]: `a b` is no scope of a provider",
         ),
@@ -278,6 +282,10 @@ fn each_mistake_is_told_where_it_is() {
         ),
         ("senders: { email: { smtp: 'smtp://u:p@h', from: a@b } }", "1:27: senders.email.smtp: a password in the address"),
         ("senders: { email: { smtp: 'smtp://h' } }", "1:19: senders.email.from: missing"),
+        (
+            "senders: { sms: { url: http://sms.example, body: '{code}{phone}' } }",
+            "1:24: senders.sms.url: whoever is between us and this gateway",
+        ),
         ("senders: { sms: { url: https://a, body: '{code}' } }", "1:17: senders.sms: {phone} is neither in url nor in headers or body"),
         (
             "senders: { sms: { url: https://a, body: '{code}{phone}', headers: { 'a b': c } } }",
