@@ -73,7 +73,7 @@ struct CommandLine<'a> {
 
 impl CommandLine<'_> {
     fn keys(&self) -> Keys<'_> {
-        Keys { database: self.database, mint: &self.mint, require_phone: self.require_phone }
+        Keys { database: self.database, mint: &self.mint, require_phone: self.require_phone, session: None }
     }
 
     async fn run(mut self, act: KeysAct) -> Result<(), String> {

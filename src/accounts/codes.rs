@@ -20,7 +20,7 @@ use crate::clock::UnixMs;
 use crate::database::{ChallengeRow, NameKind, NewChallenge, SentTo};
 use crate::id::Id;
 use crate::senders::{Channel, Code, Message};
-use crate::token::secret::sha256;
+use crate::token::secret::{PlainSecret, sha256};
 
 /// How long a code is good.
 const GOOD_FOR: Duration = Duration::from_secs(5 * 60);
@@ -142,13 +142,14 @@ impl Accounts {
         }
     }
 
-    /// Who was sent this code, for a login in a browser; an account is made where there is none and one may be made.
+    /// Who was sent this code, for a login in a browser; an account is made where there is none and one may be made, with the
+    /// API key to show.
     ///
     /// # Errors
     /// As [`Accounts::log_in_by_code`].
-    pub async fn prove_code(&self, given: &Given, origin: Origin) -> Result<Id, Refusal> {
-        let (_, uid, _) = self.sent_to(given, Newcomer::default(), origin).await?;
-        Ok(uid)
+    pub async fn prove_code(&self, given: &Given, origin: Origin) -> Result<(Id, Option<PlainSecret>), Refusal> {
+        let (_, uid, created) = self.sent_to(given, Newcomer::default(), origin).await?;
+        Ok((uid, created.and_then(|made| made.api_key)))
     }
 
     /// By which channels codes are sent: e-mail, phone.

@@ -3,8 +3,8 @@
 //! Anyone can sign up under a stranger's address. When its owner proves it, the account may become theirs, but nothing
 //! that let the one in who made it: otherwise whoever signs up first with another's address reads along for ever
 //! (account pre-hijacking, Sudhodanan and Paverd 2022).
-//! INVARIANT: an account changes hands only in the act that ends its password, refresh key, keys, sessions, identities
-//! and open invitations.
+//! INVARIANT: an account changes hands only in the act that ends its password, refresh key, keys, sessions, identities,
+//! other contact and open invitations, and blocks whom it made. The founder's does not while it has another name.
 
 use super::Refusal;
 use crate::audit::Action;
@@ -68,8 +68,14 @@ pub(super) async fn prove(act: &mut Act, kind: NameKind, text: &str, by: Option<
             act.clear_contact(uid, kind).await?;
             by.map_or(Proved::Freed, Proved::Verified)
         }
+        // only the claim: a mistyped number must not give the installation away
+        (Some(ContactHolder { uid, is_founder: true, .. }), by) => {
+            act.clear_contact(uid, kind).await?;
+            by.map_or(Proved::Freed, Proved::Verified)
+        }
         (Some(ContactHolder { uid, .. }), None) => {
             act.end_ways_in(uid).await?;
+            act.hand_over(uid, kind).await?;
             Proved::TookOver(uid)
         }
         (Some(ContactHolder { uid, .. }), Some(by)) => {

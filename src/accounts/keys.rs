@@ -51,9 +51,20 @@ pub struct Keys<'a> {
     pub mint: &'a SecretMint,
     /// Whether a phone number must be proved before.
     pub require_phone: RequirePhone,
+    /// The session of whoever asks, if it is asked for over the network.
+    pub session: Option<Id>,
 }
 
 impl Keys<'_> {
+    /// An act in which the asker's session is still live: what waited for its turn while it ended makes nothing.
+    async fn act(&self) -> Result<Act, Refusal> {
+        let mut act = self.database.act().await?;
+        if let Some(session) = self.session {
+            act.live_session(session).await?.ok_or(Refusal::InvalidToken)?;
+        }
+        Ok(act)
+    }
+
     /// Makes a key for `owner`.
     ///
     /// # Errors
@@ -68,9 +79,9 @@ impl Keys<'_> {
         }
         let scopes = match &new.scopes {
             Some(scopes) => held(owner, scopes)?,
-            None => ScopeSet::new(owner.grant.effective(&[]).iter().cloned()).map_err(|e| Refusal::field("scopes", e.to_string()))?,
+            None => ScopeSet::new(owner.grant.allow.iter().cloned()).map_err(|e| Refusal::field("scopes", e.to_string()))?,
         };
-        let mut act = self.database.act().await?;
+        let mut act = self.act().await?;
         let (key, secret) = insert(&mut act, self.mint, owner.uid, new, scopes).await?;
         let committed = act.commit(&by.did(Action::KeyCreate, key.id)).await?;
         Ok((key, secret, committed))
@@ -85,7 +96,7 @@ impl Keys<'_> {
             return Err(Refusal::field("grace", format!("at most {} seconds (7 days)", LONGEST_GRACE.as_secs())));
         }
         let secret = self.mint.make(SecretKind::ApiKey, key)?;
-        let mut act = self.database.act().await?;
+        let mut act = self.act().await?;
         let row = reached(&mut act, reach, key).await?;
         let until = (!grace.is_zero()).then(|| act.now().after(grace));
         act.rotate_key(key, secret.hashed(), until).await?;
@@ -100,7 +111,7 @@ impl Keys<'_> {
     pub async fn set_scopes(&self, by: &By, reach: Reach, key: Id, scopes: &ScopeSet) -> Result<(KeyRow, Committed), Refusal> {
         let owner = self.database.owner_of_key(key).await?.ok_or(Refusal::NotFound)?;
         let owner = standing::of_principal(self.database, owner).await?.ok_or(Refusal::NotFound)?;
-        let mut act = self.database.act().await?;
+        let mut act = self.act().await?;
         let mut row = reached(&mut act, reach, key).await?;
         row.scopes = held(&owner, scopes)?;
         act.set_key_scopes(key, &row.scopes).await?;
@@ -112,7 +123,7 @@ impl Keys<'_> {
     /// # Errors
     /// [`Refusal::NotFound`], or unavailable.
     pub async fn end(&self, by: &By, reach: Reach, key: Id) -> Result<Committed, Refusal> {
-        let mut act = self.database.act().await?;
+        let mut act = self.act().await?;
         reached(&mut act, reach, key).await?;
         act.end_key(key).await?;
         Ok(act.commit(&by.did(Action::KeyEnd, key)).await?)

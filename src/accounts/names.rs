@@ -31,7 +31,9 @@ impl Name {
         if text.len() > NAME_BYTES {
             return Err(Refusal::field(field(kind), format!("at most {NAME_BYTES} bytes")));
         }
-        Ok(Self { kind, text: text.to_ascii_lowercase() })
+        // nobody's name has these, and engines differ in what they make of them
+        let text = text.to_ascii_lowercase().replace(|c: char| c.is_control() || c.is_whitespace(), "\u{fffd}");
+        Ok(Self { kind, text })
     }
 
     /// The user part of Basic credentials: with `@` an e-mail address, with `+` in front a phone number, otherwise a user name.

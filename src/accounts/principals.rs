@@ -97,6 +97,9 @@ impl Accounts {
         let attached = new.policies.clone().unwrap_or_default();
         policies::attachable(&mut act, parent.subject.tenant, &attached).await?;
         let own = if new.policies.is_none() { ScopeSet::everything() } else { ScopeSet::default() };
+        if matches!(name.kind, NameKind::Email | NameKind::Phone) && act.former_holder(name.kind, &name.text).await?.is_some() {
+            return Err(Refusal::UserExists);
+        }
         act.insert_principal(&NewPrincipal {
             uid,
             tenant: parent.subject.tenant,
@@ -235,8 +238,9 @@ impl Accounts {
 
     /// An act, and what is true of the caller within it.
     pub(super) async fn acting(&self, caller: &Caller) -> Result<(Act, Standing), Refusal> {
-        let act = self.database.act().await?;
+        let mut act = self.database.act().await?;
         // acts come one after the other: what is read from here on stays true until this one commits
+        act.live_session(caller.claims.sid).await?.ok_or(Refusal::InvalidToken)?;
         let standing = standing::of_principal(&self.database, caller.uid()).await?.ok_or(Refusal::InvalidToken)?;
         Ok((act, standing))
     }

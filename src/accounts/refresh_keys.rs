@@ -44,7 +44,9 @@ impl Accounts {
         let network = origin.network();
         self.throttle.ask_network(network)?;
         let row = self.database.refresh_key_row(&phone.text).await?;
-        let tried = row.as_ref().map_or_else(|| login::unknown(phone), |row| Tried::Account(row.uid));
+        // counted like a password's, whether or not the number is proved
+        let stands_on = self.database.login_row(phone.kind, &phone.text).await?;
+        let tried = stands_on.map_or_else(|| login::unknown(phone), |row| Tried::Account(row.uid));
         self.throttle.ask(tried, network)?;
         let (throttle, hash) = (Arc::clone(&self.throttle), row.as_ref().and_then(|row| row.hash.clone()));
         let compare = move || {

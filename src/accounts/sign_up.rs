@@ -159,6 +159,13 @@ impl Accounts {
             }
             Place::EndUser(tenant, scopes) => (*tenant, None, Role::EndUser, scopes, scopes.clone()),
         };
+        for (kind, contact) in [(NameKind::Email, &newcomer.email), (NameKind::Phone, &newcomer.phone)] {
+            if let Some(contact) = contact
+                && act.former_holder(kind, &contact.text).await?.is_some()
+            {
+                return Err(Refusal::UserExists);
+            }
+        }
         act.insert_principal(&newcomer.principal(uid, tenant, parent, role, scopes)).await.map_err(taken)?;
         match &place {
             Place::Founder => {
@@ -170,6 +177,10 @@ impl Accounts {
             }
             Place::Invited(invited) => {
                 if !act.use_invitation(invited.0.id, uid).await? {
+                    return Err(Refusal::InvitationRequired);
+                }
+                // one that ended meanwhile took its denies with it: that is not what was granted
+                if policies::attachable(&mut act, tenant, &invited.0.policies).await.is_err() {
                     return Err(Refusal::InvitationRequired);
                 }
                 for policy in &invited.0.policies {

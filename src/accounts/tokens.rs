@@ -35,8 +35,8 @@ pub struct LiveToken {
 
 impl Accounts {
     /// The rules of keys, over these accounts.
-    pub fn keys(&self) -> Keys<'_> {
-        Keys { database: &self.database, mint: &self.mint, require_phone: self.rules.require_phone }
+    pub fn keys(&self, session: Option<Id>) -> Keys<'_> {
+        Keys { database: &self.database, mint: &self.mint, require_phone: self.rules.require_phone, session }
     }
 
     /// Keys within reach of the caller, oldest first.

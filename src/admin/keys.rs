@@ -89,7 +89,8 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
         scopes: body.scopes.as_deref().map(scopes).transpose()?,
         expires_in: body.expires_in.map(Duration::from_secs),
     };
-    let (key, secret, act) = admin.accounts.keys().create(&call.origin.by(caller.uid()), &caller.standing, new).await?;
+    let (key, secret, act) =
+        admin.accounts.keys(Some(caller.claims.sid)).create(&call.origin.by(caller.uid()), &caller.standing, new).await?;
     admin.accounts.propagate(act).await;
     Ok(Answer::created(KeyAndSecret { key: shown(&key), api_key: secret.reveal().to_owned() }))
 }
@@ -118,7 +119,8 @@ pub(super) async fn rotate(State(admin): State<Arc<Admin>>, Path(key): Path<Stri
     let strict = call.strict()?;
     let body: RotateKey = call.json_or_default()?;
     let grace = Duration::from_secs(body.grace.unwrap_or(0));
-    let (row, secret, act) = admin.accounts.keys().rotate(&call.origin.by(caller.uid()), caller.reach(), id(&key)?, grace).await?;
+    let (row, secret, act) =
+        admin.accounts.keys(Some(caller.claims.sid)).rotate(&call.origin.by(caller.uid()), caller.reach(), id(&key)?, grace).await?;
     Ok(admin.ended(act, strict, KeyAndSecret { key: shown(&row), api_key: secret.reveal().to_owned() }).await)
 }
 
@@ -130,7 +132,8 @@ pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<
     let strict = call.strict()?;
     let body: SetScopes = call.json()?;
     let wanted = scopes(&body.scopes)?;
-    let (row, act) = admin.accounts.keys().set_scopes(&call.origin.by(caller.uid()), caller.reach(), id(&key)?, &wanted).await?;
+    let (row, act) =
+        admin.accounts.keys(Some(caller.claims.sid)).set_scopes(&call.origin.by(caller.uid()), caller.reach(), id(&key)?, &wanted).await?;
     Ok(admin.ended(act, strict, OneKey { key: shown(&row) }).await)
 }
 
@@ -140,7 +143,7 @@ pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<
 pub(super) async fn end(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;
-    let act = admin.accounts.keys().end(&call.origin.by(caller.uid()), caller.reach(), id(&key)?).await?;
+    let act = admin.accounts.keys(Some(caller.claims.sid)).end(&call.origin.by(caller.uid()), caller.reach(), id(&key)?).await?;
     Ok(admin.ended(act, strict, Deleted::YES).await)
 }
 

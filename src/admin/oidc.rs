@@ -23,6 +23,7 @@ use crate::accounts::Refusal;
 use crate::accounts::oidc::{self as domain, Beginning, How, Papers, SIGN_IN_LASTS, SignedIn};
 use crate::accounts::return_to::ReturnTo;
 use crate::database::SignInRow;
+use crate::id::Id;
 use crate::id::random_bytes;
 use crate::metrics;
 use crate::oidc::{Answered, Asking, Client, Fault, Provider};
@@ -199,14 +200,26 @@ async fn come_back(admin: &Admin, call: &Call, client: &Client, sign_in: &SignIn
     let SignedIn { uid, how } = admin.accounts.sign_in(client.provider(), &person, papers(call, sign_in), call.origin).await?;
     metrics::oidc_signed_in(&client.provider().name, how.as_str());
     let answer = match how {
-        How::New(Some(api_key)) => match browser::open(admin, call, uid).await {
-            Ok(cookies) => browser::with_cookies(welcome(&browser::next_stop(admin, call, return_to), &api_key), cookies),
-            Err(failure) => answered(Err(failure)),
-        },
+        How::New(Some(api_key)) => answered(enter_anew(admin, call, uid, &api_key, return_to).await),
         How::Known | How::Linked | How::New(None) => answered(browser::enter(admin, call, uid, return_to).await),
     };
     let remembered = kept(PROVIDER_COOKIE, &client.provider().name, REMEMBERED_S);
     Ok(browser::with_cookies(answer, [remembered, ended(PAPERS_COOKIE), ended(BROWSER_COOKIE)]))
+}
+
+/// As [`browser::enter`], past the page that shows a new account's API key.
+///
+/// # Errors
+/// Where the session cannot be made.
+pub(super) async fn enter_anew(
+    admin: &Admin,
+    call: &Call,
+    uid: Id,
+    api_key: &PlainSecret,
+    return_to: &ReturnTo,
+) -> Result<Answer, Failure> {
+    let cookies = browser::open(admin, call, uid).await?;
+    Ok(browser::with_cookies(welcome(&browser::next_stop(admin, call, return_to), api_key), cookies))
 }
 
 /// The page that shows a new account's API key, once; it leads on to where the browser was going.

@@ -5,6 +5,7 @@
 use super::acts::{Act, spelled};
 use super::{Database, DatabaseError, NameKind, PendingKind};
 use crate::id::Id;
+use crate::token::record::Role;
 
 /// The principal on whose row a contact stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct ContactHolder {
     pub verified: bool,
     /// Whether the principal has ended.
     pub ended: bool,
+    /// Whether it is the super admin and has another name: a number mistyped when founding must not give the installation away.
+    pub is_founder: bool,
 }
 
 /// What is recorded of how a person is reached.
@@ -113,13 +116,18 @@ impl Act {
     pub async fn contact_holder(&mut self, kind: NameKind, name: &str) -> Result<Option<ContactHolder>, DatabaseError> {
         let statement = match kind {
             NameKind::User => return Ok(None),
-            NameKind::Email => "SELECT uid, email_verified, ended_at FROM principals WHERE email = ?",
-            NameKind::Phone => "SELECT uid, phone_verified, ended_at FROM principals WHERE phone = ?",
+            NameKind::Email => "SELECT uid, email_verified, ended_at, role, user_name, phone_verified FROM principals WHERE email = ?",
+            NameKind::Phone => "SELECT uid, phone_verified, ended_at, role, user_name, email_verified FROM principals WHERE phone = ?",
         };
-        let row: Option<(String, i64, Option<i64>)> =
-            sqlx::query_as(self.sql(statement)).bind(name).fetch_optional(self.connection()).await?;
-        row.map(|(uid, verified, ended)| {
-            Ok(ContactHolder { uid: spelled("principals", &uid)?, verified: verified != 0, ended: ended.is_some() })
+        type Columns = (String, i64, Option<i64>, String, Option<String>, i64);
+        let row: Option<Columns> = sqlx::query_as(self.sql(statement)).bind(name).fetch_optional(self.connection()).await?;
+        row.map(|(uid, verified, ended, role, user, other_verified)| {
+            Ok(ContactHolder {
+                uid: spelled("principals", &uid)?,
+                verified: verified != 0,
+                ended: ended.is_some(),
+                is_founder: role == Role::SuperAdmin.as_str() && (user.is_some() || other_verified != 0),
+            })
         })
         .transpose()
     }
@@ -261,5 +269,33 @@ impl Act {
         }
         self.end_sessions_of(uid).await?;
         self.tell(PendingKind::Subject, uid).await
+    }
+
+    /// Leaves `uid` no contact but the one of this kind, and blocks whom it made below itself: for an account that changes hands.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn hand_over(&mut self, uid: Id, kind: NameKind) -> Result<(), DatabaseError> {
+        let statement = match kind {
+            NameKind::User => return Ok(()),
+            NameKind::Email => "UPDATE principals SET phone = NULL, phone_verified = 0 WHERE uid = ?",
+            NameKind::Phone => "UPDATE principals SET email = NULL, email_verified = 0 WHERE uid = ?",
+        };
+        sqlx::query(self.sql(statement)).bind(uid.to_string()).execute(self.connection()).await?;
+        let below: Vec<(String,)> =
+            sqlx::query_as(self.sql("SELECT uid FROM principals WHERE parent = ? AND blocked = 0 AND ended_at IS NULL"))
+                .bind(uid.to_string())
+                .fetch_all(self.connection())
+                .await?;
+        let now = self.now_column();
+        for (child,) in below {
+            sqlx::query(self.sql("UPDATE principals SET blocked = 1, version = version + 1, changed_at = ? WHERE uid = ?"))
+                .bind(now)
+                .bind(&child)
+                .execute(self.connection())
+                .await?;
+            self.tell(PendingKind::Subject, spelled("principals", &child)?).await?;
+        }
+        Ok(())
     }
 }

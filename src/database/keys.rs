@@ -96,10 +96,12 @@ impl Database {
     /// # Errors
     /// Where it cannot be written; nothing is then.
     pub async fn keys_used(&self, used: impl IntoIterator<Item = (Id, UnixMs)>) -> Result<(), DatabaseError> {
-        let mut used = used.into_iter().peekable();
-        if used.peek().is_none() {
+        let mut used: Vec<_> = used.into_iter().collect();
+        if used.is_empty() {
             return Ok(());
         }
+        // rows are locked in one order, whoever writes
+        used.sort_unstable_by_key(|(key, _)| *key);
         let mut write = self.pool.begin_with(self.engine.begin()).await?;
         for (key, at) in used {
             sqlx::query(self.sql("UPDATE api_keys SET last_used_at = ? WHERE id = ? AND COALESCE(last_used_at, 0) < ?"))

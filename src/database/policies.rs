@@ -159,21 +159,30 @@ impl Act {
         Ok(row.is_some())
     }
 
-    /// Whether a policy is attached to anyone, not ended, who is not below `above`.
+    /// Whether a policy is attached to anyone, not ended, who is not below `above`, or will be by an open invitation of another.
     ///
     /// # Errors
     /// Where the database cannot be read.
     pub async fn is_attached_beyond(&mut self, policy: Id, above: Id) -> Result<bool, DatabaseError> {
+        let now = self.now_column();
         let row: Option<(i64,)> = sqlx::query_as(self.sql(
             "WITH RECURSIVE below (uid) AS (
                  SELECT uid FROM principals WHERE parent = ?
                  UNION SELECT p.uid FROM principals p JOIN below b ON p.parent = b.uid
              )
              SELECT 1 FROM principal_policies a JOIN principals p ON p.uid = a.principal
-             WHERE a.policy = ? AND p.ended_at IS NULL AND a.principal NOT IN (SELECT uid FROM below) LIMIT 1",
+             WHERE a.policy = ? AND p.ended_at IS NULL AND a.principal NOT IN (SELECT uid FROM below)
+             UNION ALL
+             SELECT 1 FROM invitations i
+             WHERE i.policies LIKE ? AND i.used_at IS NULL AND i.ended_at IS NULL AND i.expires_at > ?
+               AND i.inviter <> ? AND i.inviter NOT IN (SELECT uid FROM below)
+             LIMIT 1",
         ))
         .bind(above.to_string())
         .bind(policy.to_string())
+        .bind(format!("%{policy}%"))
+        .bind(now)
+        .bind(above.to_string())
         .fetch_optional(self.connection())
         .await?;
         Ok(row.is_some())

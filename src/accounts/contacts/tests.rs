@@ -198,6 +198,7 @@ async fn what_was_proved_and_replaced_is_given_to_nobody_else() {
 #[tokio::test]
 async fn a_refresh_key_ends_with_the_rest() {
     let house = House::new().await;
+    house.person(NameKind::User, "founder").await;
     let (ann, bob) = (house.person(NameKind::Email, VICTIM).await, house.person(NameKind::User, "bob").await);
     let mut act = house.accounts.database.act().await.unwrap();
     assert!(!act.set_refresh_key(ann.uid, "$argon2id$").await.unwrap(), "no phone is proved");
@@ -206,4 +207,52 @@ async fn a_refresh_key_ends_with_the_rest() {
     assert_eq!(prove(&mut act, NameKind::Email, VICTIM, Some(bob.uid)).await.unwrap(), Proved::TookOver(bob.uid));
     house.commit(act).await;
     assert_eq!(house.accounts.database.refresh_key_row("+4917612345678").await.unwrap().unwrap().hash, None);
+}
+
+#[tokio::test]
+async fn an_account_that_changes_hands_keeps_no_other_contact_and_nobody_below_at_work() {
+    let house = House::new().await;
+    house.person(NameKind::User, "founder").await;
+    let attacker = house.person(NameKind::Email, VICTIM).await;
+    let mut act = house.accounts.database.act().await.unwrap();
+    act.set_contact(attacker.uid, NameKind::Phone, "+4915112345678").await.unwrap();
+    house.commit(act).await;
+    let caller = house.accounts.caller(&attacker.jwt).await.unwrap();
+    let back = crate::accounts::principals::NewOne {
+        name: Name::given(NameKind::User, "back").unwrap(),
+        role: crate::token::record::Role::Client,
+        password: Some(Password::new("password", PASSWORD).unwrap()),
+        policies: None,
+        parent: None,
+    };
+    house.accounts.create_principal(&caller, back, ORIGIN).await.unwrap();
+    assert!(house.logs_in(NameKind::User, "back").await);
+
+    assert_eq!(house.prove(VICTIM, None).await, Proved::TookOver(attacker.uid));
+    assert_eq!(house.accounts.database.contacts_of(attacker.uid).await.unwrap().unwrap().phone, None);
+    assert!(!house.logs_in(NameKind::User, "back").await);
+}
+
+#[tokio::test]
+async fn a_mistyped_number_does_not_give_the_installation_away() {
+    let house = House::new().await;
+    let name = Name::given(NameKind::User, "founder").unwrap();
+    let phone = Some(Name::given(NameKind::Phone, "+4915112345678").unwrap());
+    let password = Password::new("password", PASSWORD).unwrap();
+    house.accounts.sign_up(Application { name, password, phone, invitation: None, setup_code: None }, ORIGIN).await.unwrap();
+    let mut act = house.accounts.database.act().await.unwrap();
+    assert_eq!(prove(&mut act, NameKind::Phone, "+4915112345678", None).await.unwrap(), Proved::Freed);
+    house.commit(act).await;
+    assert!(house.logs_in(NameKind::User, "founder").await);
+}
+
+#[tokio::test]
+async fn what_waited_while_its_session_ended_makes_nothing() {
+    let house = House::new().await;
+    house.person(NameKind::User, "founder").await;
+    let attacker = house.person(NameKind::Email, VICTIM).await;
+    let caller = house.accounts.caller(&attacker.jwt).await.unwrap();
+    house.prove(VICTIM, None).await;
+    let late = house.accounts.keys(Some(caller.claims.sid)).create(&By::system(), &caller.standing, Default::default()).await;
+    assert_eq!(late.map(|_| ()).unwrap_err(), Refusal::InvalidToken);
 }

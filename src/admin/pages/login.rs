@@ -147,7 +147,8 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     if let Some(challenge) = field("challenge") {
         let given = Given { challenge: challenge.to_owned(), code: field("code").unwrap_or_default().trim().to_owned() };
         return match admin.accounts.prove_code(&given, call.origin).await {
-            Ok(uid) => browser::enter(admin, call, uid, &way.return_to).await,
+            Ok((uid, Some(api_key))) => oidc::enter_anew(admin, call, uid, &api_key, &way.return_to).await,
+            Ok((uid, None)) => browser::enter(admin, call, uid, &way.return_to).await,
             Err(refusal) => code_form(admin, call, &way, challenge, Some(&refusal.into())),
         };
     }

@@ -43,7 +43,7 @@ async fn what_is_refused() {
     let house = House::with(|rules| rules.direct_scopes = "orders:*".parse().unwrap()).await;
     let ann = house.person("ann").await;
     let unknown =
-        house.admin.accounts().keys().mint.make(crate::token::secret::SecretKind::ApiKey, "0".repeat(32).parse().unwrap()).unwrap();
+        house.admin.accounts().keys(None).mint.make(crate::token::secret::SecretKind::ApiKey, "0".repeat(32).parse().unwrap()).unwrap();
     for key in ["", "x", &ann.refresh_token, &ann.jwt, &format!("{}0", ann.api_key), unknown.reveal()] {
         is_failed(&house.exchange(key).await, 401, "unknown or ended key");
     }
