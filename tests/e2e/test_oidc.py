@@ -181,13 +181,13 @@ def test_the_provider_is_asked_silently_and_the_login_page_follows_once(house, p
     assert ann.get("/login?rd=/x").status == 200
     ann.sign_in("ann")
     uid = ann.uid()
-    log_out(ann)
+    close_browser(ann)
     assert ann.uid() is None
     # where the provider's session stands, a page that needs a login opens by itself
     assert ann.follow(ann.get("/login?rd=/x"), until="/x").one("location") == "/x"
     assert ann.uid() == uid
     # whoever wants to be asked is asked
-    log_out(ann)
+    close_browser(ann)
     assert b"Log in with" in ann.get("/login?rd=/x&ask=true").body
     # where it has ended, the login page comes, and from then on at once
     del ann.cookies["127.0.0.1"]
@@ -195,6 +195,21 @@ def test_the_provider_is_asked_silently_and_the_login_page_follows_once(house, p
     assert page.status == 200 and page.url.startswith(f"{ADMIN}/login?") and b"Log in with" in page.body
     assert ann.get("/login?rd=/x").status == 200
     assert ann.uid() is None
+
+
+def test_a_logout_lasts_though_the_provider_s_session_stands(house, provider):
+    house()
+    ann = Visitor()
+    ann.sign_in("ann")
+    log_out(ann)
+    assert ann.get("/login?rd=/x").status == 200
+    assert ann.uid() is None
+
+
+def close_browser(visitor):
+    """Sessions' cookies go, those with an end of their own stay."""
+    for jar in visitor.cookies.values():
+        jar.pop("__Host-gatepost-console", None)
 
 
 def log_out(visitor):
