@@ -225,7 +225,8 @@ async fn an_account_that_changes_hands_keeps_no_other_contact_and_nobody_below_a
         policies: None,
         parent: None,
     };
-    house.accounts.create_principal(&caller, back, ORIGIN).await.unwrap();
+    let (_, _, committed) = house.accounts.create_principal(&caller, back, ORIGIN).await.unwrap();
+    house.accounts.propagate(committed).await;
     assert!(house.logs_in(NameKind::User, "back").await);
 
     assert_eq!(house.prove(VICTIM, None).await, Proved::TookOver(attacker.uid));
