@@ -17,6 +17,9 @@ use super::DatabaseError;
 const CONNECTIONS: u32 = 8;
 /// Longest wait for a connection, and for a lock that another holds.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// So often a SQLite file that another process migrates is looked at again, and after this long.
+const MIGRATION_TRIES: usize = 10;
+const MIGRATION_PAUSE: Duration = Duration::from_millis(50);
 /// Ends a statement that does nothing where the row is there already.
 const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING";
 
@@ -137,7 +140,15 @@ impl Engine {
             let wait = "SELECT GET_LOCK(CONCAT('gatepost-schema.', SHA1(DATABASE())), 3600)";
             sqlx::query(wait).execute(&mut connection).await?;
         }
-        let migrated = migrations.run(&mut connection).await;
+        let mut migrated = migrations.run(&mut connection).await;
+        // SQLite has no lock that is held from one migration to the next: another process may have made what this one was about to
+        for _ in 0..if self == Self::Sqlite { MIGRATION_TRIES } else { 0 } {
+            if migrated.is_ok() {
+                break;
+            }
+            tokio::time::sleep(MIGRATION_PAUSE).await;
+            migrated = migrations.run(&mut connection).await;
+        }
         migrated.map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))?;
         // here, where it is heard if it is not understood: a pool would only try again
         connection.execute(self.welcome()).await?;
