@@ -133,6 +133,6 @@ def test_every_shipped_configuration_loads(tmp_path):
         assert done.returncode == 0, done
     for n, rules in enumerate(b for b in blocks("yaml") if b.startswith("rules:")):
         (tmp_path / "rules.yaml").write_text(rules)
-        (tmp_path / "gatepost.yaml").write_text("rules: rules.yaml\n")
+        (tmp_path / "gatepost.yaml").write_text("rules: rules.yaml\nadmin: { public_url: https://auth.example.com }\n")
         done = subprocess.run([binaries.gatepost(), "check-config", "--config", tmp_path / "gatepost.yaml"], capture_output=True, text=True, env=environment, timeout=30)
         assert done.returncode == 0, (n, done)

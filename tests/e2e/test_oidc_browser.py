@@ -84,7 +84,13 @@ def test_sign_up_log_in_again_log_out_and_automatically_in_again(page, gatepost,
     # the link of that page asks, or nobody could ever come as somebody else
     page.get_by_role("link", name="Log in").click()
     page.get_by_role("link", name="Log in with Mock").wait_for()
-    # any page that needs a login opens by itself, since the provider's session stands
+    # and a logout lasts, though the provider's session stands
+    page.goto(f"{ADMIN}/")
+    sign_in(page, "ann")
+    assert who(page) == uid
+    # without one, any page that needs a login opens by itself while the provider's session stands
+    for name in ("__Host-gatepost-console", "__Host-gatepost"):
+        page.context.clear_cookies(name=name)
     assert who(page) == uid
 
     # another browser of the same person: the provider's page, no new account

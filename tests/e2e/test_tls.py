@@ -154,8 +154,9 @@ def test_nginx_asks_a_gate_by_tls(gatepost, authority, application, tmp_path, pr
     os.chmod(tmp_path, 0o755)
     shutil.copy(authority.cert, folder / "gatepost_ca.pem")
     server = (folder / "gatepost_server.conf").read_text()
-    server = server.replace("proxy_pass                 http://gatepost", "proxy_pass                 https://gatepost")
-    assert server.count("https://gatepost") == 2
+    for gate in ("http://gatepost/verify;", "http://gatepost;"):
+        assert server.count(gate) == 1
+        server = server.replace(gate, gate.replace("http:", "https:"))
     verify = "proxy_ssl_trusted_certificate gatepost_ca.pem; proxy_ssl_verify on; proxy_ssl_verify_depth 2; proxy_ssl_name localhost; proxy_ssl_server_name on;\n"
     (folder / "gatepost_server.conf").write_text(verify + server)
     nginx = Service("nginx", program.command(program.find_binary(), folder), folder).start(lambda: listening(8081))
