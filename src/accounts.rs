@@ -21,6 +21,7 @@ pub mod password;
 pub mod policies;
 pub mod principals;
 pub mod profile;
+pub mod proof;
 pub mod quickstart;
 mod refresh_keys;
 pub mod return_to;

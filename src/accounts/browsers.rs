@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::proof::Proof;
 use super::return_to::{ReturnRules, ReturnTo};
 use super::sessions::{Caller, SESSIONS};
 use super::standing::{self, Standing};
@@ -60,13 +61,14 @@ impl Accounts {
         &self.keep_alive
     }
 
-    /// Opens a session for `uid`, with an id of its own, and ends the one that this browser had before.
+    /// Opens a session for whoever gave this proof, with an id of its own, and ends the one that this browser had before.
     ///
     /// # Errors
-    /// Unavailable.
-    pub async fn open_browser(&self, uid: Id, before: Option<Id>, origin: Origin) -> Result<Id, Refusal> {
-        let id = Id::random()?;
+    /// What a wrong proof is refused with where it no longer stands, or unavailable.
+    pub async fn open_browser(&self, proof: &Proof, before: Option<Id>, origin: Origin) -> Result<Id, Refusal> {
+        let (id, uid) = (Id::random()?, proof.uid);
         let mut act = self.database.act().await?;
+        proof.check(&mut act).await?;
         let now = act.now();
         if let Some(before) = before {
             act.end_session(before).await?;

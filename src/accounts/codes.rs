@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 
 use super::contacts::{self, Proved};
 use super::names::{self, Name};
+use super::proof::{Proof, ProvedBy};
 use super::sessions::LoggedIn;
 use super::sign_up::{Contact, Newcomer, SignedUp};
 use super::throttle::{TooMany, Tried};
@@ -132,8 +133,8 @@ impl Accounts {
         origin: Origin,
     ) -> Result<CodeLogin, Refusal> {
         let newcomer = Newcomer { invitation, setup_code, ..Newcomer::default() };
-        let (id, uid, created) = self.sent_to(given, newcomer, origin).await?;
-        match self.open_session(uid, origin).await {
+        let (id, proof, created) = self.sent_to(given, newcomer, origin).await?;
+        match self.open_session(&proof, origin).await {
             Ok(login) => Ok(CodeLogin { login, created }),
             Err(refusal) => {
                 self.database.reopen_challenge(id).await?;
@@ -147,9 +148,9 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`Accounts::log_in_by_code`].
-    pub async fn prove_code(&self, given: &Given, origin: Origin) -> Result<(Id, Option<PlainSecret>), Refusal> {
-        let (_, uid, created) = self.sent_to(given, Newcomer::default(), origin).await?;
-        Ok((uid, created.and_then(|made| made.api_key)))
+    pub async fn prove_code(&self, given: &Given, origin: Origin) -> Result<(Proof, Option<PlainSecret>), Refusal> {
+        let (_, proof, created) = self.sent_to(given, Newcomer::default(), origin).await?;
+        Ok((proof, created.and_then(|made| made.api_key)))
     }
 
     /// By which channels codes are sent: e-mail, phone.
@@ -157,11 +158,12 @@ impl Accounts {
         (self.senders.sends(Channel::Email), self.senders.sends(Channel::Sms))
     }
 
-    /// The challenge, who proved it, and the account where it was made for them.
-    async fn sent_to(&self, given: &Given, newcomer: Newcomer, origin: Origin) -> Result<(Id, Id, Option<SignedUp>), Refusal> {
+    /// The challenge, the proof, and the account where it was made for them.
+    async fn sent_to(&self, given: &Given, newcomer: Newcomer, origin: Origin) -> Result<(Id, Proof, Option<SignedUp>), Refusal> {
         let (id, row) = self.spend(given, origin).await?;
+        let by = ProvedBy::Contact(row.kind, row.name.clone());
         match self.holder_of(row, newcomer, origin).await {
-            Ok((uid, created)) => Ok((id, uid, created)),
+            Ok((uid, created)) => Ok((id, Proof { uid, by }, created)),
             Err(Refusal::IncorrectCode) => Err(Refusal::IncorrectCode),
             Err(refusal) => {
                 self.database.reopen_challenge(id).await?;

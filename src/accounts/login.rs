@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::names::Name;
 use super::password::{self, Compared, Password};
+use super::proof::{Proof, ProvedBy};
 use super::sessions::LoggedIn;
 use super::standing;
 use super::throttle::{TooMany, Tried};
@@ -19,29 +20,14 @@ use crate::token::secret::sha256;
 /// A hash that no password has, under today's parameters.
 pub(super) const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Who proved to know a password.
-struct Proved {
-    uid: Id,
-    /// The hash it was compared with.
-    hash: String,
-}
-
 impl Accounts {
     /// Logs someone in.
     ///
     /// # Errors
     /// [`Refusal::IncorrectCredentials`], the throttle's, or unavailable.
     pub async fn log_in(&self, name: &Name, password: Password, origin: Origin) -> Result<LoggedIn, Refusal> {
-        let Proved { uid, .. } = self.prove(name, password, origin).await?;
-        self.open_session(uid, origin).await
-    }
-
-    /// Who knows this password, for a login in a browser.
-    ///
-    /// # Errors
-    /// As [`Accounts::log_in`].
-    pub async fn prove_password(&self, name: &Name, password: Password, origin: Origin) -> Result<Id, Refusal> {
-        Ok(self.prove(name, password, origin).await?.uid)
+        let proof = self.prove_password(name, password, origin).await?;
+        self.open_session(&proof, origin).await
     }
 
     /// Changes a password, and ends every session of that person if `kill_sessions`.
@@ -57,7 +43,7 @@ impl Accounts {
         origin: Origin,
     ) -> Result<Committed, Refusal> {
         let new = new.strong(self.rules.password_min_length)?;
-        let Proved { uid, hash } = self.prove(name, old, origin).await?;
+        let (uid, hash) = self.compare_password(name, old, origin).await?;
         let new = self.hashing.run(origin.network(), move || password::hash(&new)).await??;
         let mut act = self.database.act().await?;
         if !act.replace_password(uid, &hash, &new).await? {
@@ -75,8 +61,19 @@ impl Accounts {
         self.trail.refused(&self.database, By::unknown(origin.address).tried(Action::Login, target));
     }
 
+    /// Who knows this password.
+    ///
+    /// # Errors
+    /// As [`Accounts::log_in`].
+    pub async fn prove_password(&self, name: &Name, password: Password, origin: Origin) -> Result<Proof, Refusal> {
+        let (uid, hash) = self.compare_password(name, password, origin).await?;
+        Ok(Proof { uid, by: ProvedBy::Password(hash) })
+    }
+
+    /// Whose password this is, and the hash it was compared with.
+    ///
     /// Syntax was before; here throttle, queue and hash, in this order, then whether anyone above is blocked.
-    async fn prove(&self, name: &Name, password: Password, origin: Origin) -> Result<Proved, Refusal> {
+    async fn compare_password(&self, name: &Name, password: Password, origin: Origin) -> Result<(Id, String), Refusal> {
         let network = origin.network();
         self.throttle.ask_network(network)?;
         let row = self.database.login_row(name.kind, &name.text).await?;
@@ -115,7 +112,7 @@ impl Accounts {
                 hash = again;
             }
         }
-        Ok(Proved { uid, hash })
+        Ok((uid, hash))
     }
 }
 

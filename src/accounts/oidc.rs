@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::contacts::{self, Proved};
 use super::names::Name;
+use super::proof::{Proof, ProvedBy};
 use super::sign_up::{Contact, NewIdentity, Newcomer, SignedUp};
 use super::{Accounts, Origin, Refusal, standing};
 use crate::audit::{Action, By};
@@ -62,8 +63,8 @@ pub struct Papers {
 /// Who signed in.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// The principal.
-    pub uid: Id,
+    /// Who it is.
+    pub proof: Proof,
     /// How.
     pub how: How,
 }
@@ -161,7 +162,7 @@ impl Accounts {
         };
         let act = self.database.act().await?;
         self.grant(act, provider, person, uid, Action::OidcLogin, origin).await?;
-        Ok(SignedIn { uid, how: How::New(api_key) })
+        Ok(SignedIn { proof: proof(uid, person), how: How::New(api_key) })
     }
 
     /// Signs in whoever has an account here. `None` = nobody has.
@@ -191,7 +192,7 @@ impl Accounts {
             _ => Action::OidcLogin,
         };
         self.grant(act, provider, person, uid, action, origin).await?;
-        Ok(Some(SignedIn { uid, how }))
+        Ok(Some(SignedIn { proof: proof(uid, person), how }))
     }
 
     /// Replaces what this issuer's claims grant, and ends the act.
@@ -234,6 +235,10 @@ async fn linked(act: &mut Act, provider: &Provider, person: &Person, origin: Ori
         Proved::Freed => Ok(Link::Freed),
         Proved::Nobody => Ok(Link::ToNobody),
     }
+}
+
+fn proof(uid: Id, person: &Person) -> Proof {
+    Proof { uid, by: ProvedBy::Identity { issuer: person.issuer.clone(), subject: person.subject.clone() } }
 }
 
 /// The person's verified e-mail, where it is one that anybody here could have.

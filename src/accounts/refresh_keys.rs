@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::login::{self, NOBODYS};
 use super::names::Name;
 use super::password::{self, Compared, Password};
+use super::proof::{Proof, ProvedBy};
 use super::sessions::{Caller, LoggedIn};
 use super::throttle::{TooMany, Tried};
 use super::{Accounts, Origin, Refusal, standing};
@@ -63,16 +64,18 @@ impl Accounts {
         if compared == Compared::Wrong || row.is_none() {
             self.failed_login(row.as_ref().map(|row| row.uid), origin);
         }
-        let uid = row.filter(|_| compared != Compared::Wrong).map(|row| row.uid).ok_or(Refusal::IncorrectCredentials)?;
+        let known = row.filter(|_| compared != Compared::Wrong).and_then(|row| Some((row.uid, row.hash?)));
+        let (uid, mut hash) = known.ok_or(Refusal::IncorrectCredentials)?;
         if standing::of_principal(&self.database, uid).await?.is_none() {
             return Err(Refusal::IncorrectCredentials);
         }
         if let Some(again) = again {
             let mut act = self.database.act().await?;
-            if act.set_refresh_key(uid, &again).await? {
+            if act.replace_refresh_key(uid, &hash, &again).await? {
                 let _ = act.commit(&origin.by(uid).did(Action::PasswordRehash, uid)).await?;
+                hash = again;
             }
         }
-        self.open_session(uid, origin).await
+        self.open_session(&Proof { uid, by: ProvedBy::RefreshKey(hash) }, origin).await
     }
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::proof::Proof;
 use super::standing::{self, Standing};
 use super::{Accounts, Origin, Refusal};
 use crate::audit::Action;
@@ -50,11 +51,13 @@ impl Caller {
 }
 
 impl Accounts {
-    /// Makes a session for `uid`.
-    pub(super) async fn open_session(&self, uid: Id, origin: Origin) -> Result<LoggedIn, Refusal> {
+    /// Makes a session for whoever gave this proof.
+    pub(super) async fn open_session(&self, proof: &Proof, origin: Origin) -> Result<LoggedIn, Refusal> {
+        let uid = proof.uid;
         let id = Id::random()?;
         let refresh_token = self.mint.make(SecretKind::RefreshToken, id)?;
         let mut act = self.database.act().await?;
+        proof.check(&mut act).await?;
         let now = act.now();
         let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.rules.session_max), idle_ends_at: None };
         act.end_oldest_sessions(uid, SESSIONS - 1).await?;

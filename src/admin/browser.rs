@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::request::Call;
 use crate::accounts::Refusal;
 use crate::accounts::browsers::Browser;
+use crate::accounts::proof::Proof;
 use crate::accounts::return_to::{ReturnTo, Site, is_loopback};
 use crate::accounts::sessions::Caller;
 use crate::decision::credential::Carrier;
@@ -38,22 +39,22 @@ pub(super) fn with_cookies(answer: Answer, cookies: impl IntoIterator<Item = Str
     cookies.into_iter().filter_map(|cookie| HeaderValue::try_from(cookie).ok()).fold(answer, Answer::cookie)
 }
 
-/// Opens a session of this browser for `uid`, sets its cookies, and sends it to `return_to`.
+/// Opens a session of this browser for whoever gave this proof, sets its cookies, and sends it to `return_to`.
 ///
 /// # Errors
-/// Where the session cannot be made.
-pub(super) async fn enter(admin: &Admin, call: &Call, uid: Id, return_to: &ReturnTo) -> Result<Answer, Failure> {
-    let cookies = open(admin, call, uid).await?;
+/// Where the session cannot be made, or the proof no longer stands.
+pub(super) async fn enter(admin: &Admin, call: &Call, proof: &Proof, return_to: &ReturnTo) -> Result<Answer, Failure> {
+    let cookies = open(admin, call, proof).await?;
     Ok(redirect(&next_stop(admin, call, return_to), cookies))
 }
 
-/// Opens a session of this browser for `uid`: its cookies.
+/// Opens a session of this browser for whoever gave this proof: its cookies.
 ///
 /// # Errors
-/// Where the session cannot be made.
-pub(super) async fn open(admin: &Admin, call: &Call, uid: Id) -> Result<Vec<String>, Failure> {
+/// Where the session cannot be made, or the proof no longer stands.
+pub(super) async fn open(admin: &Admin, call: &Call, proof: &Proof) -> Result<Vec<String>, Failure> {
     let before = call.cookie(CONSOLE_COOKIE).once().and_then(|value| admin.accounts.session_in_console_cookie(value));
-    let session = admin.accounts.open_browser(uid, before, call.origin).await?;
+    let session = admin.accounts.open_browser(proof, before, call.origin).await?;
     let console = set_cookie(CONSOLE_COOKIE, &admin.accounts.console_cookie(session)?, None, "");
     Ok(std::iter::once(console).chain(own_gate_cookie(admin, call, session)?).collect())
 }

@@ -21,9 +21,9 @@ use super::request::Call;
 use super::{Admin, browser, document};
 use crate::accounts::Refusal;
 use crate::accounts::oidc::{self as domain, Beginning, How, Papers, SIGN_IN_LASTS, SignedIn};
+use crate::accounts::proof::Proof;
 use crate::accounts::return_to::ReturnTo;
 use crate::database::SignInRow;
-use crate::id::Id;
 use crate::id::random_bytes;
 use crate::metrics;
 use crate::oidc::{Answered, Asking, Client, Fault, Provider};
@@ -197,11 +197,11 @@ async fn come_back(admin: &Admin, call: &Call, client: &Client, sign_in: &SignIn
         begun: sign_in.created_at,
     };
     let person = client.identify(brought).await.map_err(because)?;
-    let SignedIn { uid, how } = admin.accounts.sign_in(client.provider(), &person, papers(call, sign_in), call.origin).await?;
+    let SignedIn { proof, how } = admin.accounts.sign_in(client.provider(), &person, papers(call, sign_in), call.origin).await?;
     metrics::oidc_signed_in(&client.provider().name, how.as_str());
     let answer = match how {
-        How::New(Some(api_key)) => answered(enter_anew(admin, call, uid, &api_key, return_to).await),
-        How::Known | How::Linked | How::New(None) => answered(browser::enter(admin, call, uid, return_to).await),
+        How::New(Some(api_key)) => answered(enter_anew(admin, call, &proof, &api_key, return_to).await),
+        How::Known | How::Linked | How::New(None) => answered(browser::enter(admin, call, &proof, return_to).await),
     };
     let remembered = kept(PROVIDER_COOKIE, &client.provider().name, REMEMBERED_S);
     Ok(browser::with_cookies(answer, [remembered, ended(PAPERS_COOKIE), ended(BROWSER_COOKIE)]))
@@ -214,11 +214,11 @@ async fn come_back(admin: &Admin, call: &Call, client: &Client, sign_in: &SignIn
 pub(super) async fn enter_anew(
     admin: &Admin,
     call: &Call,
-    uid: Id,
+    proof: &Proof,
     api_key: &PlainSecret,
     return_to: &ReturnTo,
 ) -> Result<Answer, Failure> {
-    let cookies = browser::open(admin, call, uid).await?;
+    let cookies = browser::open(admin, call, proof).await?;
     Ok(browser::with_cookies(welcome(&browser::next_stop(admin, call, return_to), api_key), cookies))
 }
 

@@ -19,7 +19,7 @@ mod sessions;
 mod store_away;
 mod tokens;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ use tower_service::Service;
 
 use super::{Admin, Peer, Settings, router};
 use crate::accounts::return_to::ReturnRules;
-use crate::accounts::{RequirePhone, Rules, SignUp};
+use crate::accounts::{Origin, RequirePhone, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
 use crate::database::test_server::TestDatabase;
@@ -47,6 +47,9 @@ use crate::token::store::{self, TokenStore};
 
 /// A password that may be chosen.
 const PASSWORD: &str = "seven green bicycles";
+
+/// A client on this machine.
+const LOCAL: Origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), local: true };
 
 /// An installation with its admin listener.
 struct House {

@@ -320,6 +320,19 @@ impl Act {
         self.tell(PendingKind::Subject, uid).await
     }
 
+    /// Whether `uid` has this password hash.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn has_password(&mut self, uid: Id, hash: &str) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT 1 FROM principals WHERE uid = ? AND password = ? AND ended_at IS NULL"))
+            .bind(uid.to_string())
+            .bind(hash)
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Replaces a password hash, if it still is `old`: of two changes that both knew the old password, one stands.
     ///
     /// # Errors

@@ -30,6 +30,35 @@ impl Database {
 }
 
 impl Act {
+    /// Whether `uid` has this hash of a refresh key, and its phone number still stands.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn has_refresh_key(&mut self, uid: Id, hash: &str) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> = sqlx::query_as(
+            self.sql("SELECT 1 FROM principals WHERE uid = ? AND refresh_key = ? AND phone_verified <> 0 AND ended_at IS NULL"),
+        )
+        .bind(uid.to_string())
+        .bind(hash)
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.is_some())
+    }
+
+    /// Replaces the hash of a refresh key, if it still is `old`.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn replace_refresh_key(&mut self, uid: Id, old: &str, new: &str) -> Result<bool, DatabaseError> {
+        let row = sqlx::query(self.sql("UPDATE principals SET refresh_key = ? WHERE uid = ? AND refresh_key = ? AND ended_at IS NULL"))
+            .bind(new)
+            .bind(uid.to_string())
+            .bind(old)
+            .execute(self.connection())
+            .await?;
+        Ok(row.rows_affected() == 1)
+    }
+
     /// Sets the refresh key of `uid`, where it has proved a phone number: answers whether it has.
     ///
     /// # Errors

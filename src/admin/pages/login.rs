@@ -18,6 +18,7 @@ use super::{Escaped, Failures, Page, answered, sentence, with_headers};
 use crate::accounts::codes::Given;
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
+use crate::accounts::proof::Proof;
 use crate::accounts::return_to::{ReturnTo, Site};
 use crate::database::NameKind;
 use crate::id::Id;
@@ -147,8 +148,8 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     if let Some(challenge) = field("challenge") {
         let given = Given { challenge: challenge.to_owned(), code: field("code").unwrap_or_default().trim().to_owned() };
         return match admin.accounts.prove_code(&given, call.origin).await {
-            Ok((uid, Some(api_key))) => oidc::enter_anew(admin, call, uid, &api_key, &way.return_to).await,
-            Ok((uid, None)) => browser::enter(admin, call, uid, &way.return_to).await,
+            Ok((proof, Some(api_key))) => oidc::enter_anew(admin, call, &proof, &api_key, &way.return_to).await,
+            Ok((proof, None)) => browser::enter(admin, call, &proof, &way.return_to).await,
             Err(refusal) => code_form(admin, call, &way, challenge, Some(&refusal.into())),
         };
     }
@@ -159,12 +160,12 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
         };
     }
     match prove(admin, call, name, field("password").unwrap_or_default()).await {
-        Ok(uid) => browser::enter(admin, call, uid, &way.return_to).await,
+        Ok(proof) => browser::enter(admin, call, &proof, &way.return_to).await,
         Err(failure) => form(admin, call, &way, Some(&failure), name),
     }
 }
 
-async fn prove(admin: &Admin, call: &Call, name: &str, password: &str) -> Result<Id, Failure> {
+async fn prove(admin: &Admin, call: &Call, name: &str, password: &str) -> Result<Proof, Failure> {
     let (name, password) = (Name::of_basic(name.trim())?, Password::new("password", password)?);
     Ok(admin.accounts.prove_password(&name, password, call.origin).await?)
 }

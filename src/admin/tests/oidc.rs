@@ -1,7 +1,5 @@
 //! Signing in by an OpenID provider, from the proved person on: who it is here, and what their claims give.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,8 +9,6 @@ use crate::database::NameKind;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::oidc::{ClaimGrant, Person as Known, Provider, ProviderKind};
-
-const LOCAL: Origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), local: true };
 
 fn provider() -> Provider {
     Provider {
@@ -59,11 +55,11 @@ async fn the_first_founds_and_the_second_login_is_the_same_principal() {
     let ann = verified("ann", "Ann@Example.com");
     let first = house.sign_in(&provider(), &ann).await.unwrap();
     assert!(matches!(first.how, How::New(Some(_))));
-    assert_eq!(house.shown_name(first.uid).await, "ann@example.com");
+    assert_eq!(house.shown_name(first.proof.uid()).await, "ann@example.com");
     // the address is another one by now: who it is, issuer and subject say
     let again = house.sign_in(&provider(), &verified("ann", "ann@elsewhere.example")).await.unwrap();
     assert!(matches!(again.how, How::Known));
-    assert_eq!(again.uid, first.uid);
+    assert_eq!(again.proof.uid(), first.proof.uid());
     assert_eq!(house.sign_in(&provider(), &verified("bob", "bob@example.com")).await.unwrap_err(), Refusal::InvitationRequired);
 }
 
@@ -72,7 +68,7 @@ async fn one_subject_at_two_issuers_is_two_people() {
     let house = House::open().await;
     let here = house.sign_in(&provider(), &person("1", json!({}))).await.unwrap();
     let there = house.sign_in(&provider(), &person("1", json!({ "iss": "https://other.example" }))).await.unwrap();
-    assert_ne!(here.uid, there.uid);
+    assert_ne!(here.proof.uid(), there.proof.uid());
 }
 
 #[tokio::test]
@@ -81,8 +77,8 @@ async fn an_unverified_email_is_not_even_kept() {
     house.ask(Ask::post("/v1/register").json(json!({ "email": "ann@example.com", "password": PASSWORD }))).await.is(201);
     let ann = house.holder_of("ann@example.com").await.unwrap();
     let other = house.sign_in(&provider(), &person("1", json!({ "email": "ann@example.com", "email_verified": false }))).await.unwrap();
-    assert_ne!(other.uid, ann);
-    assert_eq!(house.shown_name(other.uid).await, other.uid.to_string());
+    assert_ne!(other.proof.uid(), ann);
+    assert_eq!(house.shown_name(other.proof.uid()).await, other.proof.uid().to_string());
     assert_eq!(house.holder_of("ann@example.com").await, Some(ann));
 }
 
@@ -93,7 +89,7 @@ async fn who_proves_an_unverified_email_has_the_account_and_what_stood_on_it_end
     let squatted = house.holder_of("ann@example.com").await.unwrap();
     let ann = house.sign_in(&provider(), &verified("ann", "ann@example.com")).await.unwrap();
     assert!(matches!(ann.how, How::Linked));
-    assert_eq!(ann.uid, squatted);
+    assert_eq!(ann.proof.uid(), squatted);
     house.exchange(&made.text("/api_key")).await.is(401);
     house.ask(Ask::get("/v1/login").basic("ann@example.com", PASSWORD)).await.is(401);
 }
@@ -110,10 +106,10 @@ async fn a_verified_email_opens_an_account_only_where_the_configuration_says_so(
     assert_eq!(house.sign_in(&provider(), &other(json!({}))).await.unwrap_err(), Refusal::NotLinked);
     let linking = Provider { link_verified_email: true, ..provider() };
     let unverified = house.sign_in(&linking, &other(json!({ "sub": "y", "email_verified": false }))).await.unwrap();
-    assert_ne!(unverified.uid, first.uid);
+    assert_ne!(unverified.proof.uid(), first.proof.uid());
     let linked = house.sign_in(&linking, &other(json!({}))).await.unwrap();
     assert!(matches!(linked.how, How::Linked));
-    assert_eq!(linked.uid, first.uid);
+    assert_eq!(linked.proof.uid(), first.proof.uid());
     // from here on by issuer and subject
     assert!(matches!(house.sign_in(&provider(), &other(json!({}))).await.unwrap().how, How::Known));
 }
@@ -122,9 +118,9 @@ async fn a_verified_email_opens_an_account_only_where_the_configuration_says_so(
 async fn only_allowed_domains_come_in_at_each_login() {
     let house = House::open().await;
     let ann = verified("ann", "ann@example.com");
-    let uid = house.sign_in(&provider(), &ann).await.unwrap().uid;
+    let uid = house.sign_in(&provider(), &ann).await.unwrap().proof.uid();
     let strict = Provider { allowed_domains: vec!["example.com".into()], ..provider() };
-    assert_eq!(house.sign_in(&strict, &ann).await.unwrap().uid, uid);
+    assert_eq!(house.sign_in(&strict, &ann).await.unwrap().proof.uid(), uid);
     for refused in [verified("ann", "ann@example.org"), person("ann", json!({ "email": "ann@example.com" })), person("ann", json!({}))] {
         assert_eq!(house.sign_in(&strict, &refused).await.unwrap_err(), Refusal::DomainNotAllowed);
     }
@@ -134,7 +130,7 @@ async fn only_allowed_domains_come_in_at_each_login() {
 async fn the_blocked_stay_out() {
     let house = House::new().await;
     let ann = verified("ann", "ann@example.com");
-    let uid = house.sign_in(&provider(), &ann).await.unwrap().uid;
+    let uid = house.sign_in(&provider(), &ann).await.unwrap().proof.uid();
     let mut act = house.database.act().await.unwrap();
     act.end_principal(uid).await.unwrap();
     let _ = act.commit(&crate::audit::By::system().did(crate::audit::Action::KeyEnd, uid)).await.unwrap();
@@ -162,7 +158,7 @@ async fn claims_grant_policies_from_one_login_to_the_next() {
     let house = House::with(|rules| rules.direct_scopes = ScopeSet::parse(["base"]).unwrap()).await;
     let grant = |value: &str, policy: &str| ClaimGrant { claim: "groups".into(), value: value.into(), policy: policy.into() };
     let provider = Provider { grants: vec![grant("ops", "operators"), grant("dev", "nobody-made-this")], ..provider() };
-    let uid = house.sign_in(&provider, &person("ann", json!({ "groups": ["ops", "dev"] }))).await.unwrap().uid;
+    let uid = house.sign_in(&provider, &person("ann", json!({ "groups": ["ops", "dev"] }))).await.unwrap().proof.uid();
     assert_eq!(house.held(uid).await, "base", "the policy is not there yet");
 
     let tenant = crate::accounts::standing::of_principal(&house.database, uid).await.unwrap().unwrap().subject.tenant;

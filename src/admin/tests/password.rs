@@ -1,6 +1,10 @@
 //! `POST /v1/password/change`
 
 use super::*;
+use crate::accounts::Refusal;
+use crate::accounts::names::Name;
+use crate::accounts::password::Password;
+use crate::database::NameKind;
 
 const OTHER: &str = "eleven blue umbrellas";
 
@@ -64,4 +68,19 @@ async fn of_two_changes_that_both_knew_the_old_one_one_stands() {
     let mut statuses = [a.status.as_u16(), b.status.as_u16()];
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 401]);
+}
+
+#[tokio::test]
+async fn a_login_with_the_old_one_that_is_under_way_comes_to_nothing() {
+    let house = House::new().await;
+    let accounts = house.admin.accounts();
+    house.sign_up("ann").await.is(201);
+    let password = || Password::new("password", PASSWORD).unwrap();
+    let name = Name::given(NameKind::User, "ann").unwrap();
+    let early = accounts.prove_password(&name, password(), LOCAL).await.unwrap();
+    accounts.open_browser(&early, None, LOCAL).await.unwrap();
+    house.ask(change("ann", PASSWORD, json!({ "new_password": OTHER, "kill_sessions": true }))).await.is(200);
+    assert_eq!(accounts.open_browser(&early, None, LOCAL).await.unwrap_err(), Refusal::IncorrectCredentials);
+    let ann = house.ask(Ask::get("/v1/login").basic("ann", OTHER)).await.text("/jwt/token");
+    assert_eq!(house.ask(Ask::get("/v1/sessions").bearer(&ann)).await.is(200).body["sessions"].as_array().map(Vec::len), Some(1));
 }
