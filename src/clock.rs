@@ -124,8 +124,13 @@ fn wall_ms() -> u64 {
 
 /// Milliseconds since boot, suspension included (`CLOCK_BOOTTIME`).
 pub fn boottime_ms() -> u64 {
+    boottime_ns() / 1_000_000
+}
+
+/// Nanoseconds since boot, suspension included (`CLOCK_BOOTTIME`): what leases are measured by.
+pub fn boottime_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    u64::try_from(time.tv_sec).unwrap_or(0) * 1000 + u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod access;
 mod base62;
 pub mod cookie;
 pub mod embedded;
+pub mod fence;
 pub mod holder;
 pub mod jwt;
 pub mod keep_alive;
