@@ -38,6 +38,14 @@ impl Reply {
         self.list().get(n).unwrap_or(&Self::Nil)
     }
 
+    /// What follows `name` in a list of names and values; nil where it is not there.
+    pub(super) fn field(&self, name: &str) -> &Reply {
+        self.list()
+            .chunks(2)
+            .find_map(|pair| if let [key, value] = pair { (key.text() == Some(name)).then_some(value) } else { None })
+            .unwrap_or(&Self::Nil)
+    }
+
     /// The first element as text: every script but the heartbeat says there what it did.
     pub(super) fn status(&self) -> &str {
         self.at(0).text().unwrap_or_default()
