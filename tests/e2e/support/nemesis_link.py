@@ -5,12 +5,13 @@
 Commands are JSON lines on standard input, "at" is the number of a port:
     {"at", "do": "stall", "seconds", "way": "up" | "down" | "both", "one": 0..1 | null}
                                                what was sent waits; of one connection alone where `one` says which
-    {"at", "do": "delay", "seconds", "ms"}     every piece waits so long
+    {"at", "do": "delay", "seconds", "ms"}     everything takes so much longer, in each direction
     {"at", "do": "cut"}                        every connection is reset
     {"at", "do": "close", "seconds"}           reset, and refused for so long
 """
 
 import json
+import queue
 import socket
 import struct
 import sys
@@ -28,16 +29,24 @@ class Carried:
         self.stalled_until = {"up": 0.0, "down": 0.0}
         for way, source, sink in (("up", near, far), ("down", far, near)):
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self.carry, args=(way, source, sink), daemon=True).start()
+            under_way = queue.SimpleQueue()
+            threading.Thread(target=self.take, args=(source, under_way), daemon=True).start()
+            threading.Thread(target=self.give, args=(way, under_way, sink), daemon=True).start()
 
-    def carry(self, way, source, sink):
+    def take(self, source, under_way):
         try:
             while data := source.recv(65536):
-                if self.link.slow_until > time.monotonic():
-                    time.sleep(self.link.slow_ms / 1000)
-                while (wait := max(self.stalled_until[way], self.link.stalled_until[way]) - time.monotonic()) > 0:
+                under_way.put((time.monotonic() + self.link.delay(), data))
+        except OSError:
+            pass
+        under_way.put((0, b""))
+
+    def give(self, way, under_way, sink):
+        try:
+            while (piece := under_way.get())[1]:
+                while (wait := max(piece[0], self.stalled_until[way], self.link.stalled_until[way]) - time.monotonic()) > 0:
                     time.sleep(wait)
-                sink.sendall(data)
+                sink.sendall(piece[1])
         except OSError:
             pass
         self.reset()
@@ -60,6 +69,9 @@ class Link:
         self.slow_until, self.slow_ms = 0.0, 0
         self.closed_until = 0.0
         threading.Thread(target=self.accept, daemon=True).start()
+
+    def delay(self):
+        return self.slow_ms / 1000 if time.monotonic() < self.slow_until else 0
 
     def accept(self):
         while True:
