@@ -5,6 +5,7 @@ mod base62;
 pub mod cookie;
 pub mod embedded;
 pub mod fence;
+pub mod fencelog;
 pub mod holder;
 pub mod jwt;
 pub mod keep_alive;

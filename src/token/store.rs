@@ -166,6 +166,19 @@ impl TokenStore {
         }
     }
 
+    /// Returns when no check that begins from now on is allowed by what was applied before. At most as long as the bound
+    /// of COHERENCE §1 says, whatever the store does.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it cannot be known when that is.
+    pub async fn strict(&self) -> Result<(), Unavailable> {
+        match self {
+            // what is applied is in the only memory there is
+            Self::Embedded(_) => Ok(()),
+            Self::Redis(store) => store.strict().await,
+        }
+    }
+
     /// When each of these tokens ends if not used again; `None` = not live.
     ///
     /// # Errors
@@ -205,7 +218,7 @@ impl TokenStore {
     pub async fn stop(&self) {
         match self {
             Self::Embedded(store) => store.stop().await,
-            Self::Redis(store) => store.flush().await,
+            Self::Redis(store) => store.stop().await,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::reply::Reply;
 const OLDEST: u32 = 7;
 
 /// Every command that is sent, as it is asked for; `{k}` is a key of ours. The rights that a user needs, no more.
-const RIGHTS: [&str; 22] = [
+const RIGHTS: [&str; 23] = [
     "INFO default",
     "EVAL x 1 {k}",
     "EVALSHA x 1 {k}",
@@ -30,11 +30,12 @@ const RIGHTS: [&str; 22] = [
     "HGET {k} x",
     "HMGET {k} x",
     "HGETALL {k}",
+    "HKEYS {k}",
+    "HEXISTS {k} x",
     "HSET {k} x x",
     "HDEL {k} x",
     "XADD {k} * x x",
     "XREAD STREAMS {k} 0",
-    "XRANGE {k} - +",
     "XREVRANGE {k} - +",
 ];
 

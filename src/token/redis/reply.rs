@@ -38,12 +38,14 @@ impl Reply {
         self.list().get(n).unwrap_or(&Self::Nil)
     }
 
-    /// What follows `name` in a list of names and values; nil where it is not there.
+    /// What `name` stands for in a list of names and values, be they one after the other or in pairs; nil where it is not there.
     pub(super) fn field(&self, name: &str) -> &Reply {
-        self.list()
-            .chunks(2)
-            .find_map(|pair| if let [key, value] = pair { (key.text() == Some(name)).then_some(value) } else { None })
-            .unwrap_or(&Self::Nil)
+        let is_named = |key: &Reply| key.text() == Some(name);
+        let pair = |of: &'_ Reply| matches!(of.list(), [key, _] if is_named(key));
+        if let Some(found) = self.list().iter().find(|of| pair(of)) {
+            return found.at(1);
+        }
+        self.list().chunks(2).find_map(|two| if let [key, value] = two { is_named(key).then_some(value) } else { None }).unwrap_or(&Self::Nil)
     }
 
     /// The first element as text: every script but the heartbeat says there what it did.
