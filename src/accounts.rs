@@ -267,6 +267,14 @@ impl Accounts {
             None => Propagated::Yes,
         }
     }
+
+    /// Returns when nothing that has been applied until now is allowed anywhere.
+    ///
+    /// # Errors
+    /// Where it cannot be known when that is.
+    pub async fn seen_everywhere(&self) -> Result<(), Unavailable> {
+        self.store.strict().await
+    }
 }
 
 impl Drop for Accounts {

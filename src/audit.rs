@@ -1,5 +1,5 @@
 //! Who did what: each admin act leaves one entry, in the database within the act's own transaction
-//! and as one JSON line in the log (target `audit`).
+//! and as one JSON line among those of the log, at whatever level that is kept.
 //!
 //! INVARIANT: no entry, no act. An entry never holds a secret, nor a name that someone typed: it may be a password.
 

@@ -4,8 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::args::{Command, ExplainArguments};
@@ -29,17 +32,38 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
     }
 }
 
-/// Starts the log.
+/// Starts the log. Audit entries are lines of JSON and nothing else, whatever the log's level and format.
 pub fn log(config: &LogConfig) {
     // what libraries have to say at debug is for their authors
     let others = config.level.min(tracing::Level::WARN);
-    let targets = Targets::new().with_default(others).with_targets(["gatepost", "audit", "admin"].map(|ours| (ours, config.level)));
+    let targets = Targets::new().with_default(others).with_targets(["gatepost", "admin"].map(|ours| (ours, config.level)));
+    let targets = targets.with_target(AUDIT, LevelFilter::OFF);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let registry = tracing_subscriber::registry().with(targets);
-    if config.json {
-        registry.with(layer.json().flatten_event(true).with_current_span(false)).init();
-    } else {
-        registry.with(layer).init();
+    let layer = if config.json { layer.json().flatten_event(true).with_current_span(false).boxed() } else { layer.boxed() };
+    let trail = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).event_format(Bare);
+    let entries = Targets::new().with_target(AUDIT, LevelFilter::INFO);
+    tracing_subscriber::registry().with(layer.with_filter(targets)).with(trail.with_filter(entries)).init();
+}
+
+/// Under which audit entries are logged.
+const AUDIT: &str = "audit";
+
+/// The message alone, a line of its own.
+struct Bare;
+
+impl<S, N> FormatEvent<S, N> for Bare
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &tracing_subscriber::fmt::FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
     }
 }
 

@@ -18,6 +18,7 @@ mod people;
 mod policies;
 mod principals;
 mod refresh_keys;
+mod replicas;
 mod sessions;
 mod sign_ins;
 #[cfg(test)]

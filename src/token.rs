@@ -6,6 +6,7 @@ pub mod cache;
 pub mod cookie;
 pub mod embedded;
 pub mod fence;
+pub mod fencelog;
 pub mod holder;
 pub mod jwt;
 pub mod keep_alive;

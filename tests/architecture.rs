@@ -132,3 +132,12 @@ fn nothing_below_reads_configuration() {
     };
     forbid("each room receives its section's values; only the door knows the configuration", below, &["crate::config"]);
 }
+
+#[test]
+fn the_audit_trail_is_only_ever_added_to() {
+    forbid(
+        "nothing changes an entry or takes one away",
+        |_| true,
+        &["UPDATE audit", "DELETE FROM audit", "REPLACE INTO audit", "TRUNCATE"],
+    );
+}

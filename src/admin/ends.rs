@@ -12,12 +12,13 @@ use crate::token::store::Propagated;
 impl Admin {
     /// 200 once the token store has heard of `act`, 202 where it will when it returns.
     ///
-    /// Every check asks the store itself, so an end that has been applied holds strictly.
+    /// Strict: once no check that begins later is allowed by what has ended.
     pub(super) async fn ended(&self, act: Committed, strict: bool, fields: impl Serialize) -> Answer {
-        let (status, propagated) = match self.accounts.propagate(act).await {
-            Propagated::Yes => (StatusCode::OK, true),
-            Propagated::Later => (StatusCode::ACCEPTED, false),
-        };
+        let mut propagated = self.accounts.propagate(act).await == Propagated::Yes;
+        if strict && propagated {
+            propagated = self.accounts.seen_everywhere().await.is_ok();
+        }
+        let status = if propagated { StatusCode::OK } else { StatusCode::ACCEPTED };
         let mut fields = serde_json::to_value(fields).unwrap_or_default();
         if let Value::Object(fields) = &mut fields {
             fields.insert("propagated".to_owned(), json!(propagated));

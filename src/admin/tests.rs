@@ -3,8 +3,10 @@
 mod browser;
 mod document;
 mod documents;
+mod ends;
 mod get_token;
 mod keys;
+mod lists;
 mod login;
 mod matrix;
 mod oauth;

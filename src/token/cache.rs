@@ -22,7 +22,7 @@ pub use entry::Entry;
 pub use name::Name;
 pub use table::Held;
 
-use super::fence::{Fence, Stamps};
+use super::fence::Fence;
 use super::holder::judge;
 use super::recognise::{At, Authentic};
 use super::record::Fill;
@@ -63,8 +63,7 @@ pub enum Cached {
 
 /// The cache of one store.
 pub struct Cache {
-    /// `None` = the store has no fence, so nothing is kept.
-    fence: Option<Arc<Fence>>,
+    fence: Arc<Fence>,
     namer: Namer,
     table: Table,
     flights: Flights,
@@ -86,11 +85,9 @@ impl Cache {
     ///
     /// # Errors
     /// Where the operating system has no randomness to give.
-    pub fn start(fence: Option<Arc<Fence>>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
+    pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
         let cache = Arc::new(Self { fence, namer: Namer::new()?, table: Table::new(), flights: Flights::default() });
-        if cache.fence.is_some() {
-            tokio::spawn(sweep(Arc::downgrade(&cache), clock));
-        }
+        tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
     }
 
@@ -101,9 +98,8 @@ impl Cache {
 
     /// What is known of a credential that `keyring` would prove.
     pub fn find(&self, leave: Leave, name: Name, keyring: u32, now: UnixMs) -> Cached {
-        let Some(fence) = &self.fence else { return Cached::Unknown };
         let found = || {
-            let counts = |entry: &Entry| entry.keyring == keyring && entry.deadline > now && fence.stamps(entry.ask) == entry.stamps;
+            let counts = |entry: &Entry| entry.keyring == keyring && !is_spent(entry, &self.fence, now);
             self.table.find(name).filter(|entry| counts(entry))
         };
         match leave {
@@ -129,8 +125,8 @@ impl Cache {
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
         let Authentic { kind, ask, secret, ends } = *authentic;
-        let stamps = self.fence.as_ref().map_or_else(Stamps::default, |fence| fence.stamps(ask));
-        let (stamps, fill) = match alone || self.fence.is_none() {
+        let stamps = self.fence.stamps(ask);
+        let (stamps, fill) = match alone {
             true => (stamps, fill().await?),
             false => {
                 let (stamps, brought) = self.flights.fill(ask, at.boot_ns, (is_leased, stamps), fill).await;
@@ -147,14 +143,14 @@ impl Cache {
             None => at.now,
         };
         let entry = Arc::new(Entry::new(name, keyring, ask, kind, stamps, deadline, standing));
-        if let Some(fence) = self.fence.as_ref().filter(|_| deadline > at.now) {
-            self.table.insert(Arc::clone(&entry), |other| is_spent(other, fence, at.now));
+        if deadline > at.now {
+            self.table.insert(Arc::clone(&entry), |other| is_spent(other, &self.fence, at.now));
         }
         Ok(entry)
     }
 }
 
-/// Whether an entry can never be used again.
+/// Whether an entry can never be used again: something ended or changed, or its time is over.
 fn is_spent(entry: &Entry, fence: &Fence, now: UnixMs) -> bool {
     entry.deadline <= now || fence.stamps(entry.ask) != entry.stamps
 }
@@ -167,8 +163,7 @@ async fn sweep(cache: Weak<Cache>, clock: Clock) {
     for n in (0..SWEEP_PARTS).cycle() {
         due.tick().await;
         let Some(cache) = cache.upgrade() else { return };
-        let Some(fence) = &cache.fence else { return };
-        let left = cache.table.sweep(n, SWEEP_PARTS, |entry| is_spent(entry, fence, clock.now()));
+        let left = cache.table.sweep(n, SWEEP_PARTS, |entry| is_spent(entry, &cache.fence, clock.now()));
         if let Some(kept) = kept.get_mut(n) {
             *kept = left;
         }

@@ -6,7 +6,9 @@
 //! INVARIANT: nothing here waits, locks or allocates.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::fencelog::{lease, nanos};
 use super::store::Ask;
 use crate::id::Id;
 
@@ -20,6 +22,9 @@ pub struct Fence {
     lease: AtomicU64,
     all: AtomicU64,
     shards: Box<[AtomicU64]>,
+    /// The longest `allow_cached_for` of the rules in force, and the longest that may be used; nanoseconds.
+    longest_cached: AtomicU64,
+    cached: AtomicU64,
 }
 
 /// The generations that a record was read under.
@@ -32,7 +37,9 @@ pub struct Stamps {
 
 impl Default for Fence {
     fn default() -> Self {
-        Self { lease: AtomicU64::new(0), all: AtomicU64::new(0), shards: (0..SHARDS).map(|_| AtomicU64::new(0)).collect() }
+        let shards = (0..SHARDS).map(|_| AtomicU64::new(0)).collect();
+        let [lease, all, longest_cached, cached] = [0; 4].map(AtomicU64::new);
+        Self { lease, all, shards, longest_cached, cached }
     }
 }
 
@@ -66,6 +73,26 @@ impl Fence {
     /// Something that may concern everybody: whatever was read before counts no more.
     pub fn bump_all(&self) {
         self.all.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The longest `allow_cached_for` (D) of the rules in force.
+    pub fn longest_cached(&self) -> Duration {
+        Duration::from_nanos(self.longest_cached.load(Ordering::Acquire))
+    }
+
+    /// Rules come into force with this longest `allow_cached_for`.
+    pub fn want_cached(&self, longest: Duration) {
+        self.longest_cached.store(nanos(longest), Ordering::Release);
+    }
+
+    /// From here on what is cached may be used for so long after a lease: whoever waits for this process knows.
+    pub fn allow_cached(&self, at_most: Duration) {
+        self.cached.fetch_max(nanos(at_most), Ordering::AcqRel);
+    }
+
+    /// How long, of the `wanted` time of a rule, what is cached may be used after a lease; nanoseconds.
+    pub fn cached_for(&self, wanted: Duration) -> u64 {
+        nanos(lease(Duration::from_nanos(nanos(wanted).min(self.cached.load(Ordering::Acquire)))))
     }
 
     fn generation(&self, id: Id) -> u64 {

@@ -1,4 +1,4 @@
-//! The token store in Redis or Valkey: the protocol FenceLog of COHERENCE §3.
+//! The token store in Redis or Valkey: what carries the protocol of [`super::fencelog`] to it, and nothing more.
 //!
 //! The database is the authority for every record and every end; Redis is where presence is asked. Which
 //! script applies what:
@@ -7,7 +7,8 @@
 //!   ended) → `gp_end` ([`relay`]), with what that record hangs on besides, so that a subject never names a
 //!   policy that is not there. A record just made is a version higher than absence, so `gp_end` writes it
 //!   like any change; as with `gp_mint`, the epoch is taken before the database is read;
-//! * a check → the fill ([`fill`]), which reads and nothing else;
+//! * a check that is not in the cache → the fill ([`fill`]), which reads and nothing else;
+//! * the log of ends, and who has applied it → [`log`], [`strict`];
 //! * Redis restarted, flushed or promoted → RECOVER ([`recover`]), found out by the heartbeat ([`heartbeat`]).
 //!
 //! INVARIANT: nothing is believed of a Redis that is not whole under the epoch this process holds: every
@@ -20,12 +21,14 @@ mod core;
 mod fill;
 mod heartbeat;
 mod link;
+mod log;
 mod members;
 mod mint;
 mod recover;
 mod relay;
 mod reply;
 mod scripts;
+mod strict;
 mod text;
 
 use std::sync::Arc;
@@ -36,9 +39,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
 
 use self::core::Core;
+use super::fence::Fence;
 use super::record::Fill;
 use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, Unavailable};
-use crate::clock::{Clock, UnixMs};
+use crate::clock::{Clock, UnixMs, boottime_ns};
 use crate::database::Database;
 use crate::id::Id;
 
@@ -48,13 +52,13 @@ const PREFIX: &str = "{gp}:";
 const EPOCH: &str = "{gp}:epoch";
 /// For any look-up, whatever Redis and the database do: the answer to the proxy is due within 250 ms.
 const LOOK_UP: Duration = Duration::from_millis(200);
-/// How long a start waits for the first heartbeat before it goes on without.
+/// How long a start waits for the first lease before it goes on without.
 const FIRST: Duration = Duration::from_secs(1);
 
 /// The store with the tasks that look after it; they end with it.
 pub struct Redis {
     core: Arc<Core>,
-    tasks: [tokio::task::JoinHandle<()>; 2],
+    tasks: [tokio::task::JoinHandle<()>; 3],
 }
 
 /// Why the store does not start.
@@ -91,12 +95,27 @@ impl Redis {
             Ok(wire) => heartbeat::examine(&core, &wire).await?,
             Err(failure) => heartbeat::refusal(&failure).map_or(Ok(false), Err)?,
         };
-        let adopted = core.adopted.notified();
-        let tasks = [tokio::spawn(heartbeat::run(Arc::downgrade(&core))), tokio::spawn(relay::run(Arc::downgrade(&core)))];
-        if !answers || tokio::time::timeout(FIRST, adopted).await.is_err() {
+        let tasks = [
+            tokio::spawn(heartbeat::run(Arc::downgrade(&core))),
+            tokio::spawn(log::run(Arc::downgrade(&core))),
+            tokio::spawn(relay::run(Arc::downgrade(&core))),
+        ];
+        let store = Arc::new(Self { core, tasks });
+        let first = async {
+            while !store.is_ready() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let is_late = tokio::time::timeout(FIRST, first).await.is_err();
+        if !answers || is_late {
             tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work");
         }
-        Ok(Arc::new(Self { core: Arc::clone(&core), tasks }))
+        Ok(store)
+    }
+
+    /// What checks go by.
+    pub fn fence(&self) -> &Arc<Fence> {
+        &self.core.fence
     }
 
     /// See [`super::store::TokenStore::look_up`].
@@ -129,6 +148,14 @@ impl Redis {
         self.core.apply(until).await
     }
 
+    /// See [`super::store::TokenStore::strict`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it cannot be known.
+    pub async fn strict(&self) -> Result<(), Unavailable> {
+        self.core.strict().await
+    }
+
     /// See [`super::store::TokenStore::idle_ends`].
     ///
     /// # Errors
@@ -137,13 +164,18 @@ impl Redis {
         tokio::time::timeout(LOOK_UP, self.core.idle_ends(tokens)).await.unwrap_or(Err(Unavailable))
     }
 
-    /// Whether Redis was found whole and ours, and answers.
+    /// Whether checks are answered: there is a lease.
     pub fn is_ready(&self) -> bool {
-        self.core.held.load().is_some()
+        self.core.fence.lease() > boottime_ns()
     }
 
-    /// See [`super::store::TokenStore::flush`]. Leaves the list of members, too.
+    /// See [`super::store::TokenStore::flush`].
     pub async fn flush(&self) {
+        self.core.flush().await;
+    }
+
+    /// Before the process ends: nothing is allowed from here on, and nobody waits for this process.
+    pub async fn stop(&self) {
         self.core.flush().await;
         self.core.leave().await;
     }

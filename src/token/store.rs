@@ -11,7 +11,7 @@ use super::embedded::Embedded;
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
-use crate::clock::UnixMs;
+use crate::clock::{UnixMs, boottime_ns};
 use crate::decision::credential::Presented;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
@@ -140,7 +140,7 @@ impl TokenStore {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn embedded(store: Arc<Embedded>) -> Result<Self, ring::error::Unspecified> {
-        let cache = Cache::start(Some(store.fence()), store.clock().clone())?;
+        let cache = Cache::start(store.fence(), store.clock().clone())?;
         Ok(Self { store: Store::Embedded(store), cache })
     }
 
@@ -149,7 +149,7 @@ impl TokenStore {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn redis(store: Arc<Redis>) -> Result<Self, ring::error::Unspecified> {
-        let cache = Cache::start(None, store.clock().clone())?;
+        let cache = Cache::start(Arc::clone(store.fence()), store.clock().clone())?;
         Ok(Self { store: Store::Redis(store), cache })
     }
 
@@ -174,7 +174,10 @@ impl TokenStore {
             Store::Embedded(store) if store.serves_at(at.now) => Leave::Leased,
             // its time mark may have to be moved on first
             Store::Embedded(_) => Leave::Unleased,
-            Store::Redis(_) => Leave::Unleased,
+            Store::Redis(store) => match store.fence().lease() {
+                lease if lease > at.boot_ns => Leave::Leased,
+                lapsed => Leave::Lapsed(lapsed),
+            },
         }
     }
 
@@ -183,12 +186,15 @@ impl TokenStore {
     /// # Errors
     /// [`Unavailable`] as in [`TokenStore::look_up`].
     pub async fn check(&self, name: Name, keyring: u32, authentic: &Authentic, at: Moment) -> Result<Arc<Entry>, Unavailable> {
-        let is_leased = self.leave(at) == Leave::Leased;
+        let leave = self.leave(Moment { boot_ns: boottime_ns(), ..at });
+        if matches!(leave, Leave::Lapsed(_)) {
+            return Err(Unavailable);
+        }
         let fill = || {
             let (store, ask) = (self.store.clone(), authentic.ask);
             async move { store.look_up(ask).await }
         };
-        self.cache.fill((name, keyring), authentic, (at, is_leased), self.is_embedded(), fill).await
+        self.cache.fill((name, keyring), authentic, (at, leave == Leave::Leased), self.is_embedded(), fill).await
     }
 
     /// Reads what `ask` hangs on from the store itself. `None` = not there.
@@ -225,6 +231,19 @@ impl TokenStore {
         match &self.store {
             Store::Embedded(store) => store.apply(until).await,
             Store::Redis(store) => store.apply(until).await,
+        }
+    }
+
+    /// Returns when no check that begins from now on is allowed by what was applied before. At most as long as the bound
+    /// of COHERENCE §1 says, whatever the store does.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where it cannot be known when that is.
+    pub async fn strict(&self) -> Result<(), Unavailable> {
+        match &self.store {
+            // what is applied is in the only memory there is
+            Store::Embedded(_) => Ok(()),
+            Store::Redis(store) => store.strict().await,
         }
     }
 
@@ -267,7 +286,7 @@ impl TokenStore {
     pub async fn stop(&self) {
         match &self.store {
             Store::Embedded(store) => store.stop().await,
-            Store::Redis(store) => store.flush().await,
+            Store::Redis(store) => store.stop().await,
         }
     }
 }

@@ -9,6 +9,7 @@ import pytest
 
 from support.gate import bearer, check
 from support.gatepost import PASSWORD, Person
+from support.services import until
 
 RULES = [
     {"id": "orders-read", "path": "/orders/**", "methods": ["GET"], "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]},
@@ -125,3 +126,24 @@ def test_what_super_admins_see(gatepost_with):
     gatepost.stop()
     gatepost.start()
     assert ann.call("GET", "/v1/keys").json["keys"][0]["last_used_at"] is not None
+
+
+@pytest.mark.parametrize("log", [{"level": "error"}, {"format": "json"}], ids=str)
+def test_each_audit_entry_is_a_line_of_json(gatepost_with, log):
+    """Whatever the log is kept at: a line for each row, and nothing in it that is no JSON."""
+    with gatepost_with(RULES, log=log) as gatepost:
+        ann = gatepost.sign_up("ann")
+        key_id, _ = ann.key("orders:read")
+        assert ann.call("DELETE", f"/v1/keys/{key_id}").status == 200
+        assert gatepost.admin("POST", "/v1/login", {"user": "ann", "password": "not the password"}).status == 401
+
+        def rows():
+            entries = ann.call("GET", "/v1/audit?limit=1000").json["entries"]
+            return [{name: value for name, value in entry.items() if name != "id"} for entry in reversed(entries)]
+
+        until("the refusal stands in the trail", 5, lambda: rows()[-1]["result"] == "refused")
+        lines = [json.loads(line) for line in gatepost.said(100_000).splitlines() if '"action"' in line]
+        assert lines == rows()
+        told = [(line["actor"], line["action"], line["target"], line["from"], line["result"]) for line in lines]
+        assert (ann.uid, "key_end", key_id, "127.0.0.1", "done") in told and ("unknown", "login", ann.uid, "127.0.0.1", "refused") in told
+        assert PASSWORD not in str(lines) and "not the password" not in str(lines)

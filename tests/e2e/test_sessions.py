@@ -1,12 +1,13 @@
 """Browsers' sessions at the gates: whose cookie counts where, for what, and until when."""
 
+import base64
 from types import SimpleNamespace
 
 import pytest
 
 from support.browser import AUTH, DOMAIN, HOST, HOSTS, RULES, SECTIONS, Hand, asked
 from support.gate import PORTS
-from support.gatepost import Gatepost
+from support.gatepost import PASSWORD, Gatepost
 from support.services import until
 
 @pytest.fixture(scope="module", params=["embedded", "redis"])
@@ -140,3 +141,27 @@ def test_the_gates_cookies_are_none_at_the_admin_listener(world):
     for cookie in (f"{DOMAIN}={world.domain}", f"{HOST}={world.host}", f"__Host-gatepost-console={world.host}"):
         assert world.gatepost.admin("GET", "/v1/keys", headers={"Cookie": cookie, "Host": AUTH}).status == 401
     assert world.gatepost.admin("GET", "/v1/keys", headers={"Cookie": f"__Host-gatepost-console={world.console}"}).status == 200
+
+
+def test_a_changed_password_ends_every_session_where_that_is_asked(world):
+    """Of browsers and of logins, at the next check; other people's go on."""
+    world.gatepost.sign_up("cora")
+    browser = Hand()
+    assert browser.log_in("cora").status == 303
+    browser.arrive("https://other.test/x")
+    basic = "Basic " + base64.b64encode(f"cora:{PASSWORD}".encode()).decode()
+    login = world.gatepost.admin("POST", "/v1/login", headers={"Authorization": basic}).json["jwt"]
+
+    def statuses():
+        return [asked("nginx", f"{DOMAIN}={browser.cookie('.example.test', DOMAIN)}").status,
+                asked("nginx", f"{HOST}={browser.cookie('other.test', HOST)}", host="other.test").status,
+                asked("nginx", uri="/login-jwt", headers=[("Authorization", f"Bearer {login['token']}")]).status]
+
+    assert statuses() == [200] * 3
+    for kill, after in ((False, [200] * 3), (True, [401] * 3)):
+        body = {"new_password": PASSWORD, "kill_sessions": kill}
+        answer = world.gatepost.admin("POST", "/v1/password/change?strict=true", body, headers={"Authorization": basic})
+        assert (answer.status, answer.json["killed_sessions"]) == (200, kill), answer
+        assert statuses() == after
+    assert world.gatepost.admin("POST", "/v1/token/refresh", token=login["refresh_token"]).status == 404
+    assert asked("nginx", f"{HOST}={world.host}", host="other.test").status == 200

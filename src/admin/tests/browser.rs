@@ -158,6 +158,8 @@ async fn a_wrong_name_and_a_wrong_password_look_the_same_and_are_throttled() {
     }
     let reply = browser.log_in("/", "ann", PASSWORD).await;
     assert_eq!(reply.is(429).header("retry-after"), Some("1"));
+    // one counter with programs
+    house.log_in("ann").await.is_refused(429, "too many tries");
 }
 
 fn location(reply: &Reply) -> String {
@@ -444,6 +446,46 @@ async fn slid(house: &House, id: crate::id::Id) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("not slid");
+}
+
+#[tokio::test]
+async fn whoever_is_at_work_in_the_console_keeps_their_own_tokens_alive() {
+    let house = house().await;
+    let jwt = house.log_in("ann").await.text("/jwt/token");
+    let cleo = house.ask(Ask::post("/v1/clients").bearer(&jwt).json(json!({ "user": "cleo" }))).await;
+    let cleos = house.exchange(&cleo.is(201).text("/api_key")).await.text("/data/auth_token");
+    let made = house.ask(Ask::post("/v1/keys").bearer(&jwt).json(json!({}))).await;
+    let (key, secret) = (made.is(201).text("/key/id"), made.text("/api_key"));
+    let token = house.exchange(&secret).await.text("/data/auth_token");
+    // asking about a token keeps none alive
+    let ends = async |token: &str| {
+        let ask = Ask::post("/v1/introspect").basic(&key, &secret).form(&format!("token={token}"));
+        house.ask(ask).await.is(200).body["exp"].as_u64()
+    };
+    let now = || house.clock.now().seconds();
+    let begun = now();
+    let mut browser = Browser::new(&house);
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    for _ in 0..14 {
+        house.clock.advance(Duration::from_secs(50 * 60));
+        browser.get(&format!("https://{AUTH}/v1/session")).await.is(200);
+        let wanted = (now() + 3600).min(begun + 12 * 3600);
+        for n in 0.. {
+            if ends(&token).await.unwrap_or_else(|| panic!("ended after {} s", now() - begun)) >= wanted {
+                break;
+            }
+            assert!(n < 200, "not slid");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    assert_eq!(ends(&cleos).await, None, "nobody else's");
+    // never past the absolute end
+    assert_eq!(ends(&token).await, Some(begun + 12 * 3600));
+    house.clock.advance(Duration::from_secs(20 * 60));
+    let mut browser = Browser::new(&house);
+    browser.log_in("/", "ann", PASSWORD).await.is(303);
+    browser.get(&format!("https://{AUTH}/v1/session")).await.is(200);
+    assert_eq!(ends(&token).await, None);
 }
 
 #[tokio::test]

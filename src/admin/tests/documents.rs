@@ -92,4 +92,25 @@ async fn a_database_that_is_away_is_503_everywhere() {
         assert_eq!(reply.header("retry-after"), Some("1"));
         assert!(!reply.body.to_string().contains("pool"), "the cause is for the log");
     }
+    // and so is every route that asks who calls
+    let document = serde_json::to_value(crate::admin::openapi()).unwrap();
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if operation["security"].as_array().is_some_and(|ways| ways.iter().any(|way| way.get("login").is_some())) {
+                let method = ["GET", "PUT", "POST", "PATCH", "DELETE"].into_iter().find(|name| name.eq_ignore_ascii_case(method)).unwrap();
+                let path = path.replace("{id}", &"0".repeat(32)).replace("{uid}", &"0".repeat(32));
+                let ask = Ask::new(method, &path).bearer(&ann.jwt);
+                let ask = if operation["requestBody"]["content"].get("application/x-www-form-urlencoded").is_some() {
+                    ask.form("token=x")
+                } else {
+                    ask.json(json!({}))
+                };
+                let reply = house.ask(ask).await;
+                assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, Some("1")), "{method} {path}: {}", reply.body);
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 40, "{asked}");
 }

@@ -304,6 +304,18 @@ async fn founding_by_code_takes_the_set_up_code_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn what_is_unproved_is_nobodys_name() {
+    let sending = Sending::with(|rules| rules.sign_up = SignUp::Open).await;
+    let body = json!({ "email": EMAIL, "phone": PHONE, "password": PASSWORD });
+    let uid = sending.house.ask(Ask::post("/v1/register").json(body)).await.is(201).text("/uid");
+    let shown = async || sending.house.database.shown_name(uid.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(shown().await, uid);
+    let (challenge, code) = sending.code("phone", PHONE).await;
+    assert_eq!(sending.house.ask(log_in(&challenge, &code)).await.is(200).text("/uid"), uid);
+    assert_eq!(shown().await, PHONE);
+}
+
+#[tokio::test]
 async fn who_has_ended_is_told_what_everybody_is_told() {
     let sending = Sending::founded().await;
     let (challenge, code) = sending.code("email", EMAIL).await;

@@ -6,7 +6,7 @@ use super::*;
 use crate::token::redis::Redis;
 
 /// A house whose Redis nobody answers for.
-async fn house() -> House {
+pub(super) async fn house() -> House {
     let house = House::new().await;
     let settings = store::Settings {
         ttl: Duration::from_secs(3600),
@@ -16,7 +16,8 @@ async fn house() -> House {
     let url = SecretString::from("redis://127.0.0.1:1/");
     let store = TokenStore::redis(Redis::start(&url, house.database.clone(), settings).await.unwrap()).unwrap();
     let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
-    let settings = Settings { rules: rules(), trusted_proxies: Vec::new(), oidc: Vec::new() };
+    let rules = Rules { sign_up: SignUp::Open, ..rules() };
+    let settings = Settings { rules, trusted_proxies: Vec::new(), oidc: Vec::new() };
     // not even a task of the embedded store may apply the outbox
     let House { database, clock, _data, .. } = house;
     let senders = Senders::start(senders::Settings::default()).unwrap();

@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::link::{Failure, Link, Wire};
+use super::members::Listed;
 use super::mint::Bringing;
 use crate::clock::{UnixMs, millis};
 use crate::database::Database;
 use crate::id::Id;
+use crate::token::fence::Fence;
+use crate::token::fencelog::Epoch;
+use crate::token::fencelog::follower::Follower;
 use crate::token::sliding::Grid;
 use crate::token::store::{Settings, Unavailable};
 
@@ -33,12 +37,20 @@ pub(super) struct Core {
     pub(super) grid: Grid,
     /// This process, among the members.
     pub(super) member: Id,
-    /// Set while Redis was found whole and ours; checks are sent only then.
+    /// Set while Redis was found whole and ours; scripts are sent only then.
     pub(super) held: ArcSwapOption<Held>,
+    /// What checks read of the protocol.
+    pub(super) fence: Arc<Fence>,
+    /// The protocol.
+    pub(super) follower: Mutex<Follower>,
     /// Wakes the heartbeat.
     pub(super) kick: Arc<Notify>,
-    /// Told whenever an epoch has been adopted.
+    /// Told whenever an epoch is held, with a connection to ask by.
     pub(super) adopted: Notify,
+    /// Told when the log is to be read from elsewhere.
+    pub(super) moved: Notify,
+    /// What the database knows of this process as one that holds leases.
+    pub(super) listed: Listed,
     /// Redis's time less ours, in ms; see [`Core::note_time`].
     pub(super) offset_ms: AtomicI64,
     /// How often in a row the database had another epoch than a whole Redis.
@@ -55,12 +67,14 @@ pub(super) struct Core {
 /// An epoch, and the connection on which Redis was found whole under it.
 pub(super) struct Held {
     pub(super) wire: Wire,
-    pub(super) epoch: String,
+    pub(super) epoch: Epoch,
 }
 
 impl Core {
     /// Nothing held yet.
     pub(super) fn new(link: Link, kick: Arc<Notify>, member: Id, database: Database, settings: Settings) -> Arc<Self> {
+        let fence = Arc::new(Fence::default());
+        let follower = Mutex::new(Follower::new(Arc::clone(&fence), settings.staleness_bound));
         Arc::new_cyclic(|this| Self {
             this: std::sync::Weak::clone(this),
             link,
@@ -68,7 +82,11 @@ impl Core {
             member,
             held: ArcSwapOption::empty(),
             kick,
+            fence,
+            follower,
             adopted: Notify::new(),
+            moved: Notify::new(),
+            listed: Listed::default(),
             offset_ms: AtomicI64::new(0),
             strays: AtomicU32::new(0),
             said: AtomicU8::new(0),
@@ -106,6 +124,11 @@ impl Core {
         if seen.abs_diff(self.offset_ms.load(Ordering::Relaxed)) > 100 {
             self.offset_ms.store(seen, Ordering::Relaxed);
         }
+    }
+
+    /// The protocol, for a moment.
+    pub(super) fn follower(&self) -> MutexGuard<'_, Follower> {
+        self.follower.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is held, to be asked.

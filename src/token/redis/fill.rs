@@ -5,7 +5,7 @@ use super::link::{CHECK, Call, Failure};
 use super::reply::Reply;
 use super::scripts::Script;
 use super::text;
-use crate::clock::UnixMs;
+use crate::clock::{UnixMs, boottime_ns};
 use crate::database::PendingKind;
 use crate::id::Id;
 use crate::token::record::Fill;
@@ -15,13 +15,17 @@ impl Core {
     /// The fill. Where a rightly tagged key or an authentic session is not (wholly) there, its records are brought from the
     /// database, then it is asked again. A token whose records are not there is refused: those are brought only by a mint.
     pub(super) async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
+        // without a lease nothing is allowed, neither cached nor read: an old primary may still answer
+        if self.fence.lease() <= boottime_ns() {
+            return Err(Unavailable);
+        }
         let found = self.fill(ask).await?;
         let (kind, id) = match ask {
             Ask::Token { .. } => return Ok(found),
             Ask::Key(id) => (PendingKind::Key, id),
             Ask::Session(id) => (PendingKind::Session, id),
         };
-        if found.as_ref().is_some_and(is_whole) {
+        if found.as_ref().is_some_and(Fill::is_whole) {
             return Ok(found);
         }
         if self.bring(kind, id).await? { self.fill(ask).await } else { Ok(None) }
@@ -37,7 +41,7 @@ impl Core {
 
     async fn fill_once(&self, ask: Ask) -> Result<Option<Fill>, Option<Failure>> {
         let held = self.hold().map_err(|_| None)?;
-        let call = Call::new(Script::Fill).arg(&held.epoch);
+        let call = Call::new(Script::Fill).arg(held.epoch.as_str());
         let call = match ask {
             Ask::Token { id, key } => call.arg("t").id(id).id(key),
             Ask::Key(id) => call.arg("k").id(id).arg(""),
@@ -87,7 +91,7 @@ impl Core {
     /// When each token ends if not used again.
     pub(super) async fn idle_ends(&self, tokens: &[Id]) -> Result<Vec<Option<UnixMs>>, Unavailable> {
         let held = self.hold()?;
-        let call = tokens.iter().fold(Call::new(Script::Ends).arg(&held.epoch), |call, id| call.id(*id));
+        let call = tokens.iter().fold(Call::new(Script::Ends).arg(held.epoch.as_str()), |call, id| call.id(*id));
         let reply = held.wire.run(call, CHECK).await.map_err(|failure| self.failed(&held, &failure))?;
         if reply.status() != "ok" {
             self.let_go(&held, "its epoch is not whole or not the one held");
@@ -96,13 +100,6 @@ impl Core {
         let end = |n: usize| reply.at(n).number().and_then(|end| u64::try_from(end).ok()).map(|end| self.our_time(UnixMs(end)));
         Ok((1..=tokens.len()).map(end).collect())
     }
-}
-
-/// Whether every record is there that the others name.
-fn is_whole(fill: &Fill) -> bool {
-    let named = fill.chain.iter().flat_map(|(_, subject)| &subject.policies);
-    let topped = fill.chain.last().is_some_and(|(_, top)| top.up.is_none());
-    topped && named.into_iter().all(|policy| fill.policies.iter().any(|(id, _)| id == policy))
 }
 
 fn pairs<T>(list: &Reply, read: impl Fn(&str) -> Option<T>) -> Option<Vec<(Id, T)>> {

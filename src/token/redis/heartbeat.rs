@@ -12,7 +12,9 @@ use super::core::{Core, Held};
 use super::link::{CHECK, Call, Failure, Wire};
 use super::recover::Recovered;
 use super::scripts::Script;
-use crate::clock::{UnixMs, millis};
+use crate::clock::{UnixMs, boottime_ns, millis};
+use crate::token::fencelog::Epoch;
+use crate::token::fencelog::follower::{self as fencelog, Heard};
 
 /// Between attempts to reach a Redis that does not answer.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -30,6 +32,8 @@ const STRAYS: u32 = 3;
 struct Heart {
     wire: Option<Wire>,
     misses: u32,
+    /// Numbers the connections.
+    link: u64,
     complaint: String,
 }
 
@@ -74,10 +78,17 @@ pub(super) fn refusal(failure: &Failure) -> Option<StartError> {
 
 /// What `gp_beat` answered.
 struct Beat {
+    /// When it was sent, nanoseconds since boot.
+    sent: u64,
     whole: bool,
     epoch: String,
     installation: String,
+    seq: u64,
+    /// The position of the log's last entry.
+    last: String,
     recovering: bool,
+    /// Whether this process was among the members before it.
+    listed: bool,
 }
 
 impl Beat {
@@ -111,7 +122,9 @@ impl Core {
             Err(failure) => {
                 self.lose(&failure.to_string());
                 if !matches!(failure, Failure::Refused { .. }) {
-                    *heart = Heart { complaint: std::mem::take(&mut heart.complaint), ..Heart::default() };
+                    self.follower().lost(heart.link);
+                    heart.misses = 0;
+                    heart.wire = None;
                 }
                 AGAIN
             }
@@ -126,6 +139,7 @@ impl Core {
         match examine(self, &wire).await {
             Ok(true) => {
                 heart.wire = Some(wire.clone());
+                heart.link += 1;
                 Ok(wire)
             }
             Ok(false) => {
@@ -137,13 +151,24 @@ impl Core {
     }
 
     async fn send_beat(&self, wire: &Wire) -> Result<Beat, Failure> {
-        let call = Call::new(Script::Beat).id(self.member).number(millis(self.settings.staleness_bound)).number(0);
-        let sent = self.now();
+        let (bound, cached) = (self.settings.staleness_bound, self.listed.cached());
+        let call = Call::new(Script::Beat).id(self.member).number(millis(bound)).number(millis(cached));
+        // before it is sent: from here on its lease is measured
+        let (sent_ns, sent) = (boottime_ns(), self.now());
         let reply = wire.run_beyond(call, CHECK).await?;
         let received = self.now();
         let number = |n: usize| reply.at(n).number().and_then(|number| u64::try_from(number).ok()).ok_or(Failure::Unread);
         let text = |n: usize| reply.at(n).text().map(ToOwned::to_owned).ok_or(Failure::Unread);
-        let beat = Beat { whole: number(0)? == 1, epoch: text(1)?, installation: text(2)?, recovering: !text(7)?.is_empty() };
+        let beat = Beat {
+            sent: sent_ns,
+            whole: number(0)? == 1,
+            epoch: text(1)?,
+            installation: text(2)?,
+            seq: number(3)?,
+            last: text(6)?,
+            recovering: !text(7)?.is_empty(),
+            listed: number(8)? == 1,
+        };
         self.note_time(UnixMs(number(4)? * 1000 + number(5)? / 1000), UnixMs(sent.0.midpoint(received.0)));
         Ok(beat)
     }
@@ -155,9 +180,29 @@ impl Core {
         }
         // nobody is on the way to found what the database has: it lost an epoch, or its founder died
         let stray = self.strays.load(Ordering::Relaxed) >= STRAYS && !beat.recovering;
-        if beat.whole && !stray {
-            self.adopt(wire, &beat.epoch, heart);
-            return self.settings.staleness_bound / 4;
+        if beat.whole && (!beat.listed || self.listed.is_short(self.fence.longest_cached())) {
+            // nobody may wait for less than this process's leases: the database has to know of it first
+            return match self.list_again().await {
+                Ok(()) => Duration::ZERO,
+                Err(error) => {
+                    tracing::warn!(%error, "without the database no lease can be taken");
+                    AGAIN
+                }
+            };
+        }
+        let epoch = (beat.whole && !stray).then(|| Epoch::new(&beat.epoch));
+        let heard =
+            fencelog::Beat { sent: beat.sent, link: heart.link, whole: epoch.clone(), seq: beat.seq, last: beat.last.as_str().into() };
+        let heard = self.follower().beat(boottime_ns(), heard);
+        if let Some(epoch) = epoch {
+            self.take_hold(wire, epoch, heart);
+            return match heard {
+                Heard::Adopted => {
+                    self.moved.notify_one();
+                    Duration::ZERO
+                }
+                _ => self.settings.staleness_bound / 4,
+            };
         }
         self.lose("it restarted or lost its data, and is made whole again");
         self.strays.store(0, Ordering::Relaxed);
@@ -172,17 +217,17 @@ impl Core {
         }
     }
 
-    fn adopt(&self, wire: &Wire, epoch: &str, heart: &mut Heart) {
+    fn take_hold(&self, wire: &Wire, epoch: Epoch, heart: &mut Heart) {
         heart.complaint.clear();
         let held = self.held.load();
         if held.as_ref().is_none_or(|held| held.epoch != epoch || !held.wire.is(wire)) {
-            self.held.store(Some(Arc::new(Held { wire: wire.clone(), epoch: epoch.to_owned() })));
+            self.held.store(Some(Arc::new(Held { wire: wire.clone(), epoch })));
             self.say(true, "whole and ours");
         }
         self.adopted.notify_waiters();
     }
 
-    /// Holds nothing.
+    /// Holds nothing to ask by. A lease stays until it is over: an outage shorter than that is not noticed.
     fn lose(&self, why: &str) {
         self.held.store(None);
         self.say(false, why);
@@ -191,6 +236,7 @@ impl Core {
     /// Holds nothing, and says why, once: this does not mend itself.
     fn complain(&self, heart: &mut Heart, why: &str) -> Duration {
         self.lose(why);
+        self.follower().stop();
         heart.wire = None;
         if heart.complaint != why {
             tracing::error!("{why}");

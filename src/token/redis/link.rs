@@ -26,6 +26,8 @@ const CONNECT: Duration = Duration::from_millis(100);
 pub(super) const CHECK: Duration = Duration::from_millis(50);
 /// For a command that an admin act, RECOVER or the flusher waits for.
 pub(super) const ADMIN: Duration = Duration::from_millis(500);
+/// Most entries of the log read at once.
+const ENTRIES: usize = 1000;
 /// Most commands in flight; one more is refused at once.
 const IN_FLIGHT: usize = 512;
 /// So many stalls in a row and nobody asks any more until a heartbeat was answered.
@@ -181,6 +183,26 @@ impl Wire {
         self.timed("slide", ADMIN, answers).await.map(drop)
     }
 
+    /// LOG: says how far `member` has applied the log, and reads what comes after `position`, waiting `block` for it.
+    pub(super) async fn read_log(&self, member: Id, said: &str, position: &str, block: Duration) -> Result<Reply, Failure> {
+        let mut pipeline = ::redis::pipe();
+        pipeline.cmd("HSET").arg(format!("{}ack", super::PREFIX)).arg(member.to_string()).arg(said);
+        let block_ms = crate::clock::millis(block);
+        pipeline.cmd("XREAD").arg("COUNT").arg(ENTRIES).arg("BLOCK").arg(block_ms).arg("STREAMS");
+        pipeline.arg(format!("{}log", super::PREFIX)).arg(position);
+        let answers = async {
+            let answers: Value = self.connection.clone().send_packed_commands(&pipeline, 0, 2).await.map(Value::Array)?.extract_error()?;
+            Ok::<_, RedisError>(if let Value::Array(answers) = answers {
+                answers.into_iter().nth(1).unwrap_or(Value::Nil)
+            } else {
+                Value::Nil
+            })
+        };
+        // not timed: it waits for what may never come
+        let answer = tokio::time::timeout(block + ADMIN, answers).await.map_err(|_| counted("log", Failure::Stalled))?;
+        answer.map(Reply::from).map_err(|error| counted("log", Failure::from(error)))
+    }
+
     /// Whether so many commands stalled in a row that nobody should ask.
     pub(super) fn is_stalled(&self) -> bool {
         self.state.stalls.load(Ordering::Relaxed) >= STALLS
@@ -270,6 +292,8 @@ impl From<Value> for Reply {
             Value::SimpleString(text) | Value::VerbatimString { text, .. } => Self::Text(text),
             Value::Okay => Self::Text("OK".to_owned()),
             Value::Array(list) | Value::Set(list) => Self::List(list.into_iter().map(Self::from).collect()),
+            // RESP3 answers XREAD with a map: as RESP2 does, a list of names, each with what is under it
+            Value::Map(map) => Self::List(map.into_iter().map(|(name, under)| Self::List(vec![name.into(), under.into()])).collect()),
             _ => Self::Nil,
         }
     }

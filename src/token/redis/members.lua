@@ -3,6 +3,9 @@
 if not authorised() then return { 'epoch' } end
 local members = P .. 'members'
 for i = 6, #ARGV, 2 do
-  if ARGV[i + 1] == '' or redis.call('HGET', members, ARGV[i]) == ARGV[i + 1] then redis.call('HDEL', members, ARGV[i]) end
+  if ARGV[i + 1] == '' or redis.call('HGET', members, ARGV[i]) == ARGV[i + 1] then
+    redis.call('HDEL', members, ARGV[i])
+    redis.call('HDEL', P .. 'ack', ARGV[i])
+  end
 end
 return { 'ok', redis.call('HGETALL', members) }

@@ -11,11 +11,14 @@ use tokio::sync::{Semaphore, watch};
 
 use super::core::{Core, Held};
 use super::link::{ADMIN, Call};
+use super::reply::Reply;
 use super::scripts::Script;
 use super::text;
 use crate::clock::UnixMs;
 use crate::database::{LiveToken, PendingKind};
 use crate::id::Id;
+use crate::token::fencelog::Ran;
+use crate::token::fencelog::minting::{Minting, Next, Wrote};
 use crate::token::minting;
 use crate::token::record::{Record, TokenRecord};
 use crate::token::store::{MintOrder, MintRefusal, Minted, TOKENS_PER_KEY, Unavailable};
@@ -61,8 +64,8 @@ impl Default for Bringing {
 }
 
 /// `gp_mint` without its token.
-fn call(held: &Held, kept_ms: u64, records: &[Record]) -> Call {
-    let call = Call::new(Script::Mint).arg("epoch").arg(&held.epoch).arg("").arg("").arg("").number(kept_ms);
+fn call(minting: &Minting, kept_ms: u64, records: &[Record]) -> Call {
+    let call = Call::new(Script::Mint).arg("epoch").arg(minting.epoch().as_str()).arg("").arg("").arg("").number(kept_ms);
     records.iter().fold(call.number(records.len() as u64), text::push)
 }
 
@@ -70,37 +73,57 @@ impl Core {
     pub(super) async fn mint(&self, order: MintOrder) -> Result<Minted, MintRefusal> {
         for _ in 0..TRIES {
             let held = self.hold().map_err(|_| MintRefusal::Unavailable)?;
+            let minting = Minting::begin(&held.epoch);
             let now = self.now();
             let records = self.database.records_of(PendingKind::Key, order.key).await.map_err(|_| MintRefusal::Unavailable)?;
             let scopes = minting::admit(&records, &order, now)?;
             let token = minting::record(&order, scopes, now, &self.settings)?;
-            let call = self.ask_token(call(&held, self.kept_ms(), &records), &order, &token, now);
-            let reply = held.wire.run(call, ADMIN).await.map_err(|failure| {
-                self.failed(&held, &failure);
-                MintRefusal::Unavailable
-            })?;
-            match reply.status() {
-                "new" | "live" => {
-                    let id = reply.at(1).text().and_then(|id| id.parse().ok());
-                    let token = id.zip(reply.at(2).text()).and_then(|(id, content)| text::token(id, content));
-                    let idle_end = reply.at(3).number().and_then(|end| u64::try_from(end).ok());
-                    let (Some(token), Some(idle_end)) = (token, idle_end) else { return Err(MintRefusal::Unavailable) };
-                    let live = LiveToken { idle_end: self.our_time(UnixMs(idle_end)).min(token.cap), token };
-                    if self.database.save_token(&live).await.map_err(|_| MintRefusal::Unavailable)? {
-                        return Ok(Minted { token: live.token, idle_end: live.idle_end });
-                    }
-                    // ended in the database, its outbox row not applied yet
-                    self.end_token(&held, live.token.id).await.map_err(|_| MintRefusal::Unavailable)?;
-                }
-                "many" => return Err(MintRefusal::TooManyTokens),
-                "newer" => {}
-                _ => {
-                    self.let_go(&held, "its epoch is not whole or not the one held");
-                    self.until_adopted(NEXT_EPOCH).await;
-                }
+            let call = self.ask_token(call(&minting, self.kept_ms(), &records), &order, &token, now);
+            let (ran, live) = self.write(&held, call).await;
+            let mut next = minting.ran(ran);
+            if let (Next::Save, Some(live)) = (next, &live) {
+                next = minting.saved(self.database.save_token(live).await.ok());
+            }
+            match (next, live) {
+                (Next::Minted, Some(LiveToken { token, idle_end })) => return Ok(Minted { token, idle_end }),
+                (Next::EndIt, Some(live)) => self.end_token(&held, live.token.id).await.map_err(|_| MintRefusal::Unavailable)?,
+                (Next::TooMany, _) => return Err(MintRefusal::TooManyTokens),
+                (Next::Again, _) => {}
+                (Next::InNextEpoch, _) => self.until_adopted(NEXT_EPOCH).await,
+                (Next::Unavailable | Next::Save | Next::Minted | Next::EndIt, _) => return Err(MintRefusal::Unavailable),
             }
         }
         Err(MintRefusal::Unavailable)
+    }
+
+    /// `gp_mint`, and the token that is there then.
+    async fn write(&self, held: &Arc<Held>, call: Call) -> (Ran<Wrote>, Option<LiveToken>) {
+        let reply = match held.wire.run(call, ADMIN).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                self.failed(held, &failure);
+                return (Ran::Unanswered, None);
+            }
+        };
+        match reply.status() {
+            "ok" => (Ran::Done(Wrote::It), None),
+            "new" | "live" => {
+                let live = self.written(&reply);
+                (if live.is_some() { Ran::Done(Wrote::It) } else { Ran::Unanswered }, live)
+            }
+            "many" => (Ran::Done(Wrote::TooMany), None),
+            "newer" => (Ran::Done(Wrote::NewerThere), None),
+            _ => {
+                self.let_go(held, "its epoch is not whole or not the one held");
+                (Ran::OtherEpoch, None)
+            }
+        }
+    }
+
+    fn written(&self, reply: &Reply) -> Option<LiveToken> {
+        let token = text::token(reply.at(1).text()?.parse().ok()?, reply.at(2).text()?)?;
+        let idle_end = UnixMs(u64::try_from(reply.at(3).number()?).ok()?);
+        Some(LiveToken { idle_end: self.our_time(idle_end).min(token.cap), token })
     }
 
     /// The arguments of the token (`mint.lua`).
@@ -150,19 +173,16 @@ impl Core {
     async fn bring_now(&self, kind: PendingKind, id: Id) -> Result<bool, Unavailable> {
         for _ in 0..TRIES {
             let held = self.hold()?;
+            let minting = Minting::begin(&held.epoch);
             let records = self.database.records_of(kind, id).await.map_err(|_| Unavailable)?;
             if records.is_empty() {
                 return Ok(false);
             }
-            let reply =
-                held.wire.run(call(&held, self.kept_ms(), &records), ADMIN).await.map_err(|failure| self.failed(&held, &failure))?;
-            match reply.status() {
-                "ok" => return Ok(true),
-                "newer" => {}
-                _ => {
-                    self.let_go(&held, "its epoch is not whole or not the one held");
-                    return Err(Unavailable);
-                }
+            let (ran, _) = self.write(&held, call(&minting, self.kept_ms(), &records)).await;
+            match minting.ran(ran) {
+                Next::Save => return Ok(true),
+                Next::Again => {}
+                _ => return Err(Unavailable),
             }
         }
         Err(Unavailable)

@@ -1,18 +1,18 @@
 //! RECOVER: a Redis that restarted, was flushed or promoted is made whole again from the database.
 //!
-//! Order is everything: the lock; the new epoch into the database; only then are the ends and changes read
-//! there, replayed under the lock and logged under the new epoch; then the epoch is founded, only if
-//! process and lock are what they were. An end committed before the reading is replayed; one committed
-//! later finds the new epoch in the database when it wants to be marked done, and is applied again.
+//! The order of its steps is [`recovery`](crate::token::fencelog::recovery)'s; here each is done.
 
 use std::time::Duration;
 
 use super::core::Core;
 use super::link::{ADMIN, Call, Failure, Wire};
 use super::relay::{Told, end};
+use super::reply::Reply;
 use super::scripts::Script;
 use crate::database::DatabaseError;
 use crate::id::Id;
+use crate::token::fencelog::recovery::{Locked, Next, Recovery};
+use crate::token::fencelog::{Epoch, Ran};
 
 /// How long the lock lasts unless kept.
 const LOCK_MS: u64 = 3_000;
@@ -48,32 +48,36 @@ struct Lock {
     nonce: String,
     run_id: String,
     replid: String,
-    epoch: String,
+    epoch: Epoch,
 }
 
 impl Lock {
     /// A script that runs under the lock.
     fn call(&self, script: Script) -> Call {
-        Call::new(script).arg("recovery").arg(&self.nonce).arg(&self.run_id).arg(&self.replid).arg(&self.epoch)
+        Call::new(script).arg("recovery").arg(&self.nonce).arg(&self.run_id).arg(&self.replid).arg(self.epoch.as_str())
     }
 }
 
 impl Core {
     /// Makes Redis whole. `instead_of`: the epoch to be replaced though it is whole, because the database knows another; else empty.
     pub(super) async fn recover(&self, wire: &Wire, instead_of: &str) -> Result<Recovered, Interrupted> {
-        // read before the lock is taken: if another recovery comes in between, the swap below notices
-        let old = self.database.epoch().await?;
+        // read before the lock is taken: if another recovery comes in between, the swap notices
+        let old = self.database.epoch().await?.map(|old| Epoch::new(&old));
         let nonce = || Id::random().map(|id| id.to_string()).map_err(|_| Interrupted::Randomness);
-        let (nonce, epoch) = (nonce()?, nonce()?);
+        let (nonce, epoch) = (nonce()?, Epoch::new(&nonce()?));
+        let recovery = Recovery::begin(old, epoch.clone());
         let call = Call::new(Script::Lock).arg(&nonce).number(LOCK_MS).id(self.database.installation().id).arg(instead_of);
         let reply = wire.run_beyond(call, ADMIN).await?;
-        let lock = match (reply.status(), reply.at(1).text(), reply.at(2).text()) {
-            ("ok", Some(run_id), Some(replid)) => Lock { nonce, run_id: run_id.to_owned(), replid: replid.to_owned(), epoch },
+        let (locked, lock) = match (reply.status(), reply.at(1).text(), reply.at(2).text()) {
+            ("ok", Some(run_id), Some(replid)) => {
+                (Locked::Ours, Lock { nonce, run_id: run_id.to_owned(), replid: replid.to_owned(), epoch })
+            }
             ("foreign", ..) => return Ok(Recovered::Foreign),
             _ => return Ok(Recovered::ByOthers),
         };
+        let next = recovery.locked(locked);
         let recovered = tokio::select! {
-            recovered = self.recover_under(wire, &lock, old.as_deref()) => recovered,
+            recovered = self.recover_under(wire, &lock, recovery, next) => recovered,
             lost = keep(wire, &lock) => lost,
         };
         if !matches!(recovered, Ok(Recovered::Founded)) {
@@ -82,27 +86,47 @@ impl Core {
         recovered
     }
 
-    async fn recover_under(&self, wire: &Wire, lock: &Lock, old: Option<&str>) -> Result<Recovered, Interrupted> {
-        if !self.database.swap_epoch(old, &lock.epoch).await? {
-            return Ok(Recovered::ByOthers);
+    async fn recover_under(&self, wire: &Wire, lock: &Lock, mut recovery: Recovery, mut next: Next) -> Result<Recovered, Interrupted> {
+        let mut told: Vec<Told> = Vec::new();
+        loop {
+            next = match next {
+                Next::SwapEpoch(old, new) => {
+                    recovery.swapped(self.database.swap_epoch(old.as_ref().map(Epoch::as_str), new.as_str()).await?)
+                }
+                Next::ReadEnds => {
+                    told = self.ends_to_replay().await?;
+                    recovery.read(told.len().div_ceil(PORTION))
+                }
+                Next::Replay(n) => {
+                    let portion = told.chunks(PORTION).nth(n).unwrap_or_default();
+                    let call = end(lock.call(Script::End), self.kept_ms(), portion, &[]);
+                    recovery.replayed(n, ran(&wire.run_beyond(call, ADMIN).await?))
+                }
+                Next::Found => {
+                    let call = lock.call(Script::Found).id(self.database.installation().id);
+                    recovery.founded(ran(&wire.run_beyond(call, ADMIN).await?))
+                }
+                Next::Founded => {
+                    tracing::info!(replayed = told.len(), "Redis is whole again: ends and changes replayed, new epoch founded");
+                    return Ok(Recovered::Founded);
+                }
+                Next::Foreign => return Ok(Recovered::Foreign),
+                Next::ByOthers | Next::Interrupted => return Ok(Recovered::ByOthers),
+            };
         }
+    }
+
+    async fn ends_to_replay(&self) -> Result<Vec<Told>, DatabaseError> {
         let since = self.replay_since();
         let records = self.database.records_changed(since).await?;
         let policies = self.policies_of(&records).await?;
         let tokens = self.database.tokens_ended(since).await?;
-        let told: Vec<Told> = policies.into_iter().chain(records).map(Told::Record).chain(tokens.into_iter().map(Told::Token)).collect();
-        for portion in told.chunks(PORTION) {
-            if wire.run_beyond(end(lock.call(Script::End), self.kept_ms(), portion, &[]), ADMIN).await?.status() != "ok" {
-                return Ok(Recovered::ByOthers);
-            }
-        }
-        let founded = wire.run_beyond(lock.call(Script::Found).id(self.database.installation().id), ADMIN).await?;
-        if founded.status() != "ok" {
-            return Ok(Recovered::ByOthers);
-        }
-        tracing::info!(replayed = told.len(), "Redis is whole again: ends and changes replayed, new epoch founded");
-        Ok(Recovered::Founded)
+        Ok(policies.into_iter().chain(records).map(Told::Record).chain(tokens.into_iter().map(Told::Token)).collect())
     }
+}
+
+fn ran(reply: &Reply) -> Ran<()> {
+    if reply.status() == "ok" { Ran::Done(()) } else { Ran::OtherEpoch }
 }
 
 /// Keeps the lock; returns when it is lost.

@@ -1,17 +1,20 @@
 //! END: what the database has committed is applied by `gp_end`, and only then marked done. The relay does it
 //! again for rows that are not, whoever wrote them.
 
-use std::sync::Weak;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::core::{Core, Held};
 use super::link::{ADMIN, Call};
 use super::members::Others;
-use super::reply::Reply;
 use super::scripts::Script;
 use super::text;
+use crate::clock::boottime_ns;
 use crate::database::{DatabaseError, Pending, PendingKind};
 use crate::id::Id;
+use crate::token::fencelog::Ran;
+use crate::token::fencelog::ending::{Ending, Next};
 use crate::token::record::{Content, Record};
 use crate::token::sliding::FLUSH_EVERY;
 use crate::token::store::{BATCH, OUTBOX_KEPT, Propagated, RELAY_EVERY, Unavailable};
@@ -96,19 +99,27 @@ impl Core {
         let Some(last) = rows.last().map(|row| row.n) else { return Ok(None) };
         // the epoch first, then what the records say: as in MINT
         let held = self.hold()?;
+        let mut ending = Ending::begin(&held.epoch);
         let (told, along) = self.read(&rows).await?;
-        if self.send(&held, &told, &along).await?.status() != "ok" {
-            self.let_go(&held, "its epoch is not whole or not the one held");
-            return Err(Undone::OtherEpoch);
+        let ran = self.send(&held, &told, &along).await;
+        let mut next = ending.ran(boottime_ns(), ran);
+        if let Next::MarkDone(epoch) = &next {
+            // nobody need wait for the log to come round to this process
+            told.iter().for_each(|told| self.forget(told));
+            let numbers: Vec<_> = rows.iter().map(|row| row.n).collect();
+            let done = self.database.done(&numbers, Some(epoch.as_str())).await?;
+            // where not, another epoch stands in the database: its founder may have read before this end was committed
+            self.strays.fetch_add(1, Ordering::Relaxed);
+            next = ending.marked(Some(done));
         }
-        let numbers: Vec<_> = rows.iter().map(|row| row.n).collect();
-        if self.database.done(&numbers, Some(&held.epoch)).await? {
-            self.strays.store(0, std::sync::atomic::Ordering::Relaxed);
-            return Ok(Some(last));
+        match next {
+            Next::Applied(_) => {
+                self.strays.store(0, Ordering::Relaxed);
+                Ok(Some(last))
+            }
+            Next::Later => Err(Undone::Away),
+            Next::InNextEpoch | Next::MarkDone(_) => Err(Undone::OtherEpoch),
         }
-        // another epoch stands in the database: its founder may have read before this end was committed
-        self.strays.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Err(Undone::OtherEpoch)
     }
 
     /// What the rows tell of, each once, and the records those hang on.
@@ -135,17 +146,39 @@ impl Core {
         Ok((told, along))
     }
 
-    async fn send(&self, held: &std::sync::Arc<Held>, told: &[Told], along: &[Record]) -> Result<Reply, Unavailable> {
-        let call = Call::new(Script::End).arg("epoch").arg(&held.epoch).arg("").arg("").arg("");
-        held.wire.run(end(call, self.kept_ms(), told, along), ADMIN).await.map_err(|failure| {
-            tracing::warn!(%failure, "an end or change waits in the outbox");
-            self.failed(held, &failure)
-        })
+    /// `gp_end`: the number of its last entry.
+    async fn send(&self, held: &Arc<Held>, told: &[Told], along: &[Record]) -> Ran<u64> {
+        let call = Call::new(Script::End).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
+        match held.wire.run(end(call, self.kept_ms(), told, along), ADMIN).await {
+            Ok(reply) if reply.status() == "ok" => {
+                reply.at(1).number().and_then(|n| u64::try_from(n).ok()).map_or(Ran::Unanswered, Ran::Done)
+            }
+            Ok(_) => {
+                self.let_go(held, "its epoch is not whole or not the one held");
+                Ran::OtherEpoch
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "an end or change waits in the outbox");
+                self.failed(held, &failure);
+                Ran::Unanswered
+            }
+        }
+    }
+
+    /// What this process cached of it counts no more.
+    fn forget(&self, told: &Told) {
+        match told {
+            Told::Token(id) | Told::Record(Record { id, content: Content::Key(_) | Content::Session(_), .. }) => self.fence.bump(*id),
+            Told::Record(_) => self.fence.bump_all(),
+        }
     }
 
     /// Ends a token in Redis that the database has ended; its outbox row stays for the relay.
-    pub(super) async fn end_token(&self, held: &std::sync::Arc<Held>, id: Id) -> Result<(), Unavailable> {
-        self.send(held, &[Told::Token(id)], &[]).await.map(drop)
+    pub(super) async fn end_token(&self, held: &Arc<Held>, id: Id) -> Result<(), Unavailable> {
+        match self.send(held, &[Told::Token(id)], &[]).await {
+            Ran::Done(_) | Ran::OtherEpoch => Ok(()),
+            Ran::Unanswered => Err(Unavailable),
+        }
     }
 
     /// The policies that changed subjects name and that are not among the changes: a snapshot may be older than they.

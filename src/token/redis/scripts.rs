@@ -17,6 +17,8 @@ pub(super) enum Script {
     End,
     /// `gp_mint`
     Mint,
+    /// What the members have applied.
+    Acks,
     /// Who beats, and who leaves.
     Members,
     /// RECOVER: take the lock.
@@ -41,12 +43,13 @@ macro_rules! reading {
     };
 }
 
-const ALL: [(Script, &str, &str); 9] = [
+const ALL: [(Script, &str, &str); 10] = [
     (Script::Beat, "beat", script!(" flags=allow-oom", "beat.lua")),
     (Script::Fill, "fill", reading!("fill.lua")),
     (Script::Ends, "idle_ends", reading!("ends.lua")),
     (Script::End, "end", script!(" flags=allow-oom", "end.lua")),
     (Script::Mint, "mint", script!("", "mint.lua")),
+    (Script::Acks, "acks", reading!("acks.lua")),
     (Script::Members, "members", script!(" flags=allow-oom", "members.lua")),
     (Script::Lock, "lock", script!(" flags=allow-oom", "lock.lua")),
     (Script::Hold, "hold", script!(" flags=allow-oom", "hold.lua")),
@@ -54,7 +57,7 @@ const ALL: [(Script, &str, &str); 9] = [
 ];
 
 /// SHA-1 only names a script to Redis; nothing rests on it.
-static DIGESTS: LazyLock<[String; 9]> =
+static DIGESTS: LazyLock<[String; 10]> =
     LazyLock::new(|| ALL.map(|(_, _, text)| hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref())));
 
 impl Script {

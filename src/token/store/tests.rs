@@ -84,6 +84,10 @@ every_engine! {
 }
 
 every_redis! {
+    ending::{
+        a_strict_end_waits_for_every_process,
+        a_strict_end_waits_out_who_does_not_answer,
+    }
     loss::{
         flushall_forgets_tokens_but_not_keys,
         an_older_snapshot_brings_nothing_back,

@@ -13,6 +13,7 @@ AUTH = "auth.example.test"
 HOSTS = ["app.example.test", "b.example.test", "other.test", "www.other.test"]
 RULES = [
     {"id": "session", "hosts": HOSTS, "path": "/**", "credentials": ["session", "token"], "login_redirect": True},
+    {"id": "login-jwt", "hosts": HOSTS, "path": "/login-jwt", "credentials": ["jwt"]},
     {"id": "token", "hosts": HOSTS, "path": "/token", "credentials": ["token"]},
     {"id": "open", "hosts": HOSTS, "path": "/open", "access": "anonymous"},
 ]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::house::{ADMIN, CLIENT, House, KEY, POLICY, SECRET, SESSION, TENANT, ask};
+use super::house::{ADMIN, CLIENT, House, KEY, POLICY, SECRET, SESSION, TENANT, ask, check};
 use crate::id::Id;
 use crate::token::store::{Ask, MintOrder, MintRefusal};
 
@@ -116,4 +116,33 @@ pub(super) async fn rows_left_by_another_process_are_applied(house: House) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("not done in two seconds");
+}
+
+pub(super) async fn a_strict_end_waits_for_every_process(house: House) {
+    let (minted, replica) = (house.token().await, house.replica().await);
+    assert!(check(&replica, house.database.clock(), ask(&minted)).await.is_some());
+    house.end_token(minted.token.id).await;
+    house.store().strict().await.unwrap();
+    assert!(check(&replica, house.database.clock(), ask(&minted)).await.is_none());
+}
+
+pub(super) async fn a_strict_end_waits_out_who_does_not_answer(house: House) {
+    let token = house.token().await;
+    // somebody else who may hold leases, for longer than we do, and says nothing
+    house.database.list_replica("other", Duration::from_millis(1500), Duration::ZERO).await.unwrap();
+    house.server().command(&["HSET", "{gp}:members", "other", "1.0 1500 0"]).await;
+    house.end_token(token.token.id).await;
+    let begun = std::time::Instant::now();
+    house.store().strict().await.unwrap();
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(1650), "1.1 times its bound: {took:?}");
+    // it says so
+    house.end_key().await;
+    let (epoch, seq) = (house.database.epoch().await.unwrap().unwrap(), house.server().command(&["GET", "{gp}:seq"]).await);
+    let ::redis::Value::BulkString(seq) = seq else { panic!("{seq:?}") };
+    house.server().command(&["HSET", "{gp}:ack", "other", &format!("{epoch} {}", String::from_utf8(seq).unwrap())]).await;
+    let begun = std::time::Instant::now();
+    house.store().strict().await.unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(500), "{took:?}");
 }

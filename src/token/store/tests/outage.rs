@@ -17,7 +17,8 @@ pub(super) async fn killed_and_restarted_it_serves_within_a_second(mut house: Ho
         assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable), "never `not found`");
         assert!(begun.elapsed() < Duration::from_millis(250));
     }
-    assert!(!house.store().is_ready());
+    tokio::time::sleep(house.settings.staleness_bound).await;
+    assert!(!house.store().is_ready(), "the lease is over");
     assert_eq!(house.store().mint(house.order()).await.unwrap_err(), MintRefusal::Unavailable);
     tokio::time::sleep(Duration::from_millis(300)).await;
     house.server_mut().run().await;

@@ -59,7 +59,8 @@ pub(super) async fn who_stops_leaves_the_list_of_members(house: House) {
     let replica = house.replica().await;
     let members = async || house.server().command(&["HLEN", "{gp}:members"]).await;
     assert_eq!(members().await, ::redis::Value::Int(2));
-    replica.flush().await;
+    replica.stop().await;
+    assert!(!replica.is_ready(), "nobody waits for it, so it allows nothing");
     drop(replica);
     assert_eq!(members().await, ::redis::Value::Int(1));
 }

@@ -1,0 +1,300 @@
+//! HEARTBEAT and LOG: one process follows the log of ends, and holds a lease while it is up to date.
+//!
+//! INVARIANT: generations are bumped, then the entry counts as applied, then a lease is stored: a check that sees the
+//! lease sees every end before it.
+//! INVARIANT: a lease is measured from before its heartbeat was sent.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Epoch, lease, nanos};
+use crate::id::Id;
+use crate::token::fence::Fence;
+
+/// Most heartbeats that wait for the log; the oldest goes, a newer one gives the longer lease.
+const WAITING: usize = 8;
+
+/// What a heartbeat brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// When it was sent, nanoseconds since boot, read before sending.
+    pub sent: u64,
+    /// The connection it came by, numbered by the caller.
+    pub link: u64,
+    /// The epoch, where it is whole; `None` = Redis restarted, was promoted or emptied.
+    pub whole: Option<Epoch>,
+    /// How many entries the log has had in this epoch.
+    pub seq: u64,
+    /// The position of the last of them.
+    pub last: Arc<str>,
+}
+
+/// What an entry of the log concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Concern {
+    /// One token, key or session.
+    One(Id),
+    /// A subject, policy or tenant: whoever hangs on it is not known here.
+    All,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The epoch it was written in.
+    pub epoch: Epoch,
+    /// Its number in it.
+    pub n: u64,
+    /// What ended or changed.
+    pub concerns: Concern,
+    /// Where it is in the log.
+    pub position: Arc<str>,
+}
+
+/// What follows from a heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// RECOVER is due.
+    NotWhole,
+    /// A new epoch: what was cached is forgotten, the log is read from a new position.
+    Adopted,
+    /// The epoch held; a lease comes once the log is applied.
+    Ours,
+}
+
+/// How far the log was applied, to be told to whoever waits for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// In this epoch.
+    pub epoch: Epoch,
+    /// Up to this entry.
+    pub n: u64,
+}
+
+/// Follows the log.
+#[derive(Debug)]
+pub struct Follower {
+    fence: Arc<Fence>,
+    lease: u64,
+    patience: u64,
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    epoch: Epoch,
+    since: u64,
+    applied: u64,
+    position: Arc<str>,
+    /// Heartbeats whose log is not applied yet.
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    sent: u64,
+    link: u64,
+    seq: u64,
+}
+
+impl Follower {
+    /// Follows nothing yet. `bound` is L.
+    pub fn new(fence: Arc<Fence>, bound: Duration) -> Self {
+        Self { fence, lease: nanos(lease(bound)), patience: nanos(bound), held: None }
+    }
+
+    /// The epoch held.
+    pub fn epoch(&self) -> Option<&Epoch> {
+        self.held.as_ref().map(|held| &held.epoch)
+    }
+
+    /// The epoch held, and since when.
+    pub fn held(&self) -> Option<(&Epoch, u64)> {
+        self.held.as_ref().map(|held| (&held.epoch, held.since))
+    }
+
+    /// From where the log is to be read.
+    pub fn position(&self) -> Option<Arc<str>> {
+        self.held.as_ref().map(|held| Arc::clone(&held.position))
+    }
+
+    /// How far the log is applied.
+    pub fn ack(&self) -> Option<Ack> {
+        self.held.as_ref().map(|held| Ack { epoch: held.epoch.clone(), n: held.applied })
+    }
+
+    /// HEARTBEAT: an answer came.
+    pub fn beat(&mut self, now: u64, beat: Beat) -> Heard {
+        let Some(epoch) = beat.whole else {
+            self.fence.set_lease(0);
+            self.held = None;
+            return Heard::NotWhole;
+        };
+        let patience = self.patience;
+        match self.held.as_mut().filter(|held| held.epoch == epoch) {
+            // a log that does not bring what the heartbeats count has lost it: begin anew behind the gap
+            Some(held) if held.waiting.front().is_none_or(|oldest| now.saturating_sub(oldest.sent) < patience) => {
+                if held.waiting.len() == WAITING {
+                    // the oldest stays: it says since when the log is behind
+                    held.waiting.remove(1);
+                }
+                held.waiting.push_back(Waiting { sent: beat.sent, link: beat.link, seq: beat.seq });
+                self.give_lease();
+                Heard::Ours
+            }
+            _ => {
+                self.fence.set_lease(0);
+                self.fence.bump_all();
+                let (position, waiting) = (beat.last, VecDeque::new());
+                self.held = Some(Held { epoch, since: now, applied: beat.seq, position, waiting });
+                Heard::Adopted
+            }
+        }
+    }
+
+    /// LOG: entries came, in their order.
+    pub fn entries(&mut self, entries: &[Entry]) -> Option<Ack> {
+        let held = self.held.as_mut()?;
+        for entry in entries {
+            held.position = Arc::clone(&entry.position);
+            if entry.epoch != held.epoch {
+                continue;
+            }
+            if entry.n != held.applied + 1 {
+                self.fence.bump_all();
+            }
+            match entry.concerns {
+                Concern::One(id) => self.fence.bump(id),
+                Concern::All => self.fence.bump_all(),
+            }
+            held.applied = entry.n;
+        }
+        self.give_lease();
+        self.ack()
+    }
+
+    /// A connection that carried heartbeats and fills ended: answers that still wait die with it.
+    pub fn lost(&mut self, link: u64) {
+        self.fence.bump_all();
+        if let Some(held) = &mut self.held {
+            held.waiting.retain(|waiting| waiting.link != link);
+        }
+    }
+
+    /// The process stops: no check is allowed from here on.
+    pub fn stop(&mut self) {
+        self.held = None;
+        self.fence.set_lease(0);
+    }
+
+    fn give_lease(&mut self) {
+        let Some(held) = &mut self.held else { return };
+        let applied = held.applied;
+        let longest = held.waiting.iter().filter(|waiting| waiting.seq <= applied).map(|waiting| waiting.sent).max();
+        held.waiting.retain(|waiting| waiting.seq > applied);
+        if let Some(sent) = longest {
+            self.fence.set_lease(self.fence.lease().max(sent.saturating_add(self.lease)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::store::Ask;
+
+    const SECOND: u64 = 1_000_000_000;
+    const LEASE: u64 = 900_000_000;
+
+    fn follower() -> (Follower, Arc<Fence>) {
+        let fence = Arc::new(Fence::default());
+        (Follower::new(Arc::clone(&fence), Duration::from_secs(1)), fence)
+    }
+
+    fn beat(sent: u64, epoch: &str, seq: u64) -> Beat {
+        Beat { sent, link: 1, whole: (!epoch.is_empty()).then(|| Epoch::new(epoch)), seq, last: "0-0".into() }
+    }
+
+    fn entry(epoch: &str, n: u64, concerns: Concern) -> Entry {
+        Entry { epoch: Epoch::new(epoch), n, concerns, position: format!("{n}-0").into() }
+    }
+
+    #[test]
+    fn an_epoch_is_adopted_before_it_gives_a_lease() {
+        let (mut follower, fence) = follower();
+        assert_eq!(follower.beat(SECOND, beat(SECOND, "a", 7)), Heard::Adopted);
+        assert_eq!(fence.lease(), 0);
+        assert_eq!(follower.beat(2 * SECOND, beat(2 * SECOND, "a", 7)), Heard::Ours);
+        assert_eq!(fence.lease(), 2 * SECOND + LEASE, "from when it was sent");
+        assert_eq!(follower.ack(), Some(Ack { epoch: Epoch::new("a"), n: 7 }));
+    }
+
+    #[test]
+    fn a_lease_waits_for_the_log() {
+        let (mut follower, fence) = follower();
+        let id = Id::from_bytes([3; 16]);
+        follower.beat(0, beat(0, "a", 7));
+        let stamps = fence.stamps(Ask::Key(id));
+        assert_eq!(follower.beat(100, beat(100, "a", 9)), Heard::Ours);
+        assert_eq!(fence.lease(), 0);
+        follower.entries(&[entry("a", 8, Concern::One(Id::from_bytes([4; 16])))]);
+        assert_eq!((fence.lease(), fence.stamps(Ask::Key(id)) == stamps), (0, true));
+        let ack = follower.entries(&[entry("other", 1, Concern::All), entry("a", 9, Concern::One(id))]);
+        assert_eq!(ack, Some(Ack { epoch: Epoch::new("a"), n: 9 }));
+        assert_eq!(fence.lease(), 100 + LEASE);
+        assert_ne!(fence.stamps(Ask::Key(id)), stamps);
+        assert_eq!(follower.position().as_deref(), Some("9-0"));
+    }
+
+    #[test]
+    fn a_gap_or_a_number_again_forgets_everything() {
+        let (mut follower, fence) = follower();
+        let (one, other) = (Id::from_bytes([3; 16]), Ask::Key(Id::from_bytes([4; 16])));
+        follower.beat(0, beat(0, "a", 7));
+        let mut forgets = |n| {
+            let stamps = fence.stamps(other);
+            follower.entries(&[entry("a", n, Concern::One(one))]);
+            fence.stamps(other) != stamps
+        };
+        assert_eq!([8, 10, 11, 11, 3, 4].map(&mut forgets), [false, true, false, true, true, false]);
+    }
+
+    #[test]
+    fn what_waits_dies_with_its_connection() {
+        let (mut follower, fence) = follower();
+        follower.beat(0, beat(0, "a", 7));
+        follower.beat(100, beat(100, "a", 8));
+        follower.lost(1);
+        follower.entries(&[entry("a", 8, Concern::All)]);
+        assert_eq!(fence.lease(), 0);
+    }
+
+    #[test]
+    fn not_whole_ends_the_lease_and_the_epoch() {
+        let (mut follower, fence) = follower();
+        follower.beat(0, beat(0, "a", 0));
+        follower.beat(1, beat(1, "a", 0));
+        assert_eq!(follower.beat(2, beat(2, "", 0)), Heard::NotWhole);
+        assert_eq!((fence.lease(), follower.epoch()), (0, None));
+        assert_eq!(follower.entries(&[entry("a", 1, Concern::All)]), None);
+    }
+
+    #[test]
+    fn a_log_that_lost_its_entries_is_begun_anew() {
+        let (mut follower, fence) = follower();
+        follower.beat(0, beat(0, "a", 7));
+        let stamps = fence.stamps(Ask::Key(Id::from_bytes([3; 16])));
+        for sent in 1..40 {
+            let heard = follower.beat(sent * SECOND / 20, beat(sent * SECOND / 20, "a", 9));
+            if heard == Heard::Adopted {
+                assert!(sent > 20, "only after the patience of one bound");
+                assert_ne!(fence.stamps(Ask::Key(Id::from_bytes([3; 16]))), stamps);
+                assert_eq!(follower.ack().unwrap().n, 9);
+                return;
+            }
+            assert_eq!(fence.lease(), 0);
+        }
+        panic!("stuck for ever");
+    }
+}
