@@ -46,7 +46,10 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 /// Runs seeds until so many checks are done: the sum of what happened.
 fn simulate(name: &str, settings: &Settings) -> [u64; 7] {
-    let (begin, checks) = (number("GATEPOST_SEED", 1), number("GATEPOST_CHECKS", 1_000_000) / 4);
+    let (begin, checks) = (
+        number("GATEPOST_SEED", 1),
+        number("GATEPOST_CHECKS", if std::env::var_os("GATEPOST_LONG").is_some() { 10_000_000 } else { 1_000_000 }) / 4,
+    );
     let (mut sums, mut stalest) = ([0; 7], 0);
     for n in 0..checks.div_ceil(settings.checks) {
         let seed = begin + n;
