@@ -11,38 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.databases import PASSWORD as DATABASE_PASSWORD, SERVERS, WRITTEN
-from support.gate import bearer, check
-from support.gatepost import PASSWORD, Gatepost, call
+from support.gate import bearer
+from support.gatepost import PASSWORD
+from support.replica import Replica
 from support.services import until
 
 RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]}]
 NAMES = (f"person{n}" for n in itertools.count())
-
-
-class Replica(Gatepost):
-    """One of several: each has ports of its own."""
-
-    def __init__(self, folder, n, **sections):
-        self.gate, self.admin_port, self.metrics_port = 9101 + n, 8100 + n, 9564 + n
-        folder.mkdir(exist_ok=True)
-        super().__init__(folder, RULES, ports={"nginx": self.gate}, admin={"listen": f"127.0.0.1:{self.admin_port}"},
-                         metrics={"listen": f"127.0.0.1:{self.metrics_port}"}, **sections)
-
-    def ready(self):
-        try:
-            return call(self.metrics_port, "GET", "/readyz").status == 200
-        except OSError:
-            return False
-
-    def admin(self, method, path, body=None, token=None, headers=()):
-        headers = {**dict(headers), **({"Authorization": f"Bearer {token}"} if token else {})}
-        return call(self.admin_port, method, path, body, headers, timeout=20)
-
-    def register(self, user, **more):
-        return self.admin("POST", "/v1/register", {"user": user, "password": PASSWORD, **more})
-
-    def check(self, headers):
-        return check("nginx", uri="/orders/1", headers=headers, address=self.gate)
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -60,7 +35,7 @@ def replicas(server, redis, tmp_path):
 
     def make(n, **sections):
         sections = {"database": {"env": "DATABASE"}, "tokens": {"store": f"redis://127.0.0.1:{redis.port}"}, **sections}
-        replica = Replica(tmp_path / f"replica{n}", n, environment={"DATABASE": server.url(database)}, **sections)
+        replica = Replica(tmp_path / f"replica{n}", n, RULES, environment={"DATABASE": server.url(database)}, **sections)
         made.append(replica)
         return replica
 
@@ -256,7 +231,7 @@ def test_an_embedded_store_is_alone_on_its_database(server, replicas):
 
 def test_sqlite_takes_one_server(redis, tmp_path):
     sections = {"data": str(tmp_path / "data"), "tokens": {"store": f"redis://127.0.0.1:{redis.port}"}}
-    one, two = Replica(tmp_path / "one", 0, **sections), Replica(tmp_path / "two", 1, **sections)
+    one, two = Replica(tmp_path / "one", 0, RULES, **sections), Replica(tmp_path / "two", 1, RULES, **sections)
     with one:
         assert "more than one replica needs Redis and PostgreSQL or MySQL" in two.run(check=1).stderr
 

@@ -17,9 +17,9 @@ PASSWORD = "a long enough password"
 NO_GATEPOST = {n: v for n, v in os.environ.items() if not n.startswith("GATEPOST_")}
 
 
-def call(port, method, path, body=None, headers=(), timeout=8):
+def call(port, method, path, body=None, headers=(), timeout=8, source=None):
     """One HTTP request to the admin or the metrics listener."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout, source_address=source and (source, 0))
     headers = dict(headers)
     if isinstance(body, (dict, list)):
         body = json.dumps(body)
