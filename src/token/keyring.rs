@@ -124,7 +124,8 @@ impl SecretKey {
     /// Authenticates cookies and form tokens: 128 bits of HMAC-SHA256 over version, id and what the value is bound to.
     pub(super) fn cookie_mac(&self, of: CookieUse, id: Id, bound_to: &[u8]) -> [u8; 16] {
         let key = match (of, &self.cookies) {
-            (CookieUse::Console, [key, ..]) | (CookieUse::Host, [_, key, ..]) | (CookieUse::Domain, [_, _, key, _]) => key,
+            (CookieUse::Console, [key, ..]) | (CookieUse::Host, [_, key, ..]) => key,
+            (CookieUse::Domain, [_, _, key, ..]) | (CookieUse::Known, [_, _, _, key, _]) => key,
             (CookieUse::Form, [.., key]) => key,
         };
         let mut context = hmac::Context::with_key(key);

@@ -62,6 +62,11 @@ fn main() -> ExitCode {
             word => arguments.words.push(word.to_owned()),
         }
     }
+    let untested = rows::untested();
+    if !untested.is_empty() {
+        println!("no mutant leaves these rules out: {untested:?}");
+        return ExitCode::FAILURE;
+    }
     let jobs = jobs(&arguments);
     let began = Instant::now();
     let (next, failed, states) = (AtomicUsize::new(0), Mutex::new(Vec::new()), AtomicUsize::new(0));

@@ -126,6 +126,15 @@ pub fn spaces() -> Vec<Row> {
             ..FLUSHALL
         }),
         short(Space { name: "allow_cached_for", reconnects: true, grace: 1, ..FLUSHALL }),
+        short(Space { name: "allow_cached_for grows", reconnects: true, grace: 1, grace_grows: true, ..Space::PLAIN }),
+        short(Space {
+            name: "allow_cached_for grows, member removed",
+            grace: 1,
+            grace_grows: true,
+            ends: [plain(Kind::Other), strict(Kind::Token)],
+            left: Left { removals: 1, ..NOTHING },
+            ..Space::PLAIN
+        }),
         short(Space { name: "mixed L", lease: 3, lease_of_ender: 1, ..FLUSHALL }),
         short(Space { name: "failover", ..FAILOVER }),
         short(Space { name: "failover, token", ends: [strict(Kind::Token), None], ..FAILOVER }),
@@ -244,6 +253,10 @@ pub fn mutants() -> Vec<Mutant> {
         of("gap without bump", &[Rule::GapBumps], "two ends"),
         of("token id written twice", &[Rule::FreshId], "mint, lost reply"),
         of("adopting keeps the cache", &[Rule::AdoptBumps], "flushall"),
+        of("to begin anew keeps the cache", &[Rule::BeginAnewBumps], "plain, token"),
+        of("allow_cached_for used before its lease was asked for", &[Rule::GraceOfItsLease], "allow_cached_for grows"),
+        of("member removed while allow_cached_for lasts", &[Rule::RemoveWaitsForGrace], "allow_cached_for grows, member removed"),
+        of("acknowledgements asked of what is not whole", &[Rule::AcksAskWhole], "flushall"),
         of("no replay before founding", &[Rule::Replays], "restart"),
         of("strict does not wait", &[Rule::StrictWaits], "plain, token"),
         of("strict does not wait for allow_cached_for", &[Rule::StrictWaitsForGrace], "allow_cached_for"),
@@ -276,6 +289,12 @@ pub fn mutants() -> Vec<Mutant> {
         of("a bound one tick shorter, both", &[Rule::PublishedBound], "failover, allow_cached_for"),
         of("member removed while it may hold a lease", &[Rule::RemoveOnlyTheDead], "member removed"),
     ]
+}
+
+/// Rules that are left out by no row of these two tables: there must be none.
+pub fn untested() -> Vec<Rule> {
+    let left_out: Vec<Rule> = mutants().iter().chain(&second_locks()).flat_map(|row| row.left_out).copied().collect();
+    Rule::all().filter(|rule| !left_out.contains(rule)).collect()
 }
 
 /// Rules whose absence alone is not seen, so they are a second lock; searched with `--long` to say so.

@@ -1,8 +1,23 @@
 //! The rules of the protocol, one by one. A mutant is the protocol with one of them left out.
 
-/// A rule, in the words of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+macro_rules! rules {
+    ($($(#[$words:meta])* $rule:ident,)*) => {
+        /// A rule, in the words of the protocol.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Rule {
+            $($(#[$words])* $rule,)*
+        }
+
+        impl Rule {
+            /// Every rule.
+            pub fn all() -> impl Iterator<Item = Self> {
+                [$(Self::$rule),*].into_iter()
+            }
+        }
+    };
+}
+
+rules! {
     // CHECK and FILL
     /// What was read is cached only under the generations of before it was read.
     Stamps,
@@ -29,6 +44,10 @@ pub enum Rule {
     BeatAsksWhole,
     /// To adopt an epoch bumps every generation.
     AdoptBumps,
+    /// To begin anew in the same epoch, where the log lost what a heartbeat counts, does so too.
+    BeginAnewBumps,
+    /// `allow_cached_for` counts from leases whose heartbeat was sent after the database knew of it.
+    GraceOfItsLease,
     /// A whole epoch is one of this `master_replid` too, not of this `run_id` alone.
     WholeAsksReplid,
     // LOG
@@ -52,6 +71,8 @@ pub enum Rule {
     // STRICT
     /// A strict end waits at all.
     StrictWaits,
+    /// Who asks for acknowledgements asks whether the epoch is whole.
+    AcksAskWhole,
     /// An acknowledgement carries its epoch.
     AckCarriesEpoch,
     /// Acknowledgements count only for who has held the epoch for a while.
@@ -64,6 +85,8 @@ pub enum Rule {
     StrictWaitsForGrace,
     /// A member is removed only after as long as any lease of it can last.
     RemoveOnlyTheDead,
+    /// And after what its heartbeat told of `allow_cached_for`.
+    RemoveWaitsForGrace,
     // MINT
     /// `gp_mint` aborts where Redis has a higher version.
     MintAsksVersion,

@@ -50,7 +50,7 @@ impl Model {
         } else if !self.rules.keep(Rule::NoLeaseNoAnswer) {
             go(Check::NoLease(why), "it has no lease and asks Redis");
         }
-        if self.space.grace > 0 && gate.grace.runs() && gate.entry {
+        if state.listed_grace && gate.grace.runs() && gate.entry {
             allow(state, why, "a check has no lease, but allow_cached_for and an entry with equal stamps", steps);
         }
     }
