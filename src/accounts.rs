@@ -219,7 +219,7 @@ impl Accounts {
             false => {
                 let code = SetupCode::make().map_err(|_| unavailable("the system gave no randomness".to_owned()))?;
                 // whoever has a store of its own is alone: what was printed before counts no more
-                database.keep_setup_code(code.hash(), matches!(store, TokenStore::Embedded(_))).await?;
+                database.keep_setup_code(code.hash(), store.is_embedded()).await?;
                 Some(code)
             }
         };

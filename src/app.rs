@@ -145,10 +145,11 @@ pub async fn existing_database(config: &Config) -> Result<Database, String> {
 /// Where either cannot be, or another process serves from them that must be alone.
 async fn open_stores(config: &Config) -> Result<Stores, StartError> {
     let database = open_database(config).await?;
+    let randomness = |_| StartError::Process("the system gave no randomness".to_owned());
     let settings =
         Settings { ttl: config.tokens.ttl, max_lifetime: config.tokens.max_lifetime, staleness_bound: config.tokens.staleness_bound };
     let (tokens, alone) = match &config.tokens.store {
-        StoreConfig::Embedded => (TokenStore::Embedded(Embedded::start(database.clone(), settings).await?), None),
+        StoreConfig::Embedded => (TokenStore::embedded(Embedded::start(database.clone(), settings).await?).map_err(randomness)?, None),
         StoreConfig::Redis(url) => {
             let alone = match database.engine() {
                 // a file that two machines seem to share is not locked well enough to hold anybody's rights
@@ -162,7 +163,7 @@ async fn open_stores(config: &Config) -> Result<Stores, StartError> {
                 Engine::Postgres | Engine::Mysql => None,
             };
             let store = Redis::start(url, database.clone(), settings).await.map_err(|error| StartError::Store(error.to_string()))?;
-            (TokenStore::Redis(store), alone)
+            (TokenStore::redis(store).map_err(randomness)?, alone)
         }
     };
     Ok(Stores { database, tokens, alone })

@@ -9,27 +9,29 @@ mod recent;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use hyper::body::Incoming;
 
-use crate::clock::{Clock, UnixMs};
+use crate::clock::{Clock, UnixMs, boottime_ns};
 use crate::decision::cookies::Domains;
 use crate::decision::credential::CredentialKind;
+use crate::decision::holder::Holder;
 use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
 use crate::decisions::Recent;
 use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
-use crate::id::Id;
 use crate::metrics::DecisionMetrics;
-use crate::token::holder::live;
+use crate::token::cache::{Cached, Entry, Held, Moment};
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::last_used::LastUsed;
-use crate::token::recognise::{At, Authentic, recognise};
-use crate::token::record::TokenRecord;
+use crate::token::recognise::{At, recognise};
 use crate::token::secret::SecretMint;
-use crate::token::store::{Ask, TokenStore};
+use crate::token::store::{Ask, TokenStore, Unavailable};
+
+/// When a key was last used is told to the minute.
+const MINUTE_MS: u64 = 60_000;
 
 /// Rules in force with their counters.
 #[derive(Debug)]
@@ -84,21 +86,9 @@ struct Known {
     evidence: Evidence,
     kind: Option<CredentialKind>,
     /// What an allow keeps alive.
-    used: Option<Used>,
+    used: Option<Held>,
     /// When it was looked up.
     at: UnixMs,
-}
-
-/// What an allowed check keeps alive.
-enum Used {
-    /// A token, with its idle end as read.
-    Token(Box<TokenRecord>, UnixMs),
-    /// An API key, presented itself.
-    Key(Id),
-    /// A session of this principal.
-    Session(Id, Id),
-    /// A browser's session of this principal, with its idle end as read and its absolute end.
-    Browser(Id, Id, UnixMs, UnixMs),
 }
 
 impl Gate {
@@ -145,59 +135,84 @@ impl Gate {
         let judged = Judged::of(rules, request);
         let known = if judged.asks_for_credential() { self.look_up(asked, request, &judged).await } else { Known::nothing() };
         let verdict = decide(request, &judged, known.evidence);
-        if let (Verdict::Allow(_), Some(Call::Verify)) = (&verdict, asked.call) {
-            match known.used {
-                Some(Used::Token(token, idle_end)) => {
-                    self.shared.last_used.used(token.key, known.at);
-                    self.shared.tokens.slide(&token, idle_end);
-                }
-                Some(Used::Key(key)) => self.shared.last_used.used(key, known.at),
-                Some(Used::Browser(session, principal, idle_end, cap)) => {
-                    self.shared.keep_alive.session_used(session, principal, idle_end, cap);
-                }
-                Some(Used::Session(session, principal)) => self.shared.keep_alive.used(session, principal),
-                None => {}
-            }
+        if let (Verdict::Allow(_), Some(Call::Verify), Some(used)) = (&verdict, asked.call, known.used) {
+            self.used(&used, known.at);
         }
         (verdict, known.kind)
     }
 
+    /// Keeps alive what an allowed check used: nothing but two comparisons, unless it is due.
+    fn used(&self, entry: &Entry, now: UnixMs) {
+        let Some(standing) = entry.standing() else { return };
+        let shared = &self.shared;
+        if let Some(key) = entry.ask().key()
+            && entry.is_first_in(MINUTE_MS, now)
+        {
+            shared.last_used.used(key, now);
+        }
+        if !entry.is_due(now) {
+            return;
+        }
+        entry.slid(match (entry.ask(), &standing.token, standing.session) {
+            (Ask::Token { id, .. }, Some((token, idle_end)), _) => shared.tokens.slide(id, token.cap, *idle_end),
+            (Ask::Session(session), _, Some((idle_end, cap))) => shared.keep_alive.session_used(session, standing.subject, idle_end, cap),
+            (Ask::Session(session), _, None) => shared.keep_alive.used(session, standing.subject),
+            _ => UnixMs(u64::MAX),
+        });
+    }
+
     async fn look_up(&self, asked: &Asked<'_>, request: &Request<'_>, judged: &Judged<'_>) -> Known {
-        let now = self.shared.clock.now();
-        let at = At { host: &request.host, domains: &self.shared.domains };
-        let Authentic { kind, ask, secret } =
-            match recognise(asked.presented, &self.shared.keyring.load(), &self.shared.mint, Some(at), now) {
-                Ok(authentic) => authentic,
-                Err(evidence) => return Known { evidence, ..Known::nothing() },
+        let shared = &self.shared;
+        let moment = Moment { boot_ns: boottime_ns(), now: shared.clock.now() };
+        let at = At { host: &request.host, domains: &shared.domains };
+        let keyring = shared.keyring.load();
+        let name = shared.tokens.name(&asked.presented, at);
+        if let Some(name) = name
+            && let Cached::Known(held) = shared.tokens.cached(name, keyring.number(), moment)
+        {
+            return match self.takes(held.kind, request, judged) {
+                Ok(()) => self.known(held, moment.now),
+                Err(evidence) => Known { evidence, kind: Some(held.kind), used: None, at: moment.now },
             };
-        let known = |evidence| Known { evidence, kind: Some(kind), used: None, at: now };
+        }
+        let authentic = match recognise(asked.presented, &keyring, &shared.mint, Some(at), moment.now) {
+            Ok(authentic) => authentic,
+            Err(evidence) => return Known { evidence, ..Known::nothing() },
+        };
+        let number = keyring.number();
+        drop(keyring);
+        let known = |evidence| Known { evidence, kind: Some(authentic.kind), used: None, at: moment.now };
+        if let Err(evidence) = self.takes(authentic.kind, request, judged) {
+            return known(evidence);
+        }
+        let Some(name) = name else { return known(Evidence::Unavailable) };
+        match shared.tokens.check(name, number, &authentic, moment).await {
+            Ok(entry) => self.known(Guard::from_inner(entry), moment.now),
+            Err(Unavailable) => known(Evidence::Unavailable),
+        }
+    }
+
+    /// Whether the rules take this kind of credential, sent from where it was.
+    fn takes(&self, kind: CredentialKind, request: &Request<'_>, judged: &Judged<'_>) -> Result<(), Evidence> {
         if !judged.takes(kind) {
-            return known(Evidence::NotTaken(kind));
+            return Err(Evidence::NotTaken(kind));
         }
-        let is_session = kind == CredentialKind::Session;
-        if is_session && !request.page.may_use_session(request.method, &request.host, at.domains) {
-            return known(Evidence::ForeignPage);
+        match kind == CredentialKind::Session && !request.page.may_use_session(request.method, &request.host, &self.shared.domains) {
+            true => Err(Evidence::ForeignPage),
+            false => Ok(()),
         }
-        match self.shared.tokens.look_up(ask).await {
-            Err(_) => known(Evidence::Unavailable),
-            Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, self.shared.ttl_s)) {
-                None if is_session => known(Evidence::EndedSession),
-                None => known(Evidence::Invalid("unknown or ended credential")),
-                // a JWT for a browser's session, or a cookie for a login's: nobody of this house wrote that
-                Some(live) if live.holder.kind != kind => known(Evidence::Invalid("unknown or ended credential")),
-                Some(live) => {
-                    let used = match (ask, live.token) {
-                        (Ask::Session(session), _) if is_session => {
-                            live.session.map(|(idle_end, cap)| Used::Browser(session, live.subject, idle_end, cap))
-                        }
-                        (Ask::Session(session), _) => Some(Used::Session(session, live.subject)),
-                        (Ask::Key(key), _) => Some(Used::Key(key)),
-                        (_, token) => token.map(|(token, idle_end)| Used::Token(Box::new(token), idle_end)),
-                    };
-                    Known { used, ..known(Evidence::Live(Box::new(live.holder))) }
-                }
-            },
-        }
+    }
+
+    fn known(&self, entry: Held, at: UnixMs) -> Known {
+        let evidence = match entry.standing() {
+            None if entry.kind == CredentialKind::Session => Evidence::EndedSession,
+            None => Evidence::Invalid("unknown or ended credential"),
+            Some(standing) => {
+                let expires_in_s = standing.expires_in_s(at, self.shared.ttl_s);
+                Evidence::Live(Box::new(Holder { expires_in_s, ..standing.holder.clone() }))
+            }
+        };
+        Known { evidence, kind: Some(entry.kind), used: Some(entry), at }
     }
 }
 

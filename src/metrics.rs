@@ -30,6 +30,8 @@ const STORE_UP: &str = "gatepost_store_up";
 const STORE_DURATION: &str = "gatepost_store_request_duration_seconds";
 /// Commands without a good answer, by operation and cause.
 const STORE_ERRORS: &str = "gatepost_store_errors_total";
+/// Credentials that are known without asking the store.
+const CACHED: &str = "gatepost_cached_credentials";
 /// Answers of the admin listener, by route and status.
 const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
 /// Sign-ins at OpenID providers, by provider and what came of them.
@@ -62,6 +64,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_gauge!(STORE_UP, "1 where the token store answers checks");
     describe_histogram!(STORE_DURATION, Unit::Seconds, "From a command being sent to its answer, by operation");
     describe_counter!(STORE_ERRORS, "Commands without a good answer, by operation and cause");
+    describe_gauge!(CACHED, "Credentials that are known without asking the store");
     describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
     describe_counter!(SIGN_INS, "Sign-ins at OpenID providers, by provider and what came of them");
     describe_counter!(CODES, "One-time codes, by channel and what became of them");
@@ -115,6 +118,12 @@ pub fn code_sent(channel: &'static str, result: &'static str) {
 /// Whether the store answers checks.
 pub fn store_up(up: bool) {
     gauge!(STORE_UP).set(if up { 1.0 } else { 0.0 });
+}
+
+/// So many credentials are known without asking the store.
+pub fn cached(entries: usize) {
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    gauge!(CACHED).set(entries as f64);
 }
 
 /// The store was asked something, and this long passed.

@@ -2,6 +2,7 @@
 
 pub mod access;
 mod base62;
+pub mod cache;
 pub mod cookie;
 pub mod embedded;
 pub mod fence;

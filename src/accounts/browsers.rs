@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::proof::Proof;
+use super::proof::{Proof, ProvedBy};
 use super::return_to::{ReturnRules, ReturnTo};
 use super::sessions::{Caller, SESSIONS};
 use super::standing::{self, Standing};
@@ -172,6 +172,21 @@ impl Accounts {
         cookie::read(&self.keyring.load(), CookieUse::Form, token.as_bytes(), LOGIN_FORM) == Some(browser)
     }
 
+    /// What a browser shows from now on to be known as one that this person logged in from; `None` where no password did it.
+    /// Good until the password is another.
+    ///
+    /// # Errors
+    /// Where there is no secret key, or no randomness.
+    pub fn remember_browser(&self, proof: &Proof) -> Result<Option<String>, Refusal> {
+        let ProvedBy::Password(hash) = &proof.by else { return Ok(None) };
+        self.written(CookieUse::Known, Id::random()?, &known_for(proof.uid, hash)).map(Some)
+    }
+
+    /// The browser that shows `value`, where `uid` logged in from it with the password of this hash.
+    pub(super) fn known_browser(&self, value: &[u8], uid: Id, hash: &str) -> Option<Id> {
+        cookie::read(&self.keyring.load(), CookieUse::Known, value, &known_for(uid, hash))
+    }
+
     fn written(&self, of: CookieUse, id: Id, bound_to: &[u8]) -> Result<String, Refusal> {
         cookie::write(&self.keyring.load(), of, id, bound_to).ok_or_else(|| Refusal::Unavailable("no secret key signs".to_owned()))
     }
@@ -196,6 +211,11 @@ impl Accounts {
         let live = self.live_browser(row.session).await?;
         Ok(live.map(|browser| (browser.session, ReturnTo::parse(&row.return_to, &self.rules.returns))))
     }
+}
+
+/// What a known browser's value is bound to.
+fn known_for(uid: Id, hash: &str) -> [u8; 32] {
+    sha256(format!("gatepost known browser\0{uid}\0{hash}").as_bytes())
 }
 
 /// What a browser shows the login pages of the secret in its cookie on another host.

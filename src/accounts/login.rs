@@ -26,7 +26,7 @@ impl Accounts {
     /// # Errors
     /// [`Refusal::IncorrectCredentials`], the throttle's, or unavailable.
     pub async fn log_in(&self, name: &Name, password: Password, origin: Origin) -> Result<LoggedIn, Refusal> {
-        let proof = self.prove_password(name, password, origin).await?;
+        let proof = self.prove_password(name, password, None, origin).await?;
         self.open_session(&proof, origin).await
     }
 
@@ -43,7 +43,7 @@ impl Accounts {
         origin: Origin,
     ) -> Result<Committed, Refusal> {
         let new = new.strong(self.rules.password_min_length)?;
-        let (uid, hash) = self.compare_password(name, old, origin).await?;
+        let (uid, hash) = self.compare_password(name, old, None, origin).await?;
         let new = self.hashing.run(origin.network(), move || password::hash(&new)).await??;
         let mut act = self.database.act().await?;
         if !act.replace_password(uid, &hash, &new).await? {
@@ -61,23 +61,35 @@ impl Accounts {
         self.trail.refused(&self.database, By::unknown(origin.address).tried(Action::Login, target));
     }
 
-    /// Who knows this password.
+    /// Who knows this password, in a browser that shows `known` where somebody logged in from it before.
     ///
     /// # Errors
     /// As [`Accounts::log_in`].
-    pub async fn prove_password(&self, name: &Name, password: Password, origin: Origin) -> Result<Proof, Refusal> {
-        let (uid, hash) = self.compare_password(name, password, origin).await?;
+    pub async fn prove_password(&self, name: &Name, password: Password, known: Option<&[u8]>, origin: Origin) -> Result<Proof, Refusal> {
+        let (uid, hash) = self.compare_password(name, password, known, origin).await?;
         Ok(Proof { uid, by: ProvedBy::Password(hash) })
     }
 
     /// Whose password this is, and the hash it was compared with.
     ///
     /// Syntax was before; here throttle, queue and hash, in this order, then whether anyone above is blocked.
-    async fn compare_password(&self, name: &Name, password: Password, origin: Origin) -> Result<(Id, String), Refusal> {
+    async fn compare_password(
+        &self,
+        name: &Name,
+        password: Password,
+        known: Option<&[u8]>,
+        origin: Origin,
+    ) -> Result<(Id, String), Refusal> {
         let network = origin.network();
         self.throttle.ask_network(network)?;
         let row = self.database.login_row(name.kind, &name.text).await?;
-        let tried = row.as_ref().map_or_else(|| unknown(name), |row| Tried::Account(row.uid));
+        let tried = row.as_ref().map_or_else(
+            || unknown(name),
+            |row| {
+                let browser = known.and_then(|known| self.known_browser(known, row.uid, row.password.as_deref()?));
+                browser.map_or(Tried::Account(row.uid), Tried::KnownBrowser)
+            },
+        );
         self.throttle.ask(tried, network)?;
         let (throttle, hash) = (Arc::clone(&self.throttle), row.as_ref().and_then(|row| row.password.clone()));
         let compare = move || {

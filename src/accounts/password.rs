@@ -3,6 +3,9 @@
 //! After NIST 800-63B-4: length and a block-list, no composition rules. argon2id with OWASP's
 //! m = 19456 KiB, t = 2, p = 1; a hash made under other parameters is replaced at the next login.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -15,6 +18,8 @@ use crate::id::random_bytes;
 pub const PASSWORD_BYTES: usize = 256;
 /// Well-known passwords, one a line, lower case.
 const COMMON: &str = include_str!("common_passwords.txt");
+/// The same, to be found at once.
+static COMMON_ONES: LazyLock<HashSet<&str>> = LazyLock::new(|| COMMON.lines().collect());
 
 /// A password: NFC, at most [`PASSWORD_BYTES`], mute in debug output.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,12 +63,40 @@ impl Password {
     }
 }
 
-/// Whether `password` is well known, one character or run repeated, or a well-known one repeated.
+/// How many characters around a well-known password make another one of it.
+const AROUND: usize = 8;
+
+/// Whether `password` is well known, one character or run repeated, or a well-known one repeated, with little around it, or
+/// with another one behind it; with `@` for `a` and the like as without. So the list stands for many more than are in it.
 fn is_common(password: &str) -> bool {
     let folded: Vec<char> = password.to_lowercase().chars().collect();
-    let core: String = folded.iter().take(period(&folded)).collect();
-    let whole: String = folded.iter().collect();
-    core.chars().count() <= 1 || is_run(&folded) || COMMON.lines().any(|common| common == whole || common == core)
+    let plain: Vec<char> = folded.iter().map(|&c| unmasked(c)).collect();
+    period(&folded) <= 1 || is_run(&folded) || is_near_common(&folded) || is_near_common(&plain)
+}
+
+fn is_near_common(text: &[char]) -> bool {
+    let is_known = |part: &[char]| COMMON_ONES.contains(part.iter().collect::<String>().as_str());
+    let is_weak = |part: &[char]| is_known(part) || is_known(part.split_at(period(part)).0) || is_run(part);
+    let letters = |c: &char| c.is_alphabetic();
+    let within = match (text.iter().position(letters), text.iter().rposition(letters)) {
+        (Some(first), Some(last)) => text.get(first..=last).unwrap_or_default(),
+        _ => text,
+    };
+    let little_around = text.len() < within.len() + AROUND && is_weak(within);
+    little_around || is_weak(text) || (1..text.len()).map(|at| text.split_at(at)).any(|(one, other)| is_weak(one) && is_weak(other))
+}
+
+/// The letter that a digit or sign is written for.
+fn unmasked(c: char) -> char {
+    match c {
+        '@' | '4' => 'a',
+        '3' => 'e',
+        '1' | '!' => 'i',
+        '0' => 'o',
+        '$' | '5' => 's',
+        '7' => 't',
+        c => c,
+    }
 }
 
 /// The shortest length whose repetition (the last one may be cut) spells `text`.
@@ -152,8 +185,15 @@ mod tests {
     #[test]
     fn what_may_be_chosen() {
         let strong = |text: &str| Password::new("password", text).and_then(|p| p.strong(15)).is_ok();
-        for good in ["correct horse battery staple", "tr0ubador & three!", "ein ganz langes Kennwort", "фыва олдж пролдж э"]
-        {
+        for good in [
+            "correct horse battery staple",
+            "password of nobody but me",
+            "liverpool 83-1175-9304",
+            "my dragon sleeps till noon",
+            "tr0ubador & three!",
+            "ein ganz langes Kennwort",
+            "фыва олдж пролдж э",
+        ] {
             assert!(strong(good), "{good}");
         }
         for bad in [
@@ -167,6 +207,13 @@ mod tests {
             "qwertyuiopasdfghjkl",
             "abcdefghijklmnopqrst",
             "qwertyqwertyqwerty",
+            "qwertyuiop12345!",
+            "12345qwertyuiop",
+            "P@ssw0rdP@ssw0rd",
+            "password1234567",
+            "iloveyoupassword",
+            "123456789password",
+            "Liverpoolliverpool7!",
         ] {
             assert!(!strong(bad), "{bad}");
         }

@@ -60,6 +60,8 @@ pub(super) enum Tried {
     Account(Id),
     /// Nobody's: SHA-256 of the folded name.
     Unknown([u8; 32]),
+    /// An account's, in a browser that its owner logged in from before: strangers' failures keep nobody out of their own.
+    KnownBrowser(Id),
     /// A one-time code sent to this name, by SHA-256.
     Code([u8; 32]),
 }
@@ -150,6 +152,8 @@ fn wait(failures: u32, free: u32) -> Duration {
 pub(super) struct Throttle {
     clock: Clock,
     accounts: Tallies<Tried>,
+    // apart from the accounts: who guesses elsewhere is counted there, and a login here forgives them nothing
+    browsers: Tallies<Tried>,
     // apart from the accounts, so that made-up names push no account's tally out
     unknown: Tallies<Tried>,
     // apart from the passwords, or wrong codes would lock out who knows theirs
@@ -164,6 +168,7 @@ impl Throttle {
         Self {
             clock,
             accounts: Tallies::new(FREE_PER_ACCOUNT, None),
+            browsers: Tallies::new(FREE_PER_ACCOUNT, None),
             unknown: Tallies::new(FREE_PER_ACCOUNT, None),
             codes: Tallies::new(FREE_PER_CODES, None),
             networks: Tallies::new(FREE_PER_NETWORK, Some(FORGIVEN_EVERY)),
@@ -174,6 +179,7 @@ impl Throttle {
     fn tallies(&self, tried: Tried) -> &Tallies<Tried> {
         match tried {
             Tried::Account(_) => &self.accounts,
+            Tried::KnownBrowser(_) => &self.browsers,
             Tried::Unknown(_) => &self.unknown,
             Tried::Code(_) => &self.codes,
         }

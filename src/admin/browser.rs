@@ -21,6 +21,10 @@ use crate::id::Id;
 
 /// The console's cookie.
 pub(super) const CONSOLE_COOKIE: &str = "__Host-gatepost-console";
+/// Tells that somebody logged in from this browser before: no credential, but strangers' guesses do not keep it out.
+const KNOWN_COOKIE: &str = "__Host-gatepost-known";
+/// How long a browser is known: 90 days.
+const KNOWN_FOR: &str = "; Max-Age=7776000";
 /// Where a console sends the token of its session.
 const X_CSRF_TOKEN: &str = "x-csrf-token";
 /// Ends a cookie.
@@ -56,7 +60,13 @@ pub(super) async fn open(admin: &Admin, call: &Call, proof: &Proof) -> Result<Ve
     let before = call.cookie(CONSOLE_COOKIE).once().and_then(|value| admin.accounts.session_in_console_cookie(value));
     let session = admin.accounts.open_browser(proof, before, call.origin).await?;
     let console = set_cookie(CONSOLE_COOKIE, &admin.accounts.console_cookie(session)?, None, "");
-    Ok(std::iter::once(console).chain(own_gate_cookie(admin, call, session)?).collect())
+    let known = admin.accounts.remember_browser(proof)?.map(|value| set_cookie(KNOWN_COOKIE, &value, None, KNOWN_FOR));
+    Ok(std::iter::once(console).chain(own_gate_cookie(admin, call, session)?).chain(known).collect())
+}
+
+/// What this browser shows to be known.
+pub(super) fn known(call: &Call) -> Option<&[u8]> {
+    call.cookie(KNOWN_COOKIE).once()
 }
 
 /// The gate's cookie for the host of the login pages, with all that its domain covers.

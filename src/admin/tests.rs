@@ -204,7 +204,7 @@ impl House {
         let database = data.open(clock.clone()).await;
         let settings =
             store::Settings { ttl: rules.ttl, max_lifetime: Duration::from_secs(12 * 3600), staleness_bound: Duration::from_secs(1) };
-        let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
+        let store = TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()).unwrap();
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
         let settings = Settings { rules, trusted_proxies: Vec::new(), oidc };
         let senders = Senders::start(senders).unwrap();

@@ -28,7 +28,7 @@ pub async fn shown(
 ) -> Result<Shown, DatabaseError> {
     let now = database.clock().now();
     let mint = SecretMint::new(&database.installation().key_tag);
-    let Authentic { kind, ask, secret } = match recognise(presented, keyring, &mint, None, now) {
+    let Authentic { kind, ask, secret, .. } = match recognise(presented, keyring, &mint, None, now) {
         Ok(authentic) => authentic,
         Err(evidence) => {
             return Ok(Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() });
@@ -70,7 +70,7 @@ pub async fn shown_live(
     now: UnixMs,
     ttl_s: u64,
 ) -> Shown {
-    let Authentic { kind, ask, secret } = match recognise(presented, keyring, mint, None, now) {
+    let Authentic { kind, ask, secret, .. } = match recognise(presented, keyring, mint, None, now) {
         Ok(authentic) => authentic,
         Err(evidence) => {
             return Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() };

@@ -17,19 +17,22 @@ pub enum CookieUse {
     Host,
     /// The gate's cookie of a domain and its subdomains, bound to its name.
     Domain,
+    /// Tells a browser that somebody logged in from before; bound to whom, and to the password they had. No credential.
+    Known,
     /// What a form carries, so that no other site's page can send it; bound to what the form does.
     Form,
 }
 
 impl CookieUse {
     /// Every use.
-    pub const ALL: [Self; 4] = [Self::Console, Self::Host, Self::Domain, Self::Form];
+    pub const ALL: [Self; 5] = [Self::Console, Self::Host, Self::Domain, Self::Known, Self::Form];
 
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Console => "gatepost console cookie mac v1",
             Self::Host => "gatepost gate cookie mac v1 host",
             Self::Domain => "gatepost gate cookie mac v1 domain",
+            Self::Known => "gatepost known browser mac v1",
             Self::Form => "gatepost form token mac v1",
         }
     }

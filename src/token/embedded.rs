@@ -7,6 +7,8 @@
 //! in that turn, so memory never goes back to an older version.
 //! INVARIANT: no check is judged at a time later than the mark in the database ([`mark`]), so a clock
 //! set back between two runs revives nothing.
+//! INVARIANT: what changes in memory is told to the [`Fence`] after that and before anybody is answered, so nothing that the
+//! cache kept from before outlives an end.
 //! INVARIANT: nothing is answered without the lock of [`Database::lock`]: another process's memory may be the newer one.
 
 mod mark;
@@ -19,11 +21,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use mark::Mark;
 use memory::Memory;
 
+use super::fence::Fence;
 use super::minting;
 use super::record::{Fill, TokenRecord};
 use super::sliding::Grid;
 use super::store::{Ask, BATCH, MintOrder, MintRefusal, Minted, Propagated, Settings, TOKENS_PER_KEY, Unavailable};
-use crate::clock::UnixMs;
+use crate::clock::{Clock, UnixMs};
 use crate::database::{Database, DatabaseError, LiveToken, Lock, Pending, PendingKind};
 use crate::id::Id;
 
@@ -44,6 +47,7 @@ struct State {
     /// Whose turn it is to mint or to end.
     turn: tokio::sync::Mutex<()>,
     lock: Lock,
+    fence: Arc<Fence>,
 }
 
 impl Embedded {
@@ -72,6 +76,7 @@ impl Embedded {
             slid: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             lock,
+            fence: Arc::default(),
             database,
             settings,
             mark,
@@ -91,13 +96,28 @@ impl Embedded {
     }
 
     /// See [`super::store::TokenStore::slide`].
-    pub fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
+    pub fn slide(&self, token: Id, cap: UnixMs, seen: UnixMs) -> UnixMs {
         let state = &self.state;
         let now = state.database.clock().now();
-        let idle_end = state.grid.idle_end(now, token.cap);
-        if idle_end > seen_idle_end && state.read().slide(token.id, idle_end, now) {
-            state.slid.lock().unwrap_or_else(PoisonError::into_inner).insert(token.id, idle_end);
+        let idle_end = state.grid.idle_end(now, cap);
+        if idle_end > seen && state.read().slide(token, idle_end, now) {
+            state.slid.lock().unwrap_or_else(PoisonError::into_inner).insert(token, idle_end);
         }
+        state.grid.due(idle_end, cap)
+    }
+
+    /// What tells the cache that something ended or changed.
+    pub(super) fn fence(&self) -> Arc<Fence> {
+        Arc::clone(&self.state.fence)
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        self.state.database.clock()
+    }
+
+    /// Whether checks can be answered at `now` without anything being written first.
+    pub(super) fn serves_at(&self, now: UnixMs) -> bool {
+        self.state.lock.is_held() && self.state.mark.reaches(now)
     }
 
     /// See [`super::store::TokenStore::mint`].
@@ -122,7 +142,7 @@ impl Embedded {
 
     /// See [`super::store::TokenStore::is_ready`].
     pub fn is_ready(&self) -> bool {
-        self.state.lock.is_held() && self.state.mark.reaches(self.state.database.clock().now())
+        self.serves_at(self.state.database.clock().now())
     }
 
     /// See [`super::store::TokenStore::flush`].
@@ -173,8 +193,12 @@ impl State {
         let idle_end = |token: &TokenRecord| self.grid.idle_end(now, token.cap);
         let found = {
             let mut memory = self.write();
-            records.into_iter().for_each(|record| memory.take(record));
-            memory.reusable(&order, &scopes, now, self.settings.ttl)
+            // what is newer than memory is an end or a change whose own turn comes next
+            let newer: Vec<_> = records.into_iter().filter_map(|record| memory.take(record)).collect();
+            let found = memory.reusable(&order, &scopes, now, self.settings.ttl);
+            drop(memory);
+            newer.into_iter().for_each(|(kind, id)| self.changed(kind, id));
+            found
         };
         if let Some(token) = found {
             let live = LiveToken { idle_end: idle_end(&token), token };
@@ -184,6 +208,7 @@ impl State {
             }
             // ended in the database; the turn of its outbox row comes next
             self.write().remove(live.token.id);
+            self.fence.bump(live.token.id);
         }
         if self.read().live_of(order.key, now) >= TOKENS_PER_KEY {
             return Err(MintRefusal::TooManyTokens);
@@ -195,6 +220,14 @@ impl State {
         }
         self.write().insert(live.clone());
         Ok(Minted { token: live.token, idle_end: live.idle_end })
+    }
+
+    /// Memory holds something new, so what was read before counts no more.
+    fn changed(&self, kind: PendingKind, id: Id) {
+        match kind {
+            PendingKind::Token | PendingKind::Key | PendingKind::Session => self.fence.bump(id),
+            PendingKind::Subject | PendingKind::Policy => self.fence.bump_all(),
+        }
     }
 
     async fn apply(&self, until: i64) -> Propagated {
@@ -220,16 +253,15 @@ impl State {
         let rows = self.database.pending(BATCH).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         for Pending { kind, id, .. } in &rows {
-            if *kind == PendingKind::Token {
-                self.write().remove(*id);
-                continue;
-            }
-            let record = self.database.record(*kind, *id).await?;
-            let mut memory = self.write();
+            let record = match kind {
+                PendingKind::Token => None,
+                _ => self.database.record(*kind, *id).await?,
+            };
             match record {
-                Some(record) => memory.take(record),
-                None => memory.forget(*kind, *id),
+                Some(record) => drop(self.write().take(record)),
+                None => self.write().forget(*kind, *id),
             }
+            self.changed(*kind, *id);
         }
         self.database.done(&rows.iter().map(|row| row.n).collect::<Vec<_>>(), None).await?;
         Ok(Some(last.n))

@@ -28,7 +28,7 @@ pub struct Fence {
 }
 
 /// The generations that a record was read under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stamps {
     own: u64,
     key: u64,

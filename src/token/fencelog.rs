@@ -16,11 +16,13 @@
 //! | MINT: read, write unless newer, save | [`minting`] |
 //! | RECOVER: a Redis that lost data is made whole | [`recovery`] |
 //! | STRICT: when an end is seen by everybody | [`strict`] |
+//! | who is waited for no more | [`presence`] |
 //! | CHECK, FILL: lease, then stamps, then the record | [`super::fence`], [`super::cache`] |
 
 pub mod ending;
 pub mod follower;
 pub mod minting;
+pub mod presence;
 pub mod recovery;
 pub mod strict;
 

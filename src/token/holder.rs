@@ -47,13 +47,48 @@ pub fn effective(chain: &[(Id, SubjectRecord)], policies: &[(Id, PolicyRecord)])
     (!chain.is_empty() && next.is_none()).then_some(grant)
 }
 
-/// Judges what `ask` hangs on. `secrets` are the SHA-256 of API keys presented (alone, or beside a token): each must be a live secret of the key.
-/// `ttl_s` bounds what `X-Auth-Expires-In` says.
-pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s: u64) -> Option<Live> {
+/// What a live credential is, whatever the time: good until [`Standing::ends`], then it must be read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Who holds it; how long it lasts is said at each check.
+    pub holder: Holder,
+    /// The principal.
+    pub subject: Id,
+    /// The token that a use keeps alive, with its idle end as read.
+    pub token: Option<(TokenRecord, UnixMs)>,
+    /// The idle end, as read, and the absolute end of a browser's session that a use keeps alive.
+    pub session: Option<(UnixMs, UnixMs)>,
+    /// The first of its ends as things were read: no check later than this may be answered by it.
+    pub ends: UnixMs,
+    /// The same without a token's idle end, which the check itself moves on.
+    told_end: UnixMs,
+}
+
+/// Later than any check.
+const NEVER: UnixMs = UnixMs(u64::MAX);
+
+impl Standing {
+    /// `X-Auth-Expires-In` at `now`: seconds left if not used again, never above the ttl. `None` = no end known.
+    pub fn expires_in_s(&self, now: UnixMs, ttl_s: u64) -> Option<u64> {
+        (self.told_end != NEVER).then(|| self.told_end.since(now).as_secs().min(ttl_s))
+    }
+}
+
+#[cfg(test)]
+impl Standing {
+    /// One that never ends.
+    pub(super) fn of_test(holder: Holder) -> Self {
+        Self { holder, subject: Id::from_bytes([0; 16]), token: None, session: None, ends: NEVER, told_end: NEVER }
+    }
+}
+
+/// Judges what `ask` hangs on, once for as long as nothing of it changes. `secret` is the SHA-256 of an API key presented, alone or beside
+/// a token: it must be a live secret of the key. `None` = refused, and no later check is allowed either unless a record changes.
+pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Option<Standing> {
     let mut grant = effective(&fill.chain, &fill.policies)?;
     let (subject, principal) = fill.chain.first()?;
-    let mut used = None;
-    let (kind, ends, key_id) = match ask {
+    let mut session_ends = None;
+    let (kind, mut told_end, key_id) = match ask {
         Ask::Session(sid) => {
             let (id, session) = fill.session.as_ref()?;
             if *id != sid || !session.is_live(now) || session.subject != *subject || secret.is_some() {
@@ -61,8 +96,8 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
             }
             // a cookie names a session that has an idle end, a login's JWT one that has none
             let kind = if session.idle_ends.is_some() { CredentialKind::Session } else { CredentialKind::Jwt };
-            used = session.idle_ends.map(|idle_ends| (idle_ends, session.ends));
-            (kind, earlier(session.idle_ends, Some(session.ends)), String::new())
+            session_ends = session.idle_ends.map(|idle_ends| (idle_ends, session.ends));
+            (kind, session.ends.min(session.idle_ends.unwrap_or(NEVER)), String::new())
         }
         Ask::Key(wanted) | Ask::Token { key: wanted, .. } => {
             let (id, key) = fill.key.as_ref()?;
@@ -76,19 +111,19 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
             };
             grant = grant.narrowed(&key.scopes, &ScopeSet::default());
             let kind = if matches!(ask, Ask::Key(_)) { CredentialKind::ApiKey } else { CredentialKind::Token };
-            (kind, earlier(key.ends, grace), id.to_string())
+            (kind, key.ends.unwrap_or(NEVER).min(grace.unwrap_or(NEVER)), id.to_string())
         }
     };
-    let mut ends = ends;
+    let mut ends = told_end;
     if let Ask::Token { id, key } = ask {
         let (token, idle_end) = fill.token.as_ref()?;
         if token.id != id || token.key != key || token.cap <= now || *idle_end <= now {
             return None;
         }
         grant = grant.narrowed(&token.scopes, &ScopeSet::default());
-        // this use starts the idle time again
-        let slid = now.after(std::time::Duration::from_secs(ttl_s)).min(token.cap);
-        ends = earlier(ends, Some(slid));
+        // a use starts the idle time again, so what is told does not know of it
+        told_end = told_end.min(token.cap);
+        ends = told_end.min(*idle_end);
     } else if matches!(ask, Ask::Key(_)) && secret.is_none() {
         return None; // an API key is its secret: an id alone proves nothing
     }
@@ -100,9 +135,18 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
         role: principal.role.as_str().to_owned(),
         key_id,
         grant,
-        expires_in_s: ends.map(|end| (end.since(now).as_secs()).min(ttl_s)),
+        expires_in_s: None,
     };
-    Some(Live { holder, subject: *subject, token: fill.token.filter(|_| matches!(ask, Ask::Token { .. })), session: used })
+    let token = fill.token.filter(|_| matches!(ask, Ask::Token { .. }));
+    Some(Standing { holder, subject: *subject, token, session: session_ends, ends, told_end })
+}
+
+/// Judges what `ask` hangs on for one moment: see [`judge`]. `ttl_s` bounds what `X-Auth-Expires-In` says.
+pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s: u64) -> Option<Live> {
+    let standing = judge(ask, fill, secret, now)?;
+    let expires_in_s = standing.expires_in_s(now, ttl_s);
+    let Standing { holder, subject, token, session, .. } = standing;
+    Some(Live { holder: Holder { expires_in_s, ..holder }, subject, token, session })
 }
 
 /// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.
@@ -110,13 +154,6 @@ pub(super) fn secret_of(key: &KeyRecord, secret: &[u8; 32], now: UnixMs) -> Opti
     let same = |hash: &[u8; 32]| bool::from(subtle::ConstantTimeEq::ct_eq(&hash[..], &secret[..]));
     let (_, until) = key.secrets.iter().find(|(hash, _)| same(hash))?;
     until.is_none_or(|until| until > now).then_some(*until)
-}
-
-fn earlier(a: Option<UnixMs>, b: Option<UnixMs>) -> Option<UnixMs> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
 }
 
 #[cfg(test)]

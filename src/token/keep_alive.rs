@@ -80,17 +80,19 @@ impl KeepAlive {
     }
 
     /// A login's JWT of `principal` was used. No I/O here.
-    pub fn used(&self, session: Id, principal: Id) {
-        self.note(session, principal, None);
+    /// Returns from when on another use may do something.
+    pub fn used(&self, session: Id, principal: Id) -> UnixMs {
+        self.note(session, principal, None)
     }
 
     /// A browser's session of `principal` was used, which ends at `idle_end` as its record says, and at `cap` in any case. No I/O here.
-    pub fn session_used(&self, session: Id, principal: Id, idle_end: UnixMs, cap: UnixMs) {
+    /// Returns from when on another use may do something.
+    pub fn session_used(&self, session: Id, principal: Id, idle_end: UnixMs, cap: UnixMs) -> UnixMs {
         let wanted = self.idle_end(self.database.clock().now(), cap);
-        self.note(session, principal, Some(wanted).filter(|wanted| *wanted > idle_end));
+        self.note(session, principal, Some(wanted).filter(|wanted| *wanted > idle_end)).min(self.sessions.due(wanted.max(idle_end), cap))
     }
 
-    fn note(&self, session: Id, principal: Id, idle_end: Option<UnixMs>) {
+    fn note(&self, session: Id, principal: Id, idle_end: Option<UnixMs>) -> UnixMs {
         let now = self.database.clock().now();
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let Memory { seen, swept } = &mut *memory;
@@ -102,7 +104,7 @@ impl KeepAlive {
             idle_end: idle_end.filter(|wanted| last.is_none_or(|last| last.idle_end < *wanted)),
         };
         if due.tokens_of.is_none() && due.idle_end.is_none() {
-            return;
+            return last.map_or(now, |last| last.tokens.after(self.every));
         }
         if seen.len() >= SESSIONS && swept.is_none_or(|swept| now.since(swept) >= self.every) {
             *swept = Some(now);
@@ -112,7 +114,10 @@ impl KeepAlive {
             let before = last.unwrap_or(Seen { tokens: UnixMs(0), idle_end: UnixMs(0) });
             let tokens = if due.tokens_of.is_some() { now } else { before.tokens };
             seen.insert(session, Seen { tokens, idle_end: due.idle_end.unwrap_or(before.idle_end) });
+            return tokens.after(self.every);
         }
+        // too many wait: the next use may
+        now
     }
 }
 
@@ -127,7 +132,9 @@ async fn slide(tokens: &TokenStore, database: &Database, due: Due) -> Result<(),
         }
     }
     if let Some(principal) = due.tokens_of {
-        database.live_tokens_of(principal).await?.iter().for_each(|token| tokens.slide(token, UnixMs(0)));
+        for token in database.live_tokens_of(principal).await? {
+            tokens.slide(token.id, token.cap, UnixMs(0));
+        }
     }
     Ok(())
 }

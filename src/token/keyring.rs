@@ -4,6 +4,8 @@
 //! replaced while tokens made under the old one live. From each, HKDF-SHA256 (RFC 5869) derives one
 //! key per use under a label of its own: no use can stand in for another.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use ring::{hkdf, hmac};
 
 use super::access::AccessClaims;
@@ -15,9 +17,15 @@ use crate::id::{Id, from_hex, hex};
 /// Most secret keys at once.
 pub const SECRET_KEYS: usize = 16;
 
+/// How many keyrings this process has read.
+static NUMBERS: AtomicU32 = AtomicU32::new(1);
+
 /// The secret keys in use.
 #[derive(Debug)]
-pub struct Keyring(Vec<SecretKey>);
+pub struct Keyring {
+    keys: Vec<SecretKey>,
+    number: u32,
+}
 
 /// One secret key with what is derived from it.
 pub struct SecretKey {
@@ -116,7 +124,8 @@ impl SecretKey {
     /// Authenticates cookies and form tokens: 128 bits of HMAC-SHA256 over version, id and what the value is bound to.
     pub(super) fn cookie_mac(&self, of: CookieUse, id: Id, bound_to: &[u8]) -> [u8; 16] {
         let key = match (of, &self.cookies) {
-            (CookieUse::Console, [key, ..]) | (CookieUse::Host, [_, key, ..]) | (CookieUse::Domain, [_, _, key, _]) => key,
+            (CookieUse::Console, [key, ..]) | (CookieUse::Host, [_, key, ..]) => key,
+            (CookieUse::Domain, [_, _, key, ..]) | (CookieUse::Known, [_, _, _, key, _]) => key,
             (CookieUse::Form, [.., key]) => key,
         };
         let mut context = hmac::Context::with_key(key);
@@ -160,7 +169,7 @@ impl Keyring {
         }
         match keys.len() {
             0 => Err(KeyringError::Empty),
-            1..=SECRET_KEYS => Ok(Self(keys)),
+            1..=SECRET_KEYS => Ok(Self { keys, number: NUMBERS.fetch_add(1, Ordering::Relaxed) }),
             _ => Err(KeyringError::TooMany),
         }
     }
@@ -173,24 +182,29 @@ impl Keyring {
         Ok(hex(&crate::id::random_bytes::<32>()?) + "\n")
     }
 
+    /// Its number in this process: what one keyring proved, another may not prove any more.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// The signing key first.
     pub fn iter(&self) -> std::slice::Iter<'_, SecretKey> {
-        self.0.iter()
+        self.keys.iter()
     }
 
     /// The key that signs.
     pub fn signing(&self) -> Option<&SecretKey> {
-        self.0.first()
+        self.keys.first()
     }
 
     /// The key of this name.
     pub fn named(&self, name: &str) -> Option<&SecretKey> {
-        self.0.iter().find(|key| key.name == name)
+        self.keys.iter().find(|key| key.name == name)
     }
 
     /// Every key's name, the signing one first.
     pub fn names(&self) -> Vec<String> {
-        self.0.iter().map(|key| key.name.clone()).collect()
+        self.keys.iter().map(|key| key.name.clone()).collect()
     }
 
     /// Recognises an access token, opaque or JWT. `None` = forged, of another kind, or made under a key that is gone.

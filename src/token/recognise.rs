@@ -22,6 +22,8 @@ pub struct Authentic {
     pub ask: Ask,
     /// SHA-256 of the API key presented, alone or beside a token.
     pub secret: Option<HashedSecret>,
+    /// When what was presented ends by what it says itself: a login's JWT does.
+    pub ends: Option<UnixMs>,
 }
 
 /// Where a request goes: a session's cookie is good nowhere else.
@@ -49,24 +51,24 @@ pub fn recognise(
         Presented::Malformed(why) => Err(Evidence::Invalid(why)),
         Presented::Session(cookies) => {
             let session = at.and_then(|at| session(cookies, keyring, at)).ok_or(Evidence::EndedSession)?;
-            Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None })
+            Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None, ends: None })
         }
         Presented::ApiKey(text) => {
             let key = mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?;
-            Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(key.id()), secret: Some(key.hashed()) })
+            Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(key.id()), secret: Some(key.hashed()), ends: None })
         }
         Presented::Bearer(text, beside) => {
             let secret = match beside {
                 None => None,
                 Some(text) => Some(mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?),
             };
-            let (kind, ask) = bearer(text, keyring, now)?;
+            let (kind, ask, ends) = bearer(text, keyring, now)?;
             match (ask, &secret) {
                 (_, None) => {}
                 (Ask::Token { key, .. }, Some(secret)) if secret.id() == key => {}
                 _ => return Err(Evidence::Invalid("the API key is not the one this token was minted from")),
             }
-            Ok(Authentic { kind, ask, secret: secret.map(|secret| secret.hashed()) })
+            Ok(Authentic { kind, ask, secret: secret.map(|secret| secret.hashed()), ends })
         }
     }
 }
@@ -80,13 +82,13 @@ fn session(cookies: SessionCookies<'_>, keyring: &Keyring, at: At<'_>) -> Option
     }
 }
 
-fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Result<(CredentialKind, Ask), Evidence> {
+fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Result<(CredentialKind, Ask, Option<UnixMs>), Evidence> {
     if let Some(token) = keyring.read_access(text) {
-        return Ok((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }));
+        return Ok((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }, None));
     }
     let login = keyring.iter().find_map(|key| key.login_jwt().verify_login(text, now).ok());
     match login {
-        Some(login) => Ok((CredentialKind::Jwt, Ask::Session(login.sid))),
+        Some(login) => Ok((CredentialKind::Jwt, Ask::Session(login.sid), Some(UnixMs(login.exp.saturating_mul(1000))))),
         None => Err(Evidence::Invalid("malformed, forged or expired token")),
     }
 }

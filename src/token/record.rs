@@ -244,4 +244,11 @@ impl Fill {
         }
         fill
     }
+
+    /// Whether every record is there that the others name.
+    pub fn is_whole(&self) -> bool {
+        let mut named = self.chain.iter().flat_map(|(_, subject)| &subject.policies);
+        let topped = self.chain.last().is_some_and(|(_, top)| top.up.is_none());
+        topped && named.all(|policy| self.policies.iter().any(|(id, _)| id == policy))
+    }
 }

@@ -45,9 +45,9 @@ use tokio::sync::Notify;
 
 use self::core::Core;
 use super::fence::Fence;
-use super::record::{Fill, TokenRecord};
+use super::record::Fill;
 use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, Unavailable};
-use crate::clock::{UnixMs, boottime_ns};
+use crate::clock::{Clock, UnixMs, boottime_ns};
 use crate::database::Database;
 use crate::id::Id;
 
@@ -154,8 +154,12 @@ impl Redis {
     }
 
     /// See [`super::store::TokenStore::slide`].
-    pub fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
-        self.core.slide(token, seen_idle_end);
+    pub fn slide(&self, token: Id, cap: UnixMs, seen: UnixMs) -> UnixMs {
+        self.core.slide(token, cap, seen)
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        self.core.database.clock()
     }
 
     /// See [`super::store::TokenStore::mint`].

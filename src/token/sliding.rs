@@ -31,6 +31,12 @@ impl Grid {
         let least = now.0.saturating_add(self.ttl_ms).saturating_add(millis(FLUSH_EVERY));
         UnixMs(least.div_ceil(self.step_ms).saturating_mul(self.step_ms).min(cap.0))
     }
+
+    /// The first moment at which a use moves `idle_end` on; never where it is the cap already.
+    pub(super) fn due(&self, idle_end: UnixMs, cap: UnixMs) -> UnixMs {
+        let due = idle_end.0.saturating_sub(self.ttl_ms).saturating_sub(millis(FLUSH_EVERY)).saturating_add(1);
+        UnixMs(if idle_end >= cap { u64::MAX } else { due })
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +62,10 @@ mod tests {
             prop_assert!(end < UnixMs(now).after(ttl + FLUSH_EVERY + Duration::from_millis(grid.step_ms)));
             prop_assert_eq!(end.0 % grid.step_ms, 0);
             prop_assert_eq!(grid.idle_end(UnixMs(now), UnixMs(now)), UnixMs(now));
+            prop_assert_eq!(grid.due(UnixMs(now), UnixMs(now)), NEVER);
+            let due = grid.due(end, NEVER);
+            prop_assert_eq!(grid.idle_end(UnixMs(due.0 - 1), NEVER), end, "nothing to write before");
+            prop_assert!(grid.idle_end(due, NEVER) > end);
         }
     }
 }

@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cache::{Cache, Cached, Entry, Leave, Moment, Name};
 use super::embedded::Embedded;
+use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
-use crate::clock::UnixMs;
+use crate::clock::{UnixMs, boottime_ns};
+use crate::decision::credential::Presented;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 
@@ -30,7 +33,7 @@ pub(super) const BATCH: u32 = 64;
 pub struct Unavailable;
 
 /// What a check asks about. Each has been authenticated before (MAC, key tag or signature).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ask {
     /// An access token and the key it names.
     Token {
@@ -115,9 +118,16 @@ pub enum Propagated {
     Later,
 }
 
-/// The token store.
+/// The token store: one of two, and what is kept of its answers.
 #[derive(Clone)]
-pub enum TokenStore {
+pub struct TokenStore {
+    store: Store,
+    cache: Arc<Cache>,
+}
+
+/// Which store.
+#[derive(Clone)]
+enum Store {
     /// In process.
     Embedded(Arc<Embedded>),
     /// Redis or Valkey.
@@ -125,24 +135,82 @@ pub enum TokenStore {
 }
 
 impl TokenStore {
-    /// Reads what `ask` hangs on. `None` = not there.
+    /// The store in this process.
+    ///
+    /// # Errors
+    /// Where the operating system has no randomness to give.
+    pub fn embedded(store: Arc<Embedded>) -> Result<Self, ring::error::Unspecified> {
+        let cache = Cache::start(store.fence(), store.clock().clone())?;
+        Ok(Self { store: Store::Embedded(store), cache })
+    }
+
+    /// Redis or Valkey.
+    ///
+    /// # Errors
+    /// Where the operating system has no randomness to give.
+    pub fn redis(store: Arc<Redis>) -> Result<Self, ring::error::Unspecified> {
+        let cache = Cache::start(Arc::clone(store.fence()), store.clock().clone())?;
+        Ok(Self { store: Store::Redis(store), cache })
+    }
+
+    /// Whether it is the one in this process.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.store, Store::Embedded(_))
+    }
+
+    /// What a presented credential is called in the cache; `None` where nothing is presented that could be known.
+    pub fn name(&self, presented: &Presented<'_>, at: At<'_>) -> Option<Name> {
+        self.cache.name(presented, at)
+    }
+
+    /// What is known, without asking, of a credential that `keyring` would prove. Neither waits, locks nor allocates.
+    pub fn cached(&self, name: Name, keyring: u32, at: Moment) -> Cached {
+        self.cache.find(self.leave(at), name, keyring, at.now)
+    }
+
+    /// The lease, read before anything else of a check.
+    fn leave(&self, at: Moment) -> Leave {
+        match &self.store {
+            Store::Embedded(store) if store.serves_at(at.now) => Leave::Leased,
+            // its time mark may have to be moved on first
+            Store::Embedded(_) => Leave::Unleased,
+            Store::Redis(store) => match store.fence().lease() {
+                lease if lease > at.boot_ns => Leave::Leased,
+                lapsed => Leave::Lapsed(lapsed),
+            },
+        }
+    }
+
+    /// Asks what an authentic credential is. The check that asks began at `at`, and the cache knew nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable`] as in [`TokenStore::look_up`].
+    pub async fn check(&self, name: Name, keyring: u32, authentic: &Authentic, at: Moment) -> Result<Arc<Entry>, Unavailable> {
+        let leave = self.leave(Moment { boot_ns: boottime_ns(), ..at });
+        if matches!(leave, Leave::Lapsed(_)) {
+            return Err(Unavailable);
+        }
+        let fill = || {
+            let (store, ask) = (self.store.clone(), authentic.ask);
+            async move { store.look_up(ask).await }
+        };
+        self.cache.fill((name, keyring), authentic, (at, leave == Leave::Leased), self.is_embedded(), fill).await
+    }
+
+    /// Reads what `ask` hangs on from the store itself. `None` = not there.
     ///
     /// # Errors
     /// [`Unavailable`] within 250 ms, whatever the store does.
     pub async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
-        match self {
-            Self::Embedded(store) => store.look_up(ask).await,
-            // boxed, so that the future of a check stays small: it is moved several times
-            Self::Redis(store) => Box::pin(store.look_up(ask)).await,
-        }
+        self.store.look_up(ask).await
     }
 
-    /// An allowed check used the token: its idle end moves on, quantised (COHERENCE §4). No I/O here.
-    /// `seen_idle_end` is the one its fill carried: while it lies on the same step of the grid, nothing happens.
-    pub fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
-        match self {
-            Self::Embedded(store) => store.slide(token, seen_idle_end),
-            Self::Redis(store) => store.slide(token, seen_idle_end),
+    /// An allowed check used the token: its idle end moves on, quantised (COHERENCE §4). No I/O here. While the idle end
+    /// `seen` lies on the same step of the grid, nothing happens. Returns from when on a use moves it on again.
+    pub fn slide(&self, token: Id, cap: UnixMs, seen: UnixMs) -> UnixMs {
+        match &self.store {
+            Store::Embedded(store) => store.slide(token, cap, seen),
+            Store::Redis(store) => store.slide(token, cap, seen),
         }
     }
 
@@ -151,18 +219,18 @@ impl TokenStore {
     /// # Errors
     /// See [`MintRefusal`].
     pub async fn mint(&self, order: MintOrder) -> Result<Minted, MintRefusal> {
-        match self {
-            Self::Embedded(store) => store.mint(order).await,
-            Self::Redis(store) => store.mint(order).await,
+        match &self.store {
+            Store::Embedded(store) => store.mint(order).await,
+            Store::Redis(store) => store.mint(order).await,
         }
     }
 
     /// Applies every outbox row that is not done (the caller's own just committed one among them) and says
     /// whether row `until` and all before it are done. Called after each admin act that wrote to the outbox.
     pub async fn apply(&self, until: i64) -> Propagated {
-        match self {
-            Self::Embedded(store) => store.apply(until).await,
-            Self::Redis(store) => store.apply(until).await,
+        match &self.store {
+            Store::Embedded(store) => store.apply(until).await,
+            Store::Redis(store) => store.apply(until).await,
         }
     }
 
@@ -172,10 +240,10 @@ impl TokenStore {
     /// # Errors
     /// [`Unavailable`] where it cannot be known when that is.
     pub async fn strict(&self) -> Result<(), Unavailable> {
-        match self {
+        match &self.store {
             // what is applied is in the only memory there is
-            Self::Embedded(_) => Ok(()),
-            Self::Redis(store) => store.strict().await,
+            Store::Embedded(_) => Ok(()),
+            Store::Redis(store) => store.strict().await,
         }
     }
 
@@ -184,41 +252,51 @@ impl TokenStore {
     /// # Errors
     /// [`Unavailable`] as in [`TokenStore::look_up`].
     pub async fn idle_ends(&self, tokens: &[Id]) -> Result<Vec<Option<UnixMs>>, Unavailable> {
-        match self {
-            Self::Embedded(store) => Ok(store.idle_ends(tokens)),
-            Self::Redis(store) => store.idle_ends(tokens).await,
+        match &self.store {
+            Store::Embedded(store) => Ok(store.idle_ends(tokens)),
+            Store::Redis(store) => store.idle_ends(tokens).await,
         }
     }
 
     /// Whether checks can be answered now; for `/readyz` and the state metric.
     pub fn is_ready(&self) -> bool {
-        match self {
-            Self::Embedded(store) => store.is_ready(),
-            Self::Redis(store) => store.is_ready(),
+        match &self.store {
+            Store::Embedded(store) => store.is_ready(),
+            Store::Redis(store) => store.is_ready(),
         }
     }
 
     /// Ends when this process must not go on, since another one has served from the same database meanwhile.
     pub async fn ousted(&self) {
-        match self {
-            Self::Embedded(store) => store.ousted().await,
-            Self::Redis(_) => std::future::pending().await,
+        match &self.store {
+            Store::Embedded(store) => store.ousted().await,
+            Store::Redis(_) => std::future::pending().await,
         }
     }
 
     /// Writes pending slides.
     pub async fn flush(&self) {
-        match self {
-            Self::Embedded(store) => store.flush().await,
-            Self::Redis(store) => store.flush().await,
+        match &self.store {
+            Store::Embedded(store) => store.flush().await,
+            Store::Redis(store) => store.flush().await,
         }
     }
 
     /// Before the process ends: writes pending slides and makes room for the next one.
     pub async fn stop(&self) {
+        match &self.store {
+            Store::Embedded(store) => store.stop().await,
+            Store::Redis(store) => store.stop().await,
+        }
+    }
+}
+
+impl Store {
+    async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
         match self {
-            Self::Embedded(store) => store.stop().await,
-            Self::Redis(store) => store.stop().await,
+            Self::Embedded(store) => store.look_up(ask).await,
+            // boxed, so that the future of a check stays small: it is moved several times
+            Self::Redis(store) => Box::pin(store.look_up(ask)).await,
         }
     }
 }

@@ -1,7 +1,8 @@
 """The promise on the token cache, held against real processes while a nemesis is at work (ARCHITECTURE.md, "Two clocks of truth").
 
-Three gateposts, PostgreSQL and Redis on this machine. GATEPOST_NEMESIS_SEED gives the schedule of faults, GATEPOST_NEMESIS_SECONDS how long;
-`--long` is five minutes. What happened stands in target/tests/nemesis/.
+Three gateposts, PostgreSQL and Redis on this machine. GATEPOST_NEMESIS_SEED gives the schedule of faults, GATEPOST_NEMESIS_SECONDS how long
+(else a minute, with `--long` five), GATEPOST_NEMESIS_CHECKS how many checks a second. It goes on, for as long again at most, until each kind
+of end and of fault has been there. What happened stands in target/tests/nemesis/.
 """
 
 import os
@@ -19,7 +20,7 @@ from support.gatepost import PASSWORD
 from support.nemesis_checker import judge
 from support.nemesis_children import Links, Load
 from support.nemesis_faults import OnRedis, OnReplicas
-from support.nemesis_history import Checks, History, now
+from support.nemesis_history import APPLIED, Checks, History, now
 from support.nemesis_report import figures, story
 from support.nemesis_scenes import DECK, Desk, GaveUp, Odd, basic
 from support.replica import Replica
@@ -27,10 +28,10 @@ from support.services import until
 
 SEED = int(os.environ.get("GATEPOST_NEMESIS_SEED") or random.SystemRandom().randrange(10**6))
 SECONDS = float(os.environ.get("GATEPOST_NEMESIS_SECONDS") or (300 if os.environ.get("GATEPOST_LONG") else 60))
-BOUND_MS = 500
-REPLICAS, DESKS = 3, 8
-CHECKS_PER_SECOND = 2400
-REDIS, LINKS = 6391, [6401 + n for n in range(REPLICAS)]
+BOUNDS_MS = (500, 500, 300)  # of three replicas: they may differ
+DESKS = 8
+CHECKS_PER_SECOND = float(os.environ.get("GATEPOST_NEMESIS_CHECKS") or 2400)
+REDIS, LINKS = 6391, [6401 + n for n in range(len(BOUNDS_MS))]
 RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key", "jwt"]}]
 
 
@@ -49,7 +50,7 @@ def world(tmp_path):
         database.value("CREATE DATABASE nemesis", "postgres")
         replicas = []
         for n, link in enumerate(LINKS):
-            tokens = {"store": f"redis://127.0.0.1:{link}", "staleness_bound": f"{BOUND_MS}ms"}
+            tokens = {"store": f"redis://127.0.0.1:{link}", "staleness_bound": f"{BOUNDS_MS[n]}ms"}
             replicas.append(Replica(tmp_path / f"replica{n}", n, RULES, "traefik", environment={"DATABASE": database.url("nemesis")},
                                     database={"env": "DATABASE"}, tokens=tokens, log={"level": "warn"}))
             started.append(replicas[-1].start())
@@ -67,7 +68,7 @@ def test_no_ended_credential_is_allowed(world, capsys):
     folder.mkdir(parents=True)
     assert replicas[0].register("founder").status == 201
     founder = replicas[0].admin("POST", "/v1/login", headers=basic("founder", PASSWORD)).json["jwt"]["token"]
-    history = History(BOUND_MS * 1_000_000, REPLICAS)
+    history = History([bound * 1_000_000 for bound in BOUNDS_MS])
     load = Load(folder / "checks", CHECKS_PER_SECOND, [replica.gate for replica in replicas])
     try:
         run(history, world, load, founder)
@@ -77,14 +78,19 @@ def test_no_ended_credential_is_allowed(world, capsys):
     history.checks = Checks(folder / "checks")
     verdict = judge(history)
     with capsys.disabled():
-        print(f"\nnemesis, seed {SEED}, {SECONDS:.0f} s, bound {BOUND_MS} ms\n{figures(history, verdict)}")
+        print(f"\nnemesis, seed {SEED}, {SECONDS:.0f} s, bounds {BOUNDS_MS} ms\n{figures(history, verdict)}")
     if verdict.violations:
         (folder / "violations").write_text(told := "\n\n".join(story(history, violation) for violation in verdict.violations[:40]))
         pytest.fail(f"{len(verdict.violations)} violations, seed {SEED}; all of it stands in {folder}\n{told[:20000]}", pytrace=False)
     # what was too little to show anything
-    assert verdict.statuses[200] > 100 * SECONDS and verdict.statuses[200] > 0.1 * sum(verdict.statuses.values()), verdict.statuses
-    assert {end.kind for end in history.ends if end.outcome == "applied"} == set(DECK)
-    assert {fault.kind for fault in history.faults} >= {*OnRedis.KINDS, *OnReplicas.KINDS}
+    assert verdict.statuses[200] > CHECKS_PER_SECOND * SECONDS / 20 and verdict.statuses[200] > sum(verdict.statuses.values()) / 10, verdict.statuses
+    assert not missing(history)
+
+
+def missing(history):
+    """Kinds of ends and faults that have not been there."""
+    seen = {end.kind for end in history.ends if end.outcome == APPLIED} | {fault.kind for fault in history.faults}
+    return {*DECK, *OnRedis.KINDS, *OnReplicas.KINDS} - seen
 
 
 def run(history, world, load, founder):
@@ -100,9 +106,11 @@ def run(history, world, load, founder):
     decks, over = Decks(random.Random(f"{SEED}:decks")), threading.Event()
     with ThreadPoolExecutor(len(lanes) + DESKS) as pool:
         tasks = [pool.submit(lane.run, over) for lane in lanes] + [pool.submit(work, desk(n), decks, over) for n in range(DESKS)]
-        end = time.monotonic() + SECONDS
+        began = time.monotonic()
         try:
-            while time.monotonic() < end and not [task for task in tasks if task.done()]:
+            while (going := time.monotonic() - began) < SECONDS or (going < 2 * SECONDS and missing(history)):
+                if [task for task in tasks if task.done()]:
+                    break
                 time.sleep(0.1)
         finally:
             over.set()
@@ -110,7 +118,7 @@ def run(history, world, load, founder):
             task.result()
     undone = "outbox WHERE done_at IS NULL"
     until("every end has reached Redis", 15, lambda: database.value(f"SELECT COUNT(*) FROM {undone}", "nemesis") == "0", every=0.1)
-    time.sleep(BOUND_MS / 1000)
+    time.sleep(max(BOUNDS_MS) / 1000)
     history.settled = now()
     load.tell(settle=True)
     asked = ThreadPoolExecutor(1).submit(load.hear)

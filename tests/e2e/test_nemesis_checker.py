@@ -10,9 +10,9 @@ MS = 1_000_000
 BOUND = 500
 
 
-def history(*checks, ends=(), losses=(), settled=None, losable=True, made=100, odd=()):
+def history(*checks, bounds=(BOUND, BOUND), ends=(), losses=(), settled=None, losable=True, made=100, odd=()):
     """One credential, asked for at 90 ms; checks are (began, ended, status, replica), times in ms."""
-    told = History(BOUND * MS, 2, began=0, settled=settled and settled * MS, odd=list(odd))
+    told = History([bound * MS for bound in bounds], began=0, settled=settled and settled * MS, odd=list(odd))
     told.made("token", 90 * MS, made and made * MS, losable)
     told.ends = [End("key", 0, [0], asked * MS, strict, answered and answered * MS, outcome, strictly)
                  for asked, answered, outcome, strict, strictly in ends]
@@ -83,6 +83,12 @@ def test_one_credential(checks, ends, expected):
 ])
 def test_what_was_lost(losses, losable, expected):
     assert broken(history((500, 510, 401, 0), losses=losses, losable=losable)) == expected
+
+
+def test_each_replica_keeps_its_own_bound():
+    told = dict(ends=[PLAIN], bounds=[200, 500])
+    assert broken(history((1209, 1210, 200, 0), (1509, 1510, 200, 1), **told)) == []
+    assert broken(history((1211, 1212, 200, 0), (1511, 1512, 200, 1), **told)) == [LATE, LATE]
 
 
 def test_lost_and_ended_does_not_come_back():

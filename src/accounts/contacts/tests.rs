@@ -43,7 +43,7 @@ impl House {
         let database = data.open(clock).await;
         let (ttl, day) = (Duration::from_secs(3600), Duration::from_secs(86_400));
         let settings = Settings { ttl, max_lifetime: day, staleness_bound: Duration::from_secs(1) };
-        let store = TokenStore::Embedded(Embedded::start(database.clone(), settings).await.unwrap());
+        let store = TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()).unwrap();
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
         let rules = Rules {
             sign_up: SignUp::Open,

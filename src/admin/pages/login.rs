@@ -167,7 +167,7 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
 
 async fn prove(admin: &Admin, call: &Call, name: &str, password: &str) -> Result<Proof, Failure> {
     let (name, password) = (Name::of_basic(name.trim())?, Password::new("password", password)?);
-    Ok(admin.accounts.prove_password(&name, password, call.origin).await?)
+    Ok(admin.accounts.prove_password(&name, password, browser::known(call), call.origin).await?)
 }
 
 /// Sends a code; whether to anybody shows in nothing.

@@ -162,6 +162,57 @@ async fn a_wrong_name_and_a_wrong_password_look_the_same_and_are_throttled() {
     house.log_in("ann").await.is_refused(429, "too many tries");
 }
 
+/// Whoever guesses at ann's password must not keep her out of where she always logs in.
+#[tokio::test]
+async fn strangers_guesses_keep_nobody_out_of_their_own_browser() {
+    let house = house().await;
+    let mut own = Browser::new(&house);
+    own.log_in("/", "ann", PASSWORD).await.is(303);
+    let known = ((AUTH.to_owned(), "__Host-gatepost-known".to_owned()), own.cookie(AUTH, "__Host-gatepost-known").unwrap().to_owned());
+    let browser_with = |value: &str| {
+        let mut browser = Browser::new(&house);
+        browser.cookies.insert(known.0.clone(), value.to_owned());
+        browser
+    };
+    let guess = async || {
+        for _ in 0..5 {
+            Browser::new(&house).log_in("/", "ann", "wrong").await.is(401);
+        }
+        Browser::new(&house).log_in("/", "ann", PASSWORD).await.is(429);
+    };
+    guess().await;
+    browser_with(&known.1).log_in("/", "ann", PASSWORD).await.is(303);
+    // which forgives the strangers nothing, and opens nothing by itself
+    Browser::new(&house).log_in("/", "ann", PASSWORD).await.is(429);
+    assert_eq!(location(&browser_with(&known.1).get(&format!("https://{AUTH}/")).await), "/login");
+    // forged, or another kind of cookie: a stranger's
+    for value in ["", "x", &known.1.to_ascii_lowercase(), own.cookie(AUTH, "__Host-gatepost-console").unwrap()] {
+        browser_with(value).log_in("/", "ann", PASSWORD).await.is(429);
+    }
+    // guesses in a known browser are counted, too
+    for _ in 0..5 {
+        browser_with(&known.1).log_in("/", "ann", "wrong").await.is(401);
+    }
+    browser_with(&known.1).log_in("/", "ann", PASSWORD).await.is(429);
+    house.clock.advance(Duration::from_secs(60));
+    browser_with(&known.1).log_in("/", "ann", PASSWORD).await.is(303);
+    // known to ann, not to anybody else
+    let jwt = house.log_in("ann").await.is(200).text("/jwt/token");
+    let bob = Ask::post("/v1/clients").bearer(&jwt).json(json!({ "user": "bob", "password": PASSWORD }));
+    house.ask(bob).await.is(201);
+    for _ in 0..5 {
+        Browser::new(&house).log_in("/", "bob", "wrong").await.is(401);
+    }
+    browser_with(&known.1).log_in("/", "bob", PASSWORD).await.is(429);
+    // and no longer than the password it was for
+    let body = json!({ "new_password": "eleven blue umbrellas" });
+    house.ask(Ask::post("/v1/password/change").basic("ann", PASSWORD).json(body)).await.is(200);
+    for _ in 0..5 {
+        Browser::new(&house).log_in("/", "ann", "wrong").await.is(401);
+    }
+    browser_with(&known.1).log_in("/", "ann", "eleven blue umbrellas").await.is(429);
+}
+
 fn location(reply: &Reply) -> String {
     reply.header("location").unwrap_or_else(|| panic!("{} {}", reply.status, reply.body)).to_owned()
 }

@@ -77,7 +77,7 @@ async fn a_login_with_the_old_one_that_is_under_way_comes_to_nothing() {
     house.sign_up("ann").await.is(201);
     let password = || Password::new("password", PASSWORD).unwrap();
     let name = Name::given(NameKind::User, "ann").unwrap();
-    let early = accounts.prove_password(&name, password(), LOCAL).await.unwrap();
+    let early = accounts.prove_password(&name, password(), None, LOCAL).await.unwrap();
     accounts.open_browser(&early, None, LOCAL).await.unwrap();
     house.ask(change("ann", PASSWORD, json!({ "new_password": OTHER, "kill_sessions": true }))).await.is(200);
     assert_eq!(accounts.open_browser(&early, None, LOCAL).await.unwrap_err(), Refusal::IncorrectCredentials);

@@ -14,7 +14,7 @@ pub(super) async fn house() -> House {
         staleness_bound: Duration::from_secs(1),
     };
     let url = SecretString::from("redis://127.0.0.1:1/");
-    let store = TokenStore::Redis(Redis::start(&url, house.database.clone(), settings).await.unwrap());
+    let store = TokenStore::redis(Redis::start(&url, house.database.clone(), settings).await.unwrap()).unwrap();
     let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
     let rules = Rules { sign_up: SignUp::Open, ..rules() };
     let settings = Settings { rules, trusted_proxies: Vec::new(), oidc: Vec::new() };

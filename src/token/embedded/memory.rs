@@ -113,14 +113,15 @@ impl Memory {
         self.of_key.get(&key).into_iter().flatten().filter_map(move |id| self.live(*id, now))
     }
 
-    /// Takes a record in, if it is newer than what is there.
-    pub(super) fn take(&mut self, Record { id, version, content }: Record) {
-        match content {
-            Content::Key(key) => newer(&mut self.keys, id, version, key),
-            Content::Session(session) => newer(&mut self.sessions, id, version, session),
-            Content::Subject(subject) => newer(&mut self.subjects, id, version, subject),
-            Content::Policy(policy) => newer(&mut self.policies, id, version, policy),
-        }
+    /// Takes a record in, if it is newer than what is there; then says what it is.
+    pub(super) fn take(&mut self, Record { id, version, content }: Record) -> Option<(PendingKind, Id)> {
+        let (kind, taken) = match content {
+            Content::Key(key) => (PendingKind::Key, newer(&mut self.keys, id, version, key)),
+            Content::Session(session) => (PendingKind::Session, newer(&mut self.sessions, id, version, session)),
+            Content::Subject(subject) => (PendingKind::Subject, newer(&mut self.subjects, id, version, subject)),
+            Content::Policy(policy) => (PendingKind::Policy, newer(&mut self.policies, id, version, policy)),
+        };
+        taken.then_some((kind, id))
     }
 
     /// Drops a record whose row is gone: nothing is there, so nothing is allowed.
@@ -169,10 +170,11 @@ fn of<T: Clone>(records: &Versioned<T>, id: Id) -> Option<(Id, T)> {
     records.get(&id).map(|(_, record)| (id, record.clone()))
 }
 
-fn newer<T>(records: &mut Versioned<T>, id: Id, version: u64, record: T) {
+fn newer<T>(records: &mut Versioned<T>, id: Id, version: u64, record: T) -> bool {
     match records.entry(id) {
-        Entry::Occupied(mut there) if there.get().0 < version => drop(there.insert((version, record))),
-        Entry::Occupied(_) => {}
+        Entry::Occupied(there) if there.get().0 >= version => return false,
+        Entry::Occupied(mut there) => drop(there.insert((version, record))),
         Entry::Vacant(free) => drop(free.insert((version, record))),
     }
+    true
 }

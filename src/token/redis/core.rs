@@ -17,7 +17,6 @@ use crate::id::Id;
 use crate::token::fence::Fence;
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::Follower;
-use crate::token::record::TokenRecord;
 use crate::token::sliding::Grid;
 use crate::token::store::{Settings, Unavailable};
 
@@ -186,13 +185,17 @@ impl Core {
     }
 
     /// See [`crate::token::store::TokenStore::slide`].
-    pub(super) fn slide(&self, token: &TokenRecord, seen_idle_end: UnixMs) {
-        let idle_end = self.idle_end(self.now(), token.cap);
-        if idle_end > self.redis_time(seen_idle_end) {
+    pub(super) fn slide(&self, token: Id, cap: UnixMs, seen: UnixMs) -> UnixMs {
+        let idle_end = self.idle_end(self.now(), cap);
+        if idle_end > self.redis_time(seen) {
             let mut slides = self.slides.lock().unwrap_or_else(PoisonError::into_inner);
             if slides.len() < SLIDES {
-                slides.insert(token.id, idle_end.0);
+                slides.insert(token, idle_end.0);
             }
+        }
+        match self.grid.due(idle_end, self.redis_time(cap)) {
+            UnixMs(u64::MAX) => UnixMs(u64::MAX),
+            due => self.our_time(due),
         }
     }
 

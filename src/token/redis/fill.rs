@@ -25,7 +25,7 @@ impl Core {
             Ask::Key(id) => (PendingKind::Key, id),
             Ask::Session(id) => (PendingKind::Session, id),
         };
-        if found.as_ref().is_some_and(is_whole) {
+        if found.as_ref().is_some_and(Fill::is_whole) {
             return Ok(found);
         }
         if self.bring(kind, id).await? { self.fill(ask).await } else { Ok(None) }
@@ -100,13 +100,6 @@ impl Core {
         let end = |n: usize| reply.at(n).number().and_then(|end| u64::try_from(end).ok()).map(|end| self.our_time(UnixMs(end)));
         Ok((1..=tokens.len()).map(end).collect())
     }
-}
-
-/// Whether every record is there that the others name.
-fn is_whole(fill: &Fill) -> bool {
-    let named = fill.chain.iter().flat_map(|(_, subject)| &subject.policies);
-    let topped = fill.chain.last().is_some_and(|(_, top)| top.up.is_none());
-    topped && named.into_iter().all(|policy| fill.policies.iter().any(|(id, _)| id == policy))
 }
 
 fn pairs<T>(list: &Reply, read: impl Fn(&str) -> Option<T>) -> Option<Vec<(Id, T)>> {

@@ -9,16 +9,17 @@ use super::core::{Core, Held};
 use super::link::{ADMIN, Call};
 use super::reply::Reply;
 use super::scripts::Script;
-use crate::clock::millis;
+use crate::clock::{boottime_ns, millis};
 use crate::database::DatabaseError;
+use crate::token::fencelog::presence::{Member, Presence};
 
 /// How long who is not among the members stays in the database.
 const UNLISTED_MS: u64 = 600_000;
 
-/// What is known of the others: their last heartbeat, and since when (ms since boot) it stands still.
+/// What is known of the others.
 #[derive(Default)]
 pub(super) struct Others {
-    beats: HashMap<String, (String, u64)>,
+    presence: Presence,
     /// Who is in the database and not among the members: the how-many-eth listing that is, and since when (ms since boot).
     unlisted: HashMap<String, (i64, u64)>,
 }
@@ -43,32 +44,14 @@ impl Listed {
     }
 }
 
-impl Others {
-    /// Notes who beats at `now_ms`; returns those whose heartbeat has stood still too long.
-    fn gone(&mut self, beating: Vec<(String, String)>, now_ms: u64) -> Vec<(String, String)> {
-        let mut before = std::mem::take(&mut self.beats);
-        let mut gone = Vec::new();
-        for (id, heartbeat) in beating {
-            let since_ms = match before.remove(&id) {
-                Some((seen, since_ms)) if seen == heartbeat => since_ms,
-                _ => now_ms,
-            };
-            if now_ms - since_ms > longest_ms(&heartbeat) {
-                gone.push((id.clone(), heartbeat.clone()));
-            }
-            self.beats.insert(id, (heartbeat, since_ms));
-        }
-        gone
-    }
-}
-
-/// W of COHERENCE §3 for a member that wrote `time L D`; ten minutes where that cannot be read.
-fn longest_ms(heartbeat: &str) -> u64 {
+/// A member that wrote `time L D`; ten minutes where that cannot be read.
+fn member((id, heartbeat): (String, String)) -> Member {
     let mut numbers = heartbeat.split(' ').skip(1).map(str::parse::<u64>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(bound_ms)), Some(Ok(cached_ms))) => bound_ms.saturating_add(cached_ms).saturating_mul(11) / 10,
-        _ => 600_000,
-    }
+    let lasts = match (numbers.next(), numbers.next()) {
+        (Some(Ok(bound_ms)), Some(Ok(cached_ms))) => Duration::from_millis(bound_ms.saturating_add(cached_ms)),
+        _ => Duration::from_secs(600),
+    };
+    Member { id, heartbeat, lasts }
 }
 
 impl Core {
@@ -77,7 +60,8 @@ impl Core {
         let Ok(held) = self.hold() else { return };
         let Some(beating) = self.members(&held, &[]).await else { return };
         self.remove_the_unlisted(&beating, &mut others.unlisted).await;
-        let gone = others.gone(beating, crate::clock::boottime_ms());
+        let gone = others.presence.gone(beating.into_iter().map(member).collect(), boottime_ns());
+        let gone: Vec<_> = gone.into_iter().map(|member| (member.id, member.heartbeat)).collect();
         if !gone.is_empty() {
             self.members(&held, &gone).await;
         }
@@ -130,21 +114,5 @@ impl Core {
         let reply = held.wire.run(call, ADMIN).await.ok().filter(|reply| reply.status() == "ok")?;
         let text = |reply: &Reply| reply.text().map(ToOwned::to_owned);
         reply.at(1).list().chunks(2).map(|pair| if let [id, beat] = pair { text(id).zip(text(beat)) } else { None }).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gone_is_who_stands_still_longer_than_its_leases() {
-        let mut others = Others::default();
-        let at = |beat: &str| vec![("a".to_owned(), format!("{beat} 1000 500")), ("b".to_owned(), "1.0 1000 500".to_owned())];
-        assert_eq!(others.gone(at("1.0"), 5_000), []);
-        assert_eq!(others.gone(at("2.0"), 6_650), [], "1.1 × 1.5 s");
-        assert_eq!(others.gone(at("3.0"), 6_651), at("3.0")[1..]);
-        assert_eq!(others.gone(vec![], 9_000), []);
-        assert_eq!(longest_ms("nonsense"), 600_000);
     }
 }

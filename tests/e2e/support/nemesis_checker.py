@@ -40,7 +40,7 @@ class Life:
     ended_by: str = ""
 
     def last_yes(self, bound):
-        """After this no check that begins may be allowed anywhere."""
+        """After this no check that begins may be allowed where `bound` is promised."""
         return min(self.strict, self.applied + bound, min(self.shown.values(), default=math.inf) + bound)
 
 
@@ -100,7 +100,7 @@ def judge(history):
         verdict.violations += [Violation(NOT_SERVED, f"{history.credentials[one].kind} #{one} at replica {replica}")
                                for one, life in life_of.items() if life.live_from < history.settled
                                and min(life.live_until, life.lost_from) == math.inf
-                               for replica in range(history.replicas) if (one, replica) not in served]
+                               for replica in range(len(history.bounds)) if (one, replica) not in served]
     return verdict
 
 
@@ -108,13 +108,13 @@ def broken_by(history, life, check):
     """The rule that this check breaks, or None."""
     began, ended, _, status, replica = check
     if status in ALLOWED:
-        if began > life.shown.get(replica, math.inf) + history.bound:
+        if began > life.shown.get(replica, math.inf) + history.bounds[replica]:
             return CAME_BACK
         if history.settled and began > history.settled and life.committed < math.inf:
             return CAME_BACK
         if began > life.strict:
             return AFTER_STRICT
-        return LATE if began > life.last_yes(history.bound) else None
+        return LATE if began > life.last_yes(history.bounds[replica]) else None
     if status in REFUSED:
         return FALSE_NO if began >= life.live_from and ended <= min(life.live_until, life.lost_from) else None
     return None if status in ANSWERS else ODD

@@ -63,8 +63,7 @@ class Fault:
 
 @dataclass
 class History:
-    bound: int
-    replicas: int
+    bounds: list  # of each replica, in ns
     began: int = field(default_factory=now)
     credentials: list = field(default_factory=list)
     ends: list = field(default_factory=list)
@@ -83,7 +82,7 @@ class History:
     def save(self, folder):
         """Everything but the checks, which the load has written beside it."""
         known = {name: [asdict(one) for one in getattr(self, name)] for name in ("credentials", "ends", "losses", "faults")}
-        plain = {name: getattr(self, name) for name in ("bound", "replicas", "began", "settled", "gave_up", "odd")}
+        plain = {name: getattr(self, name) for name in ("bounds", "began", "settled", "gave_up", "odd")}
         (folder / "history.json").write_text(json.dumps({**plain, **known}))
 
     @classmethod

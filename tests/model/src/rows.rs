@@ -126,6 +126,15 @@ pub fn spaces() -> Vec<Row> {
             ..FLUSHALL
         }),
         short(Space { name: "allow_cached_for", reconnects: true, grace: 1, ..FLUSHALL }),
+        short(Space { name: "allow_cached_for grows", reconnects: true, grace: 1, grace_grows: true, ..Space::PLAIN }),
+        short(Space {
+            name: "allow_cached_for grows, member removed",
+            grace: 1,
+            grace_grows: true,
+            ends: [plain(Kind::Other), strict(Kind::Token)],
+            left: Left { removals: 1, ..NOTHING },
+            ..Space::PLAIN
+        }),
         short(Space { name: "mixed L", lease: 3, lease_of_ender: 1, ..FLUSHALL }),
         short(Space { name: "failover", ..FAILOVER }),
         short(Space { name: "failover, token", ends: [strict(Kind::Token), None], ..FAILOVER }),
@@ -150,6 +159,34 @@ pub fn spaces() -> Vec<Row> {
             ..FAILOVER
         }),
     ]
+}
+
+/// The same with more of what costs little, for `--long`: connections break at any time; where the space allows it, leases, bound
+/// and what a superseded primary still writes are a tick longer, and a reply is lost.
+pub fn wider() -> Vec<Space> {
+    const LARGE: [&str; 9] = [
+        "restart, other end",
+        "restart, old end not replayed",
+        "two recoverers",
+        "stray epoch",
+        "allow_cached_for grows, member removed",
+        "failover, allow_cached_for",
+        "failover, mint",
+        "role change",
+        "second failover",
+    ];
+    let widen = |space: Space| match LARGE.contains(&space.name) {
+        true => Space { reconnects: true, ..space },
+        false => Space {
+            reconnects: true,
+            lease: space.lease + 1,
+            lease_of_ender: space.lease_of_ender + 1,
+            lag: space.lag + 1,
+            left: Left { lost_replies: space.left.lost_replies.max(1), ..space.left },
+            ..space
+        },
+    };
+    spaces().into_iter().filter(|row| !row.long).map(|row| widen(row.space)).collect()
 }
 
 /// What must be possible.
@@ -244,6 +281,11 @@ pub fn mutants() -> Vec<Mutant> {
         of("gap without bump", &[Rule::GapBumps], "two ends"),
         of("token id written twice", &[Rule::FreshId], "mint, lost reply"),
         of("adopting keeps the cache", &[Rule::AdoptBumps], "flushall"),
+        of("to begin anew keeps the cache", &[Rule::BeginAnewBumps], "plain, token"),
+        of("allow_cached_for used before its lease was asked for", &[Rule::GraceOfItsLease], "allow_cached_for grows"),
+        of("member removed while allow_cached_for lasts", &[Rule::RemoveWaitsForGrace], "allow_cached_for grows, member removed"),
+        of("replies outlive their connection", &[Rule::ReplyDies], "failover"),
+        of("acknowledgements asked of what is not whole", &[Rule::AcksAskWhole], "flushall"),
         of("no replay before founding", &[Rule::Replays], "restart"),
         of("strict does not wait", &[Rule::StrictWaits], "plain, token"),
         of("strict does not wait for allow_cached_for", &[Rule::StrictWaitsForGrace], "allow_cached_for"),
@@ -278,12 +320,32 @@ pub fn mutants() -> Vec<Mutant> {
     ]
 }
 
+/// Rules that are left out by no row of these two tables: there must be none.
+pub fn untested() -> Vec<Rule> {
+    let left_out: Vec<Rule> = mutants().iter().chain(&second_locks()).flat_map(|row| row.left_out).copied().collect();
+    Rule::all().filter(|rule| !left_out.contains(rule)).collect()
+}
+
 /// Rules whose absence alone is not seen, so they are a second lock; searched with `--long` to say so.
 pub fn second_locks() -> Vec<Mutant> {
     let of = |name, left_out, space| Mutant { name, left_out, space };
     vec![
         of("reconnect keeps the cache", &[Rule::ConnectionBumps], "plain, token"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "two ends"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "restart"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "flushall"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "allow_cached_for"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "failover"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "role change"),
+        of("replies outlive their connection, but are joined by their stamps alone", &[Rule::ReplyDies, Rule::JoinSentAfter], "failover"),
+        of(
+            "replies outlive their connection, but are joined by their stamps alone",
+            &[Rule::ReplyDies, Rule::JoinSentAfter],
+            "role change",
+        ),
+        of("an epoch written whatever the database has", &[Rule::SwapAsksSeen], "stray epoch"),
         of("founding does not ask for its own lock", &[Rule::FoundAsksLock], "mint, flushall x2"),
         of("mint sends the epoch held when sending", &[Rule::MintAsksEpochRead], "mint, flushall x2"),
+        of("mint sends the epoch held when sending", &[Rule::MintAsksEpochRead], "mint, restart"),
     ]
 }

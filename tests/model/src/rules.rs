@@ -1,8 +1,23 @@
 //! The rules of the protocol, one by one. A mutant is the protocol with one of them left out.
 
-/// A rule, in the words of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
+macro_rules! rules {
+    ($($(#[$words:meta])* $rule:ident,)*) => {
+        /// A rule, in the words of the protocol.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Rule {
+            $($(#[$words])* $rule,)*
+        }
+
+        impl Rule {
+            /// Every rule.
+            pub fn all() -> impl Iterator<Item = Self> {
+                [$(Self::$rule),*].into_iter()
+            }
+        }
+    };
+}
+
+rules! {
     // CHECK and FILL
     /// What was read is cached only under the generations of before it was read.
     Stamps,
@@ -12,6 +27,8 @@ pub enum Rule {
     NoLeaseNoAnswer,
     /// A check joins a fill under way only if that was sent after it began, or the lease is valid and the stamps stand.
     JoinOnlyFresh,
+    /// A leave rather than a rule: a fill that was sent after the check began may be joined whatever its stamps.
+    JoinSentAfter,
     /// A fill is answered only in the epoch that it was sent under.
     FillAsksEpoch,
     /// A fill is answered only where the epoch is whole: founded under this very replication line.
@@ -20,6 +37,8 @@ pub enum Rule {
     FillAsksRole,
     /// A new connection bumps every generation.
     ConnectionBumps,
+    /// A reply dies with its connection.
+    ReplyDies,
     // HEARTBEAT
     /// A lease counts from when its heartbeat was sent.
     LeaseFromSending,
@@ -29,6 +48,10 @@ pub enum Rule {
     BeatAsksWhole,
     /// To adopt an epoch bumps every generation.
     AdoptBumps,
+    /// To begin anew in the same epoch, where the log lost what a heartbeat counts, does so too.
+    BeginAnewBumps,
+    /// `allow_cached_for` counts from leases whose heartbeat was sent after the database knew of it.
+    GraceOfItsLease,
     /// A whole epoch is one of this `master_replid` too, not of this `run_id` alone.
     WholeAsksReplid,
     // LOG
@@ -52,6 +75,8 @@ pub enum Rule {
     // STRICT
     /// A strict end waits at all.
     StrictWaits,
+    /// Who asks for acknowledgements asks whether the epoch is whole.
+    AcksAskWhole,
     /// An acknowledgement carries its epoch.
     AckCarriesEpoch,
     /// Acknowledgements count only for who has held the epoch for a while.
@@ -64,6 +89,8 @@ pub enum Rule {
     StrictWaitsForGrace,
     /// A member is removed only after as long as any lease of it can last.
     RemoveOnlyTheDead,
+    /// And after what its heartbeat told of `allow_cached_for`.
+    RemoveWaitsForGrace,
     // MINT
     /// `gp_mint` aborts where Redis has a higher version.
     MintAsksVersion,
@@ -84,6 +111,8 @@ pub enum Rule {
     ReplayInNewEpoch,
     /// The new epoch stands in the database before the ends are read.
     EpochBeforeReading,
+    /// The new epoch replaces only the one that was seen before the lock was taken.
+    SwapAsksSeen,
     /// Replay and founding ask for their own lock.
     FoundAsksLock,
     /// Replay and founding ask for the process they began with.

@@ -28,6 +28,12 @@ pub fn epoch_of_beat(node: &Node, rules: Rules) -> Option<u8> {
     tells.then_some(node.data.epoch)
 }
 
+/// What the scripts that only read ask: this epoch, founded under this line, by a primary.
+pub fn answers_reads_of(node: &Node, epoch: u8, rules: Rules) -> bool {
+    let same_line = node.data.founded_line == node.line || !rules.keep(Rule::WholeAsksReplid);
+    epoch != 0 && node.data.epoch == epoch && same_line && node.role == Role::Primary
+}
+
 /// The fill: whether the credential is live, as far as this Redis may say so at all.
 pub fn fill(node: &Node, epoch: u8, space: &Space, rules: Rules) -> bool {
     let Data { token, key, subject, founded_line, .. } = node.data;

@@ -38,6 +38,8 @@ pub struct Space {
     pub lease_of_ender: u8,
     /// `allow_cached_for`, in ticks.
     pub grace: u8,
+    /// There was none in the beginning: new rules bring it.
+    pub grace_grows: bool,
     /// Ticks for which a superseded primary still writes.
     pub lag: u8,
     pub credential: Credential,
@@ -73,6 +75,7 @@ impl Space {
         lease: 2,
         lease_of_ender: 2,
         grace: 0,
+        grace_grows: false,
         lag: 2,
         credential: Credential::Token,
         ends: [Some(Ending { kind: Kind::Token, strict: true }), None],
@@ -134,6 +137,8 @@ impl Space {
         let mut state = State {
             snapshot: if self.left.restarts > 0 { data } else { Data::default() },
             database_epoch: 1,
+            listed_grace: self.grace > 0 && !self.grace_grows,
+            told_grace: self.grace > 0 && !self.grace_grows,
             held: 1,
             held_for: Age::of(self.longest_lease() + self.grace),
             left: self.left,
@@ -147,7 +152,7 @@ impl Space {
         }
         for (n, gate) in state.gates.iter_mut().enumerate().take(self.gates) {
             if !self.cold {
-                let grace = if self.grace > 0 { Age::NOW } else { Age::NONE };
+                let grace = if self.grace > 0 && !self.grace_grows { Age::NOW } else { Age::NONE };
                 let entry = n == 0 && !minted_later;
                 *gate = Gate { epoch: 1, connected: 1, lease: Age::NOW, grace, entry, ..Gate::default() };
             }

@@ -144,6 +144,8 @@ pub struct Beat {
     pub epoch: u8,
     pub seq: u8,
     pub position: u8,
+    /// Sent when the database knew of `allow_cached_for` here.
+    pub grace: bool,
 }
 
 /// A fill's reply that says "live" and was not taken yet; others do nothing, so they are not kept.
@@ -193,6 +195,8 @@ pub enum EndPhase {
     Executed,
     /// The row is done, the end was answered.
     Done,
+    /// It was asked once, for a strict answer, how far the log is.
+    Asked,
     /// The strict answer was given.
     Returned,
     /// Only where a rule is broken: forgotten by its process, and never committed.
@@ -206,11 +210,13 @@ pub struct End {
     pub in_database: bool,
     /// Since it was applied for the first time: from then on the bound counts.
     pub applied: Age,
-    pub n: u8,
+    /// The epoch its script ran in; later, the one that acknowledgements are asked in, and up to which entry.
     pub epoch: u8,
-    pub members: u8,
+    pub n: u8,
     /// Since the script's reply.
     pub replied: Age,
+    /// Whether its wait knows of `allow_cached_for`.
+    pub knows_grace: bool,
 }
 
 /// A script `gp_mint` that was not run yet: what it was read from.
@@ -307,8 +313,12 @@ pub struct State {
     pub gates: [Gate; GATES],
     /// Which gateposts another saw without a heartbeat: since their last one.
     pub beaten: [Age; GATES],
+    /// Whether the last heartbeat of G0 told of `allow_cached_for`.
+    pub told_grace: bool,
     /// The epoch in the database.
     pub database_epoch: u8,
+    /// The database lists G0 with its `allow_cached_for`.
+    pub listed_grace: bool,
     /// The epoch that the process holds which ends and mints, and since when.
     pub held: u8,
     pub held_for: Age,

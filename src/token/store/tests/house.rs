@@ -215,13 +215,16 @@ pub(super) async fn until_answered(store: &TokenStore, ask: Ask) -> Duration {
 
 async fn start(engine: Engine, server: Option<&Server>, database: &Database, settings: Settings) -> Result<TokenStore, String> {
     if engine == Engine::Embedded {
-        return Embedded::start(database.clone(), settings).await.map(TokenStore::Embedded).map_err(|e| e.to_string());
+        return Embedded::start(database.clone(), settings)
+            .await
+            .map(|store| TokenStore::embedded(store).unwrap())
+            .map_err(|e| e.to_string());
     }
     start_redis(&server.unwrap().url(), database, settings).await.map_err(|e| e.to_string())
 }
 
 pub(super) async fn start_redis(url: &str, database: &Database, settings: Settings) -> Result<TokenStore, StartError> {
-    Redis::start(&url.to_owned().into(), database.clone(), settings).await.map(TokenStore::Redis)
+    Redis::start(&url.to_owned().into(), database.clone(), settings).await.map(|store| TokenStore::redis(store).unwrap())
 }
 
 async fn people(database: &Database) {

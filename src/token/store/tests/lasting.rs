@@ -22,7 +22,7 @@ pub(super) async fn a_slide_is_written_once_a_step(mut house: House) {
             tokio::time::sleep(tenth).await;
         }
         let (token, seen) = house.fill(ask(&minted)).await.unwrap().token.unwrap();
-        house.store().slide(&token, seen);
+        house.store().slide(token.id, token.cap, seen);
         house.store().flush().await;
     }
     let written = writes(&house, minted.token.id).await - before;
@@ -50,7 +50,7 @@ pub(super) async fn a_slide_never_resurrects(house: House) {
     let (token, seen) = house.fill(ask(&minted)).await.unwrap().token.unwrap();
     house.advance(TTL / 2).await;
     house.end_token(minted.token.id).await;
-    house.store().slide(&token, seen);
+    house.store().slide(token.id, token.cap, seen);
     house.store().flush().await;
     assert!(house.check(ask(&minted)).await.is_none());
     assert!(house.database.live_tokens(house.now()).await.unwrap().is_empty());
@@ -70,7 +70,7 @@ pub(super) async fn an_unused_token_runs_out_and_a_used_one_does_not(mut house: 
             house.clock.advance(half);
         }
         let (token, seen) = house.fill(ask(&used)).await.expect("used: it goes on").token.unwrap();
-        house.store().slide(&token, seen);
+        house.store().slide(token.id, token.cap, seen);
         house.store().flush().await;
     }
     assert!(house.check(ask(&unused)).await.is_none());

@@ -58,13 +58,13 @@ pub(super) async fn near_the_cap_a_new_one_comes_and_the_old_one_runs_out(house:
         house.advance(step).await;
         left -= step;
         let (token, seen) = house.fill(ask(&first)).await.unwrap().token.unwrap();
-        house.store().slide(&token, seen);
+        house.store().slide(token.id, token.cap, seen);
     }
     let second = house.token().await;
     assert_ne!(second.token.id, first.token.id);
     assert!(house.check(ask(&first)).await.is_some(), "the old one is still good");
     let (token, seen) = house.fill(ask(&first)).await.unwrap().token.unwrap();
-    house.store().slide(&token, seen);
+    house.store().slide(token.id, token.cap, seen);
     house.store().flush().await;
     let (_, end) = house.fill(ask(&first)).await.unwrap().token.unwrap();
     assert!(end <= first.token.cap, "never past the cap");

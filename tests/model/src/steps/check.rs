@@ -50,7 +50,7 @@ impl Model {
         } else if !self.rules.keep(Rule::NoLeaseNoAnswer) {
             go(Check::NoLease(why), "it has no lease and asks Redis");
         }
-        if self.space.grace > 0 && gate.grace.runs() && gate.entry {
+        if state.listed_grace && gate.grace.runs() && gate.entry {
             allow(state, why, "a check has no lease, but allow_cached_for and an entry with equal stamps", steps);
         }
     }
@@ -60,7 +60,7 @@ impl Model {
         let gate = state.gates[0];
         let fill = gate.fill;
         if fill.under_way {
-            if fill.after > 0 {
+            if fill.after > 0 && self.rules.keep(Rule::JoinSentAfter) {
                 allow(state, fill.after, "the check joins the fill under way, sent after it began", steps);
             } else if gate.has_lease(self.space.lease) && !fill.stale {
                 allow(state, why, "the check joins the fill under way, with a lease and stamps that stand", steps);

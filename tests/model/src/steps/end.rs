@@ -18,8 +18,8 @@ impl Model {
                 EndPhase::Idle if self.rules.keep(Rule::CommitFirst) => self.commit(state, e, ending, steps),
                 EndPhase::Idle | EndPhase::Committed => self.run_script(state, e, ending, steps),
                 EndPhase::Executed => self.be_done(state, e, steps),
-                EndPhase::Done if ending.strict => self.strict(state, e, steps),
-                EndPhase::Done | EndPhase::Returned | EndPhase::Lost => {}
+                EndPhase::Done | EndPhase::Asked if ending.strict => self.strict(state, e, steps),
+                EndPhase::Done | EndPhase::Asked | EndPhase::Returned | EndPhase::Lost => {}
             }
         }
         self.remove_member(state, steps);
@@ -56,7 +56,7 @@ impl Model {
             let mut next = *state;
             let number = scripts::end(&mut next, n, ending.kind, state.held, self.rules);
             let end = &mut next.ends[e];
-            (end.phase, end.n, end.epoch, end.members) = (EndPhase::Executed, number, state.held, node.data.members);
+            (end.phase, end.epoch) = (EndPhase::Executed, state.held);
             if ending.strict {
                 end.replied = Age::NOW;
             }
@@ -80,6 +80,8 @@ impl Model {
             steps.push(next, || format!("A finds epoch {} in the database: end {e} is sent again", state.database_epoch));
         } else {
             next.ends[e].phase = EndPhase::Done;
+            // how long to wait is read from the database now
+            next.ends[e].knows_grace = state.listed_grace && self.rules.keep(Rule::StrictWaitsForGrace);
             if !end.applied.runs() {
                 next.ends[e].applied = Age::NOW;
             }
@@ -93,37 +95,54 @@ impl Model {
         }
     }
 
-    /// How long a strict end waits where acknowledgements do not come and the longest lease is this.
-    pub(super) fn strict_wait(&self, longest: u8) -> u8 {
-        longest + self.grace_waited_for() + if self.space.fails_over() { self.space.lag } else { 0 }
-    }
-
-    fn grace_waited_for(&self) -> u8 {
-        if self.rules.keep(Rule::StrictWaitsForGrace) { self.space.grace } else { 0 }
-    }
-
+    /// By time, or by the acknowledgements of every member that is listed when they are asked for.
     fn strict(&self, state: &State, e: usize, steps: &mut Steps<State>) {
         let end = state.ends[e];
-        let listed = |g: usize| end.members >> g & 1 == 1;
-        // what the list in Redis says, which may have been lost
+        let node = &state.nodes[0];
+        let listed = |g: usize| node.data.members >> g & 1 == 1;
+        // what is left of the list in Redis knows only of who is on it
         let longest_listed = if listed(0) { self.space.lease } else { self.space.lease_of_ender };
         let longest = if self.rules.keep(Rule::LongestOfAll) { self.space.longest_lease() } else { longest_listed };
-        let by_time = end.replied.is_at_least(self.strict_wait(longest)) || !self.rules.keep(Rule::StrictWaits);
-
-        // a wait without its 1.1 is one tick short of what a lease may last
-        let hold = if self.rules.keep(Rule::HeldForAll) { longest + self.grace_waited_for() } else { longest.saturating_sub(1) };
-        let held = state.held == end.epoch && state.held_for.is_at_least(hold) || !self.rules.keep(Rule::AcksAskHeld);
-        let acknowledged = (0..self.space.gates).filter(|g| listed(*g)).all(|g| {
-            let ack = state.nodes[0].data.acks[g];
-            ack.n >= end.n && (ack.epoch == end.epoch || !self.rules.keep(Rule::AckCarriesEpoch))
-        });
-        let by_acks = !self.space.fails_over() && held && acknowledged;
-        if by_time || by_acks {
+        let longest_with_grace = longest + if end.knows_grace { self.space.grace } else { 0 };
+        let mut returns = |by_time: bool| {
             let mut next = *state;
             next.ends[e].phase = EndPhase::Returned;
             next.early |= !by_time;
             steps.push(next, || format!("strict end {e} RETURNS by {}", if by_time { "time" } else { "acknowledgements" }));
+        };
+
+        let wait = longest_with_grace + if self.space.fails_over() { self.space.lag } else { 0 };
+        if end.replied.is_at_least(wait) || !self.rules.keep(Rule::StrictWaits) {
+            returns(true);
+            return;
         }
+
+        // a wait without its 1.1 is one tick short of what a lease may last
+        let hold = if self.rules.keep(Rule::HeldForAll) { longest_with_grace } else { longest.saturating_sub(1) };
+        let held = state.held_for.is_at_least(hold) || !self.rules.keep(Rule::AcksAskHeld);
+        let answers = scripts::answers_reads_of(node, state.held, self.rules) || !self.rules.keep(Rule::AcksAskWhole);
+        if self.space.fails_over() || !held || !answers {
+            return;
+        }
+        if end.phase == EndPhase::Done {
+            let mut next = *state;
+            let asked = &mut next.ends[e];
+            (asked.phase, asked.epoch, asked.n) = (EndPhase::Asked, state.held, node.data.seq);
+            steps.push(next, || format!("A asks who has applied end {e}: all have once they have applied {}", node.data.seq));
+        } else if end.epoch == state.held {
+            let acknowledged = (0..self.space.gates).filter(|g| listed(*g)).all(|g| {
+                let ack = node.data.acks[g];
+                ack.n >= end.n && (ack.epoch == end.epoch && ack.epoch > 0 || !self.rules.keep(Rule::AckCarriesEpoch))
+            });
+            if acknowledged {
+                returns(false);
+            }
+        }
+    }
+
+    /// The longest that any strict end waits.
+    pub(super) fn longest_wait(&self) -> u8 {
+        self.space.longest_lease() + self.space.grace + if self.space.fails_over() { self.space.lag } else { 0 }
     }
 
     /// A member whose heartbeat another saw unchanged for as long as its leases can last is removed.
@@ -131,7 +150,8 @@ impl Model {
         if state.left.removals == 0 {
             return;
         }
-        let long = self.space.longest_lease() + self.space.grace;
+        let grace = if state.told_grace && self.rules.keep(Rule::RemoveWaitsForGrace) { self.space.grace } else { 0 };
+        let long = self.space.longest_lease() + grace;
         for (g, beaten) in state.beaten.iter().enumerate().take(self.space.gates) {
             let dead = beaten.is_at_least(long) || !self.rules.keep(Rule::RemoveOnlyTheDead);
             if dead && state.nodes[0].data.members >> g & 1 == 1 {

@@ -37,13 +37,12 @@ impl Model {
             if state.check != Check::NotBegun {
                 (end.applied, end.replied) = (Age::NONE, Age::NONE);
             }
-            let answered = match end.phase {
-                EndPhase::Done => !ending.strict,
-                EndPhase::Returned | EndPhase::Committed | EndPhase::Lost => true,
-                EndPhase::Idle | EndPhase::Executed => false,
-            };
-            if answered {
-                (end.n, end.epoch, end.members, end.replied) = (0, 0, 0, Age::NONE);
+            if !matches!(end.phase, EndPhase::Executed | EndPhase::Asked) {
+                (end.epoch, end.n) = (0, 0);
+            }
+            let waits = matches!(end.phase, EndPhase::Executed | EndPhase::Done | EndPhase::Asked);
+            if !waits || !ending.strict {
+                (end.replied, end.knows_grace) = (Age::NONE, false);
             }
         }
     }

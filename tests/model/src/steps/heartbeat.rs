@@ -13,6 +13,9 @@ impl Model {
         self.connect(state, g, steps);
         self.beat(state, g, steps);
         self.take_beat(state, g, steps);
+        if g == 0 && self.space.grace_grows && !state.listed_grace {
+            steps.push(State { listed_grace: true, ..*state }, || "the database lists G0 with its allow_cached_for".into());
+        }
     }
 
     fn connect(&self, state: &State, g: usize, steps: &mut Steps<State>) {
@@ -24,8 +27,9 @@ impl Model {
             }
             let mut next = *state;
             let gate = &mut next.gates[g];
-            // a reply dies with its connection
-            (gate.beat, gate.fill) = (Beat::default(), Fill::default());
+            if self.rules.keep(Rule::ReplyDies) {
+                (gate.beat, gate.fill) = (Beat::default(), Fill::default());
+            }
             gate.connected = n as u8 + 1;
             if self.rules.keep(Rule::ConnectionBumps) {
                 gate.bump_all();
@@ -45,6 +49,9 @@ impl Model {
         }
         let mut next = *state;
         next.nodes[n].data.members |= 1 << g;
+        if g == 0 {
+            next.told_grace = state.listed_grace;
+        }
         if self.space.left.removals > 0 {
             next.beaten[g] = Age::NOW;
         }
@@ -55,7 +62,7 @@ impl Model {
             return;
         };
         let position = 8 - node.data.log.leading_zeros() as u8;
-        next.gates[g].beat = Beat { sent: Age::NOW, epoch, seq: node.data.seq, position };
+        next.gates[g].beat = Beat { sent: Age::NOW, epoch, seq: node.data.seq, position, grace: state.listed_grace };
         steps.push(next, || format!("redis{n} runs the heartbeat of G{g}: epoch {epoch}, seq {}", node.data.seq));
     }
 
@@ -74,13 +81,20 @@ impl Model {
             return;
         }
         if gate.applied < beat.seq && self.rules.keep(Rule::LeaseWaitsForSeq) {
+            // the log may have lost what is missing; how long that is waited for concerns no promise
+            (gate.applied, gate.position, gate.lease, gate.beat) = (beat.seq, beat.position, Age::NONE, Beat::default());
+            if self.rules.keep(Rule::BeginAnewBumps) {
+                gate.bump_all();
+            }
+            steps.push(next, || format!("G{g} begins anew in epoch {} at {}", beat.epoch, beat.seq));
             return;
         }
         let since = if self.rules.keep(Rule::LeaseFromSending) { ago } else { 0 };
         if since < self.space.lease {
             gate.lease = Age::of(since);
         }
-        if self.space.grace > 0 && since < self.space.lease + self.space.grace {
+        let grace = beat.grace || !self.rules.keep(Rule::GraceOfItsLease);
+        if self.space.grace > 0 && grace && since < self.space.lease + self.space.grace {
             gate.grace = Age::of(since);
         }
         gate.beat = Beat::default();

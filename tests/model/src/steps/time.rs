@@ -22,7 +22,7 @@ impl Model {
         next.beaten.iter_mut().for_each(|beaten| beaten.grow(longest));
         for end in &mut next.ends {
             end.applied.grow(space.bound());
-            end.replied.grow(self.strict_wait(space.longest_lease()));
+            end.replied.grow(self.longest_wait());
         }
         next.held_for.grow(longest);
         next.nodes.iter_mut().for_each(|node| node.superseded.grow(space.lag + 1));

@@ -1,0 +1,428 @@
+//! One Gatepost process: the shipped protocol (`gatepost::token::fencelog`, `gatepost::token::fence`), driven as
+//! `src/token/redis` drives it, over a network and a database that are made up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use gatepost::id::Id;
+use gatepost::token::fence::{Fence, Stamps};
+use gatepost::token::fencelog::ending::{Ending, Next as EndNext, Told};
+use gatepost::token::fencelog::follower::{Beat, Entry, Follower, Heard};
+use gatepost::token::fencelog::minting::{Minting, Next as MintNext, Wrote};
+use gatepost::token::fencelog::presence::{Member, Presence};
+use gatepost::token::fencelog::recovery::{Locked, Next as RecoverNext, Recovery};
+use gatepost::token::fencelog::strict::{Longest, Strict};
+use gatepost::token::fencelog::{Epoch, Ran};
+use gatepost::token::store::Ask;
+
+use super::redis::{By, Reply, Script, Thing};
+use super::world::{Credential, World};
+use super::{MS, SECOND};
+
+/// After so many ends that the database's epoch did not let be done, a new one is founded.
+const STRAYS: u32 = 3;
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Allowed,
+    Refused,
+    Unavailable,
+}
+
+/// A process; it may be ended and started again in its place.
+pub(crate) struct Process {
+    pub(crate) world: Rc<World>,
+    pub(crate) number: u64,
+    /// Its clock runs so many millionths of real time...
+    rate: u64,
+    /// ...and began here.
+    offset: u64,
+    pub(crate) paused_until: Cell<u64>,
+    pub(crate) is_over: Cell<bool>,
+    /// Which server it is connected to, and by which connection.
+    server: Cell<usize>,
+    pub(crate) link: Cell<u64>,
+    fence: Arc<Fence>,
+    follower: RefCell<Follower>,
+    moved: Cell<bool>,
+    strays: Cell<u32>,
+    cache: RefCell<BTreeMap<Id, (Stamps, bool)>>,
+    fills: RefCell<BTreeMap<Id, Rc<Fill>>>,
+}
+
+/// A fill under way, and what it brought.
+struct Fill {
+    sent: u64,
+    stamps: Stamps,
+    brought: Cell<Option<Outcome>>,
+}
+
+impl Process {
+    /// Starts one.
+    pub(crate) fn start(world: &Rc<World>, number: u64) -> Rc<Self> {
+        let fence = Arc::new(Fence::default());
+        let rate = world.settings.clocks.map_or(1_000_000, |(from, to)| world.random.between(from, to));
+        let offset = world.random.below(1_000_000 * SECOND);
+        let process = Rc::new(Self {
+            world: Rc::clone(world),
+            number,
+            rate,
+            offset,
+            paused_until: Cell::new(0),
+            is_over: Cell::new(false),
+            server: Cell::new(world.primary.get()),
+            link: Cell::new(1),
+            follower: RefCell::new(Follower::new(Arc::clone(&fence), world.settings.bound)),
+            fence,
+            moved: Cell::new(false),
+            strays: Cell::new(0),
+            cache: RefCell::default(),
+            fills: RefCell::default(),
+        });
+        process.fence.allow_cached(world.settings.cached);
+        world.time.spawn(Rc::clone(&process).heartbeats());
+        world.time.spawn(Rc::clone(&process).log());
+        world.time.spawn(Rc::clone(&process).relay());
+        process
+    }
+
+    /// Its own clock, nanoseconds since boot.
+    fn clock(&self) -> u64 {
+        self.offset + (u128::from(self.world.time.now()) * u128::from(self.rate) / 1_000_000) as u64
+    }
+
+    /// Sleeps so long on its own clock.
+    async fn sleep(&self, for_: u64) {
+        let real = (u128::from(for_) * 1_000_000 / u128::from(self.rate)) as u64 + 1;
+        self.world.time.until(self.world.time.now() + real).await;
+        self.go_on().await;
+    }
+
+    /// Where it is paused, nothing happens until it is not.
+    pub(crate) async fn go_on(&self) {
+        while self.paused_until.get() > self.world.time.now() {
+            self.world.time.until(self.paused_until.get()).await;
+        }
+    }
+
+    /// Asks Redis: the answer, or nothing where request, answer or connection was lost, or time was up.
+    async fn ask(&self, script: Script) -> Option<Reply> {
+        let (link, server, begun) = (self.link.get(), self.server.get(), self.world.time.now());
+        let given_up = begun + 200 * MS;
+        let reply = self.world.carry(server, script).await;
+        self.go_on().await;
+        match reply {
+            Some(reply) if self.link.get() == link && self.world.time.now() < given_up => Some(reply),
+            _ => {
+                let rest = given_up.saturating_sub(self.world.time.now());
+                if rest > 0 && self.link.get() == link {
+                    self.world.time.until(given_up).await;
+                    self.go_on().await;
+                }
+                None
+            }
+        }
+    }
+
+    /// A new connection, to whatever server is the primary by what it hears.
+    pub(crate) fn reconnect(&self) {
+        self.follower.borrow_mut().lost(self.link.get());
+        self.link.set(self.link.get() + 1);
+        self.server.set(self.world.primary.get());
+        self.moved.set(true);
+    }
+
+    /// The process ends, at once.
+    pub(crate) fn end(&self) {
+        self.is_over.set(true);
+    }
+
+    async fn heartbeats(self: Rc<Self>) {
+        let mut unanswered = 0;
+        while !self.is_over.get() {
+            let (sent, link) = (self.clock(), self.link.get());
+            let Some(Reply::Beat { whole, seq, last }) = self.ask(Script::Beat { member: self.number }).await else {
+                unanswered += 1;
+                if unanswered > 3 {
+                    unanswered = 0;
+                    self.reconnect();
+                }
+                self.sleep(20 * MS).await;
+                continue;
+            };
+            unanswered = 0;
+            let is_stray = self.strays.get() >= STRAYS;
+            let instead_of = whole.clone().filter(|_| is_stray);
+            let beat = Beat { sent, link, whole: whole.filter(|_| !is_stray), seq, last: last.to_string().into() };
+            let heard = self.follower.borrow_mut().beat(self.clock(), beat);
+            match heard {
+                Heard::NotWhole => {
+                    self.strays.set(0);
+                    self.recover(instead_of).await;
+                    self.sleep(20 * MS).await;
+                }
+                Heard::Adopted => {
+                    self.world.adopted.set(self.world.adopted.get() + 1);
+                    self.moved.set(true);
+                }
+                Heard::Ours => self.sleep(self.world.settings.bound.as_nanos() as u64 / 4).await,
+            }
+        }
+    }
+
+    async fn recover(&self, instead_of: Option<Epoch>) {
+        let Some(old) = self.world.database(|database| database.epoch.clone()).await else { return };
+        self.go_on().await;
+        let (nonce, new) = (self.world.random.next(), Epoch::new(&format!("e{}", self.world.random.next())));
+        let mut recovery = Recovery::begin(old, new.clone());
+        let (locked, by) = match self.ask(Script::Lock { nonce, instead_of }).await {
+            Some(Reply::Locked { run_id, replid }) => (Locked::Ours, By::Lock { nonce, run_id, replid, epoch: new }),
+            _ => return,
+        };
+        let mut next = recovery.locked(locked);
+        let mut ends = Vec::new();
+        loop {
+            next = match next {
+                RecoverNext::SwapEpoch(old, new) => {
+                    let Some(swapped) = self.world.database(move |database| database.swap_epoch(old.as_ref(), &new)).await else { return };
+                    recovery.swapped(swapped)
+                }
+                RecoverNext::ReadEnds => {
+                    let Some(read) = self.world.database(|database| database.replayed()).await else { return };
+                    ends = read;
+                    recovery.read(ends.len().div_ceil(4))
+                }
+                RecoverNext::Replay(n) => {
+                    let things = ends.chunks(4).nth(n).unwrap_or_default().to_vec();
+                    recovery.replayed(n, ran(self.ask(Script::End { by: by.clone(), things }).await))
+                }
+                RecoverNext::Found => recovery.founded(ran(self.ask(Script::Found { by: by.clone() }).await)),
+                RecoverNext::Founded => {
+                    self.world.founded.set(self.world.founded.get() + 1);
+                    return;
+                }
+                RecoverNext::ByOthers | RecoverNext::Foreign | RecoverNext::Interrupted => return,
+            };
+            self.go_on().await;
+        }
+    }
+
+    async fn log(self: Rc<Self>) {
+        while !self.is_over.get() {
+            self.moved.set(false);
+            let (position, ack) = (self.follower.borrow().position(), self.follower.borrow().ack());
+            let (Some(position), Some(ack)) = (position, ack) else {
+                self.sleep(10 * MS).await;
+                continue;
+            };
+            let after = position.parse().unwrap_or(0);
+            let read = self.world.carry(self.server.get(), Script::Read { member: self.number, ack, after }).await;
+            self.go_on().await;
+            // what was read at an old position is left behind with its connection
+            if let (Some(Reply::Entries(logged)), false) = (read, self.moved.get()) {
+                let entries: Vec<Entry> = logged
+                    .into_iter()
+                    .map(|entry| Entry {
+                        epoch: entry.epoch,
+                        n: entry.n,
+                        concerns: entry.concerns,
+                        position: entry.place.to_string().into(),
+                    })
+                    .collect();
+                self.follower.borrow_mut().entries(&entries);
+            }
+            let pause = self.world.random.between(MS / 2, 3 * MS);
+            self.sleep(pause).await;
+        }
+    }
+
+    async fn relay(self: Rc<Self>) {
+        let mut presence = Presence::default();
+        while !self.is_over.get() {
+            self.sleep(250 * MS).await;
+            self.remove_the_dead(&mut presence).await;
+            let row = self.world.database(|database| database.outbox.iter().next().map(|(row, thing)| (*row, *thing))).await.flatten();
+            if let Some((row, thing)) = row {
+                self.go_on().await;
+                self.end_once(row, thing).await;
+            }
+        }
+    }
+
+    async fn remove_the_dead(&self, presence: &mut Presence) {
+        let Some(Reply::Members(members)) = self.ask(Script::Members { remove: Vec::new() }).await else { return };
+        let lasts = self.world.settings.bound + self.world.settings.cached;
+        let member = |(id, beat): (u64, u64)| Member { id: id.to_string(), heartbeat: beat.to_string(), lasts };
+        let gone = presence.gone(members.into_iter().map(member).collect(), self.clock());
+        let remove: Vec<_> = gone.iter().filter_map(|member| member.id.parse().ok().zip(member.heartbeat.parse().ok())).collect();
+        if !remove.is_empty() {
+            self.ask(Script::Members { remove }).await;
+        }
+    }
+
+    /// END 2 and 3, once: what it came to.
+    async fn end_once(&self, row: u64, thing: Thing) -> EndNext {
+        let Some(epoch) = self.follower.borrow().epoch().cloned() else { return EndNext::Later };
+        let mut ending = Ending::begin(&epoch);
+        let Some(record) = self.world.database(move |database| database.record(thing)).await else { return EndNext::Later };
+        self.go_on().await;
+        let ran = match self.ask(Script::End { by: By::Epoch(ending.epoch().clone()), things: vec![(thing, record)] }).await {
+            Some(Reply::Ended(n)) => Ran::Done(n),
+            Some(_) => Ran::OtherEpoch,
+            None => Ran::Unanswered,
+        };
+        let mut next = ending.ran(self.clock(), ran);
+        if let EndNext::MarkDone(epoch) = &next {
+            let (epoch, world) = (epoch.clone(), Rc::clone(&self.world));
+            let marked = self.world.database(move |database| {
+                let done = database.mark_done(row, &epoch);
+                if done {
+                    world.applied(thing);
+                }
+                done
+            });
+            let marked = marked.await;
+            self.go_on().await;
+            self.strays.set(if marked == Some(true) { 0 } else { self.strays.get() + u32::from(marked.is_some()) });
+            next = ending.marked(marked);
+        }
+        next
+    }
+
+    /// END, whole: committed, applied, and seen everywhere where that is asked.
+    pub(crate) async fn end_thing(self: Rc<Self>, thing: Thing, strict: bool) {
+        let Some(row) = self.world.database(move |database| database.commit_end(thing)).await else { return };
+        for _ in 0..4 {
+            self.go_on().await;
+            match self.end_once(row, thing).await {
+                EndNext::Applied(told) => {
+                    if strict {
+                        self.wait_strictly(told).await;
+                        self.world.seen_everywhere(thing);
+                    }
+                    return;
+                }
+                EndNext::Later => return,
+                EndNext::InNextEpoch | EndNext::MarkDone(_) => self.sleep(300 * MS).await,
+            }
+        }
+    }
+
+    async fn wait_strictly(&self, told: Told) {
+        let settings = &self.world.settings;
+        let longest = Longest { bound: settings.bound, cached: settings.cached, slack: settings.slack };
+        let strict = Strict::begin(told.clone(), longest);
+        while self.clock() < strict.until() {
+            let may_ask = strict.may_ask(self.clock(), self.follower.borrow().held());
+            if may_ask
+                && let Some(Reply::Acks(of_members)) = self.ask(Script::Acks { epoch: told.epoch.clone() }).await
+                && strict.is_acknowledged(of_members.iter().map(Option::as_ref))
+            {
+                self.world.by_acks.set(self.world.by_acks.get() + 1);
+                return;
+            }
+            self.sleep(5 * MS).await;
+        }
+        self.world.by_time.set(self.world.by_time.get() + 1);
+    }
+
+    /// MINT: a token for the key, or the one it has.
+    pub(crate) async fn mint(self: Rc<Self>, key: Id, subject: Id) {
+        for _ in 0..3 {
+            let Some(epoch) = self.follower.borrow().epoch().cloned() else { return };
+            let minting = Minting::begin(&epoch);
+            let things = [Thing::Key(key), Thing::Subject(subject)];
+            let Some(records) = self.world.database(move |database| things.map(|thing| (thing, database.record(thing)))).await else {
+                return;
+            };
+            self.go_on().await;
+            if records.iter().any(|(_, record)| record.ended) {
+                return;
+            }
+            let (token, again) = (self.world.new_id(), self.world.random.per_mille(300));
+            let by = By::Epoch(minting.epoch().clone());
+            let (ran, written) = match self.ask(Script::Mint { by, records: records.to_vec(), token, key, subject, again }).await {
+                Some(Reply::Minted(id)) => (Ran::Done(Wrote::It), Some(id)),
+                Some(Reply::NewerThere) => (Ran::Done(Wrote::NewerThere), None),
+                Some(_) => (Ran::OtherEpoch, None),
+                None => (Ran::Unanswered, None),
+            };
+            let mut next = minting.ran(ran);
+            if let (MintNext::Save, Some(token)) = (next, written) {
+                let saved = self.world.database(move |database| database.save_token(token)).await;
+                self.go_on().await;
+                next = minting.saved(saved);
+            }
+            match (next, written) {
+                (MintNext::Minted, Some(token)) => return self.world.minted(Credential { token, key, subject }),
+                (MintNext::EndIt, Some(token)) => {
+                    let (by, things) = (By::Epoch(minting.epoch().clone()), vec![(Thing::Token(token), Default::default())]);
+                    if self.ask(Script::End { by, things }).await.is_none() {
+                        return;
+                    }
+                }
+                (MintNext::Again, _) => {}
+                (MintNext::InNextEpoch, _) => self.sleep(300 * MS).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// CHECK. Begins now: the head is complete.
+    pub(crate) async fn check(&self, credential: Credential) -> Outcome {
+        let began = self.clock();
+        let (token, ask) = (credential.token, Ask::Token { id: credential.token, key: credential.key });
+        let lease = self.fence.lease();
+        if lease.saturating_add(self.fence.cached_for(self.world.settings.cached)) <= began {
+            return Outcome::Unavailable;
+        }
+        let stamps = self.fence.stamps(ask);
+        if let Some((of, is_live)) = self.cache.borrow().get(&token).copied().filter(|(of, _)| *of == stamps) {
+            self.world.hits.set(self.world.hits.get() + 1);
+            debug_assert_eq!(of, stamps);
+            return if is_live { Outcome::Allowed } else { Outcome::Refused };
+        }
+        if lease <= began {
+            return Outcome::Unavailable;
+        }
+        let under_way = self.fills.borrow().get(&token).cloned();
+        if let Some(fill) = under_way.filter(|fill| fill.sent >= began || fill.stamps == stamps) {
+            self.world.joins.set(self.world.joins.get() + 1);
+            for _ in 0..500 {
+                if let Some(brought) = fill.brought.get() {
+                    return brought;
+                }
+                self.sleep(MS).await;
+            }
+            return Outcome::Unavailable;
+        }
+        let Some(epoch) = self.follower.borrow().epoch().cloned() else { return Outcome::Unavailable };
+        let fill = Rc::new(Fill { sent: self.clock(), stamps, brought: Cell::new(None) });
+        self.fills.borrow_mut().insert(token, Rc::clone(&fill));
+        let reply = self.ask(Script::Fill { epoch, token, key: credential.key }).await;
+        let outcome = match reply {
+            Some(Reply::Live(is_live)) => {
+                self.cache.borrow_mut().insert(token, (stamps, is_live));
+                if is_live { Outcome::Allowed } else { Outcome::Refused }
+            }
+            _ => Outcome::Unavailable,
+        };
+        fill.brought.set(Some(outcome));
+        let mut fills = self.fills.borrow_mut();
+        if fills.get(&token).is_some_and(|under_way| Rc::ptr_eq(under_way, &fill)) {
+            fills.remove(&token);
+        }
+        outcome
+    }
+}
+
+fn ran(reply: Option<Reply>) -> Ran<()> {
+    match reply {
+        Some(Reply::Ended(_) | Reply::Ok) => Ran::Done(()),
+        Some(_) => Ran::OtherEpoch,
+        None => Ran::Unanswered,
+    }
+}
