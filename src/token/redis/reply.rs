@@ -45,7 +45,10 @@ impl Reply {
         if let Some(found) = self.list().iter().find(|of| pair(of)) {
             return found.at(1);
         }
-        self.list().chunks(2).find_map(|two| if let [key, value] = two { is_named(key).then_some(value) } else { None }).unwrap_or(&Self::Nil)
+        self.list()
+            .chunks(2)
+            .find_map(|two| if let [key, value] = two { is_named(key).then_some(value) } else { None })
+            .unwrap_or(&Self::Nil)
     }
 
     /// The first element as text: every script but the heartbeat says there what it did.
