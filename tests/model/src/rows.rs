@@ -89,6 +89,19 @@ pub fn spaces() -> Vec<Row> {
             left: Left { restarts: 1, snapshots: 1, ..NOTHING },
             ..RESTART
         }),
+        short(Space {
+            name: "mint, lost reply, restart",
+            mint: Minting::OurToken,
+            left: Left { restarts: 1, snapshots: 1, lost_replies: 1, ..NOTHING },
+            ..RESTART
+        }),
+        long(Space {
+            name: "mint, lost reply, failover",
+            mint: Minting::OurToken,
+            ends: [strict(Kind::Token), None],
+            left: Left { lost_replies: 1, ..FAILOVER.left },
+            ..FAILOVER
+        }),
         short(Space { name: "sliding, restart", slides: true, ..RESTART }),
         short(Space {
             name: "two recoverers",
@@ -155,7 +168,7 @@ pub fn spaces() -> Vec<Row> {
             nodes: 3,
             epochs: 3,
             entries: 3,
-            left: Left { promotions: 2, copies: 1, ..NOTHING },
+            left: Left { promotions: 2, copies: 0, ..NOTHING },
             ..FAILOVER
         }),
     ]
