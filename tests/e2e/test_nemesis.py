@@ -102,7 +102,7 @@ def run(history, world, load, founder):
 
     start_with(desk(0))
     lanes = [OnReplicas(history, random.Random(f"{SEED}:replicas"), (0.05, 0.8), replicas, links, database),
-             OnRedis(history, random.Random(f"{SEED}:redis"), (0.4, 2.2), redis, load)]
+             OnRedis(history, random.Random(f"{SEED}:redis"), (0.6, 3.0), redis, load)]
     decks, over = Decks(random.Random(f"{SEED}:decks")), threading.Event()
     with ThreadPoolExecutor(len(lanes) + DESKS) as pool:
         tasks = [pool.submit(lane.run, over) for lane in lanes] + [pool.submit(work, desk(n), decks, over) for n in range(DESKS)]
@@ -123,6 +123,7 @@ def run(history, world, load, founder):
     load.tell(settle=True)
     asked = ThreadPoolExecutor(1).submit(load.hear)
     assert asked.result(60) == "settled"
+    lanes[1].snapshot()  # for whoever looks for the cause of a violation
 
 
 def start_with(desk):

@@ -122,13 +122,14 @@ def test_odd_answers_are_told_with_their_text():
 
 def test_a_violation_is_told_with_what_happened_about_then(tmp_path):
     told = history((1000, 1001, 200, 0), (1020, 1030, 401, 0), (1511, 1512, 200, 1), ends=[PLAIN], losses=[(1200, 1100, 1300)])
+    told.ends[0].status, told.ends[0].path = 200, "/v1/keys/1"
     told.faults = [Fault("stall", "replica 1", 900 * MS, 1600 * MS)]
     (tmp_path / "checks").write_bytes(b"".join(CHECK.pack(*check) for check in told.checks))
     told.save(tmp_path)
     told = History.load(tmp_path)
     [violation] = judge(told).violations
     assert story(told, violation).splitlines()[1:] == [
-        "  1.0000 end of a key, strict False, by replica 0: applied at 1.0100",
+        "  1.0000 end of a key /v1/keys/1, strict False, by replica 0: 200, applied at 1.0100",
         "  0.9000 to 1.6000 stall replica 1",
         "  lost from 1.2000 to 1.3000: all after 1.1000",
         "  1.0000 to 1.0010 replica 0: 200",

@@ -32,8 +32,8 @@ class Lane:
             stop.wait(self.dice.uniform(*self.pauses))
 
     def some_seconds(self, most):
-        """Mostly short, now and then long."""
-        return round(most * self.dice.random() ** 3 + 0.02, 3)
+        """Often short."""
+        return round(self.dice.choice((0.3, most)) * self.dice.random() + 0.02, 3)
 
 
 class Stopped:
@@ -60,7 +60,10 @@ class OnReplicas(Lane):
         self.replicas, self.links, self.database = replicas, links, database
 
     def one(self):
+        """One of them, which people mostly leave alone until the next is chosen."""
         n = self.dice.randrange(len(self.replicas))
+        for replica in self.replicas:
+            replica.is_away = replica is self.replicas[n]
         return n, self.replicas[n]
 
     def stop(self):
@@ -78,7 +81,7 @@ class OnReplicas(Lane):
         return f"replica {n}"
 
     def link(self, do, seconds=0.0, **more):
-        n = self.dice.randrange(len(self.replicas))
+        n, _ = self.one()
         self.links.tell(at=n, do=do, **({"seconds": seconds} if seconds else {}), **more)
         time.sleep(seconds)
         return f"replica {n}, {seconds} s {more or ''}"
@@ -143,7 +146,7 @@ class OnRedis(Lane):
                 return reader.read(int(line[1:])).decode() if line.startswith("$") else line
 
     def stop(self):
-        seconds = self.some_seconds(2.5)
+        seconds = self.some_seconds(1.5)
         with Stopped(self.redis.process):
             time.sleep(seconds)
         return f"{seconds} s"

@@ -6,6 +6,7 @@ before its last byte is sent, so not later than its head is complete; an end is 
 
 import json
 import struct
+import threading
 import time
 from dataclasses import asdict, dataclass, field
 
@@ -30,6 +31,7 @@ class Credential:
     asked: int
     made: int | None  # from when on it must be taken; None where nobody said so
     losable: bool  # a token is where Redis is; keys and sessions are brought back from the database
+    head: list = None  # the header that shows it
 
 
 @dataclass
@@ -42,6 +44,8 @@ class End:
     answered: int | None = None
     outcome: str = UNKNOWN
     strictly: bool = False  # whether the answer says that it holds strictly
+    status: int | None = None
+    path: str = ""
 
 
 @dataclass
@@ -72,12 +76,14 @@ class History:
     settled: int | None = None  # from here on every end that the database has must hold
     gave_up: list = field(default_factory=list)  # scenes that found the store away for too long
     odd: list = field(default_factory=list)  # answers that no page of the contract foresees
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     checks: object = ()  # (began, ended, credential, status, replica); iterated more than once
 
-    def made(self, kind, asked, made, losable=False):
-        credential = Credential(len(self.credentials), kind, asked, made, losable)
-        self.credentials.append(credential)
-        return credential
+    def made(self, kind, asked, made, losable=False, head=None):
+        with self.lock:
+            credential = Credential(len(self.credentials), kind, asked, made, losable, head)
+            self.credentials.append(credential)
+            return credential
 
     def save(self, folder):
         """Everything but the checks, which the load has written beside it."""

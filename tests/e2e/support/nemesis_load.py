@@ -4,7 +4,7 @@
 
 Commands are JSON lines on standard input:
     {"watch": id, "head": request, "stage": "hot" | "live"}   asked about at once at every gate, then often (hot) or now and then (live)
-    {"ended": [ids]}     asked about at once and often for COOLING seconds, then seldom, for good
+    {"ended": [ids]}     asked about at once and at each of AFTERWARDS, then seldom, for good
     {"again": true}      everything that is cold once more
     {"settle": true}     the rest of the load ends; everything is asked about until every gate has said yes or no, then `settled` is printed
 End of input ends it. A check begins before its last byte is sent. A gate that says nothing gets further connections, so that checks
@@ -23,13 +23,13 @@ from collections import deque
 
 from .nemesis_history import ALLOWED, CHECK, NO_ANSWER, REFUSED, now
 
-CONNECTIONS, MOST = 8, 64
-SILENT, FURTHER = 60_000_000, 40_000_000  # ns without an answer, then between further connections
+CONNECTIONS, MOST = 8, 192
+SILENT, FURTHER = 40_000_000, 10_000_000  # ns without an answer, then between further connections
 GIVEN_UP = 12_000_000_000
 RECENT = 30
-COOLING = 2_000_000_000
+AFTERWARDS = [ms * 1_000_000 for ms in (20, 100, 305, 340, 505, 520, 550, 600, 700, 900, 1300, 1800)]  # the bounds, and a little more
 ASKED_AGAIN = 60_000_000
-SHARES = (("hot", 0.45), ("ended", 0.65), ("live", 0.85), ("cold", 1.0))
+SHARES = (("hot", 0.55), ("live", 0.8), ("cold", 1.0))
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 CLOSE = re.compile(rb"(?i)\r\nconnection: *close")
 
@@ -124,8 +124,9 @@ class Load:
         elif "ended" in command:
             self.at_once(command["ended"])
             for one in command["ended"]:
-                self.move(one, "ended")
-            self.after(COOLING, lambda: [self.move(one, "cold") for one in command["ended"]])
+                self.move(one, "cold")
+            for ns in AFTERWARDS:
+                self.after(ns, lambda: self.at_once(command["ended"]))
         elif "again" in command:
             for gate in self.gates:
                 gate.again.extend(random.sample(self.stages["cold"], len(self.stages["cold"])))
@@ -185,7 +186,7 @@ class Load:
             silent = at - gate.answered > SILENT and at - gate.further > FURTHER
             if not silent or len(gate.busy) >= MOST:
                 return None
-        elif at - gate.further < FURTHER / 8:
+        elif at - gate.further < FURTHER / 4:
             return None
         gate.further = at
         try:

@@ -46,7 +46,7 @@ def story(history, violation):
         return lines[0]
     began, _, credential, _, _ = violation.check
     ends = [end for end in history.ends if credential in end.credentials]
-    lines += [f"  {since(history, end.asked)} end of a {end.kind}, strict {end.strict}, by replica {end.replica}: {end.outcome}"
+    lines += [f"  {since(history, end.asked)} end of a {end.kind} {end.path}, strict {end.strict}, by replica {end.replica}: {end.status}, {end.outcome}"
               + (f" at {since(history, end.answered)}" if end.answered else "") for end in ends]
     first = min([began, *[end.asked for end in ends]]) - AROUND
     lines += [f"  {since(history, one.began)} to {since(history, one.over)} {one.kind} {one.what}" for one in history.faults

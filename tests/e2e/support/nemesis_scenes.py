@@ -42,6 +42,7 @@ class Plan:
     racing: str = None  # a key from which tokens are minted meanwhile, to be ended with the rest
     after: object = None  # called with the JSON of a 200
     keys: list = field(default_factory=list)  # secrets that no token may be minted from afterwards
+    told: int = 0  # how many of the credentials the load has been told of
 
 
 class Desk:
@@ -52,7 +53,7 @@ class Desk:
 
     def ask(self, method, path, body=None, headers=None, replica=None):
         """The answer, or None where there is none; when it was asked for, and when it had come. `headers`: in place of the founder's login."""
-        replica = replica if replica is not None else self.dice.choice(self.replicas)
+        replica = replica or self.replicas[self.somewhere()]
         # mints from what has ended are guesses, which are counted by network
         source = f"127.{self.dice.randrange(1, 250)}.{self.dice.randrange(250)}.{self.dice.randrange(1, 250)}"
         asked = now()
@@ -61,6 +62,11 @@ class Desk:
         except (OSError, http.client.HTTPException):
             answer = None
         return answer, asked, now()
+
+    def somewhere(self):
+        """The number of a replica, mostly of one that nothing is done to."""
+        numbers = range(len(self.replicas))
+        return self.dice.choice([n for n in numbers if not self.replicas[n].is_away or self.dice.random() < 0.1] or numbers)
 
     def get(self, method, path, body=None, headers=None):
         """The JSON of a success, with its times. `body` may be a function: what is made has a new name each time."""
@@ -80,7 +86,7 @@ class Desk:
         return f"n{next(NUMBERS)}"
 
     def known(self, kind, head, asked, made, losable=False, stage="hot"):
-        credential = self.history.made(kind, asked, made, losable)
+        credential = self.history.made(kind, asked, made, losable, head)
         self.watch(credential.id, head, stage)
         return credential.id
 
@@ -136,8 +142,8 @@ class Desk:
         racer = threading.Thread(target=self.race, args=(plan, ended), daemon=True)
         if plan.racing and self.dice.random() < 0.7:
             racer.start()
-        outcome = UNKNOWN
-        for attempt in range(4):
+        outcome = None
+        for _ in range(4):
             outcome, json = self.end(kind, plan, strict, outcome)
             if outcome != UNKNOWN or not plan.again:
                 break
@@ -145,7 +151,7 @@ class Desk:
         ended.set()
         if racer.ident:
             racer.join()
-        self.watch.ended(plan.credentials)
+            self.watch.ended(plan.credentials[plan.told:])
         if outcome == APPLIED and plan.after:
             plan.after(json)
         if outcome in (APPLIED, LATER):
@@ -153,14 +159,17 @@ class Desk:
                 self.refused_mint(kind, secret)
 
     def end(self, kind, plan, strict, before):
-        replica = self.dice.randrange(len(self.replicas))
+        replica = self.somewhere()
         end = End(kind, replica, plan.credentials, now(), strict)
         self.history.ends.append(end)
-        path = plan.path + ("?strict=true" if strict else "")
+        path = end.path = plan.path + ("?strict=true" if strict else "")
         answer, _, answered = self.ask(plan.method, path, plan.body, plan.headers, self.replicas[replica])
-        self.watch.ended(plan.credentials)
+        plan.told = len(plan.credentials)
+        self.watch.ended(plan.credentials[:plan.told])
         if answer is None or answer.status == 503:
+            end.status = answer and answer.status
             return UNKNOWN, None
+        end.status = answer.status
         end.outcome, end.answered = self.outcome(kind, answer, strict, before), answered
         end.strictly = end.outcome == APPLIED and strict
         return end.outcome, answer.json if answer.body else None

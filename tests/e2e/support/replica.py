@@ -5,6 +5,8 @@ from .gatepost import PASSWORD, Gatepost, call
 
 
 class Replica(Gatepost):
+    is_away = False  # whether something is done to it
+
     def __init__(self, folder, n, rules, proxy="nginx", **sections):
         self.proxy, self.gate, self.admin_port, self.metrics_port = proxy, 9101 + n, 8100 + n, 9564 + n
         folder.mkdir(exist_ok=True)
