@@ -105,7 +105,7 @@ impl Core {
             }
             Err(failure) => {
                 self.lose(&failure.to_string());
-                if failure.is_elsewhere() || !matches!(failure, Failure::Refused { .. }) {
+                if self.link.is_over(&wire, &failure).await {
                     self.follower().lost(heart.link);
                     heart.misses = 0;
                     heart.wire = None;
