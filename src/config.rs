@@ -162,7 +162,7 @@ pub struct TokensConfig {
 pub enum StoreConfig {
     /// In this process.
     Embedded,
-    /// A Redis or Valkey at this `redis://` address.
+    /// A Redis or Valkey at this address: one server, behind Sentinels, or a Cluster.
     Redis(SecretString),
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 
 use super::problem::Complaint;
 use super::reader::Field;
@@ -112,30 +112,18 @@ pub(super) fn tokens(field: &Field<'_>, data: Option<&Path>) -> Option<TokensCon
 }
 
 fn store(field: &Field<'_>, data: Option<&Path>) -> Option<StoreConfig> {
-    let complain = |what: &str, what_to_do: &str| {
-        field.problem(Complaint::new(what, what_to_do));
-        None
-    };
     // not repeated in problems: it may hold a password
     let address = secret::plain_or_secret(field, data)?;
-    let text = address.expose_secret();
-    match text.split_once("://") {
-        None if text == "embedded" => Some(StoreConfig::Embedded),
-        Some(("redis", rest)) if is_redis_address(rest) => Some(StoreConfig::Redis(SecretString::from(text))),
-        Some(("redis", _)) => complain("not a Redis address", "write one like redis://user:password@redis.internal:6379/0"),
-        Some(("rediss" | "redis+sentinel" | "redis+cluster", _)) => complain(
-            "TLS, Sentinel and Cluster are not available in this version",
-            "write redis://… for one Redis or Valkey; the others come with a later one",
-        ),
-        _ => complain("not a token store", "write embedded, or an address like redis://redis.internal:6379"),
+    if address.expose_secret() == "embedded" {
+        return Some(StoreConfig::Embedded);
     }
-}
-
-/// `[user[:password]@]host[:port][/database]`
-fn is_redis_address(rest: &str) -> bool {
-    let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    values::is_authority(host) && (database.is_empty() || database.parse::<u16>().is_ok()) && !rest.contains(['?', '#', ' '])
+    match crate::token::redis::check_address(&address) {
+        Ok(()) => Some(StoreConfig::Redis(address)),
+        Err((what, what_to_do)) => {
+            field.problem(Complaint::new(what, what_to_do));
+            None
+        }
+    }
 }
 
 /// Reads `secret_key`, or the variable `GATEPOST_SECRET_KEY`, and checks the keys where they can be read.

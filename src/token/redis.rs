@@ -17,7 +17,10 @@
 //! what RECOVER replays over it.
 //! INVARIANT: raw tokens and keys are in no name and no value; ids and hashes are.
 
+mod address;
 mod core;
+mod discovery;
+mod examine;
 mod fill;
 mod heartbeat;
 mod link;
@@ -28,12 +31,14 @@ mod recover;
 mod relay;
 mod reply;
 mod scripts;
+mod socket;
 mod strict;
 mod text;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use address::{Address, AddressError};
 use link::Link;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Notify;
@@ -67,6 +72,18 @@ pub enum StartError {
     /// The address cannot be read.
     #[error("tokens.store: {0}")]
     Address(String),
+    /// It is something else than the address says.
+    #[error("this is {0}; write `{1}` for it")]
+    Mode(&'static str, &'static str),
+    /// A primary that was cut off could go on for good.
+    #[error("Redis: {0}")]
+    Replicas(String),
+    /// The user may not do what the scripts do.
+    #[error("the Redis user may not run on our keys: {0}; give it the rights that examples/scale-out/README.md lists")]
+    Rights(String),
+    /// Something there is not as it must be.
+    #[error("tokens.store: {0}")]
+    Unusable(String),
     /// The keys there belong to somebody else.
     #[error("this Redis holds the tokens of another Gatepost installation; give each its own Redis, or FLUSHALL it if that one is gone")]
     Foreign,
@@ -81,6 +98,16 @@ pub enum StartError {
     Refused(String),
 }
 
+/// Whether `url` is an address, and the files it names can be read.
+///
+/// # Errors
+/// What is wrong, and what to do; without anything of the address but those files' names.
+pub fn check_address(url: &SecretString) -> Result<(), (String, String)> {
+    let address = Address::parse(url.expose_secret()).map_err(|error| (error.what.to_owned(), error.what_to_do.to_owned()))?;
+    let file = |what: String| (what, "name PEM files that this program may read".to_owned());
+    socket::Dialer::new(address.tls.as_ref()).map(drop).map_err(file)
+}
+
 impl Redis {
     /// Connects and begins to look after the store. Where Redis cannot be reached it starts all the same and keeps trying.
     ///
@@ -91,9 +118,9 @@ impl Redis {
         let link = Link::new(url.expose_secret(), Arc::clone(&kick)).map_err(StartError::Address)?;
         let member = Id::random().map_err(|_| StartError::Refused("the system gave no randomness".into()))?;
         let core = Core::new(link, kick, member, database, settings);
-        let answers = match core.link.connect().await {
+        let failure = match core.link.connect().await {
             Ok(wire) => heartbeat::examine(&core, &wire).await?,
-            Err(failure) => heartbeat::refusal(&failure).map_or(Ok(false), Err)?,
+            Err(failure) => examine::refusal(failure)?,
         };
         let tasks = [
             tokio::spawn(heartbeat::run(Arc::downgrade(&core))),
@@ -107,7 +134,7 @@ impl Redis {
             }
         };
         let is_late = tokio::time::timeout(FIRST, first).await.is_err();
-        if !answers || is_late {
+        if failure.is_some() || is_late {
             tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work");
         }
         Ok(store)

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::StartError;
 use super::core::{Core, Held};
 use super::link::{CHECK, Call, Failure, Wire};
 use super::recover::Recovered;
 use super::scripts::Script;
+use super::{StartError, examine};
 use crate::clock::{UnixMs, boottime_ns, millis};
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::{self as fencelog, Heard};
@@ -48,31 +48,15 @@ pub(super) async fn run(core: Weak<Core>) {
     }
 }
 
-/// Whether this Redis may be used; false where it did not say.
-pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<bool, StartError> {
-    let answers = async { Ok::<_, Failure>((wire.info().await?, core.send_beat(wire).await?)) };
-    let (info, beat) = match answers.await {
-        Ok(answers) => answers,
-        Err(failure) => return refusal(&failure).map_or(Ok(false), Err),
-    };
-    let field = |name: &str| info.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
-    let version = field("redis_version");
-    if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < 7) {
-        return Err(StartError::TooOld(version.to_owned()));
+/// Whether this Redis may be used; why it did not say, where it did not.
+pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<Option<Failure>, StartError> {
+    if let Some(failure) = examine::fits(&core.link, wire).await? {
+        return Ok(Some(failure));
     }
-    if field("maxmemory_policy") != "noeviction" {
-        return Err(StartError::Evicts(field("maxmemory_policy").to_owned()));
-    }
-    if beat.is_foreign(core) { Err(StartError::Foreign) } else { Ok(true) }
-}
-
-/// The error for an answer that waiting will not change; `None` where it may.
-pub(super) fn refusal(failure: &Failure) -> Option<StartError> {
-    match failure {
-        Failure::Refused { code, text } if ["NOAUTH", "WRONGPASS", "NOPERM", "NOPROTO"].contains(&code.as_str()) => {
-            Some(StartError::Refused(format!("{code} {text}")))
-        }
-        _ => None,
+    match core.send_beat(wire).await {
+        Ok(beat) if beat.is_foreign(core) => Err(StartError::Foreign),
+        Ok(_) => Ok(None),
+        Err(failure) => examine::refusal(failure),
     }
 }
 
@@ -121,7 +105,7 @@ impl Core {
             }
             Err(failure) => {
                 self.lose(&failure.to_string());
-                if !matches!(failure, Failure::Refused { .. }) {
+                if failure.is_elsewhere() || !matches!(failure, Failure::Refused { .. }) {
                     self.follower().lost(heart.link);
                     heart.misses = 0;
                     heart.wire = None;
@@ -137,13 +121,13 @@ impl Core {
             AGAIN
         })?;
         match examine(self, &wire).await {
-            Ok(true) => {
+            Ok(None) => {
                 heart.wire = Some(wire.clone());
                 heart.link += 1;
                 Ok(wire)
             }
-            Ok(false) => {
-                self.lose("it does not answer yet");
+            Ok(Some(failure)) => {
+                self.lose(&failure.to_string());
                 Err(AGAIN)
             }
             Err(error) => Err(self.complain(heart, &error.to_string())),

@@ -1,4 +1,5 @@
-//! The link to Redis: one raw multiplexed connection, its deadlines and its errors. The only file that names the driver.
+//! The link to Redis: one raw multiplexed connection to one primary, its deadlines and its errors. The only file that names
+//! the driver.
 //!
 //! Why raw: `ConnectionManager` moves pushes to a side queue and retries behind our back; what later waits for
 //! order on this connection (COHERENCE §5.2.4) could not rely on either.
@@ -7,21 +8,23 @@
 //! INVARIANT: every error says that the store could not be asked, or refused; none says "not found".
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushKind, RedisError, ServerErrorKind, Value,
-};
+use ::redis::{AsyncConnectionConfig, Cmd, ErrorKind, ProtocolVersion, PushKind, RedisConnectionInfo, RedisError, ServerErrorKind, Value};
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::AbortHandle;
 
+use super::address::{Address, Host, Login};
+use super::discovery::{Finder, Place};
 use super::reply::Reply;
 use super::scripts::Script;
+use super::socket::{Dialer, Socket};
 use crate::id::Id;
 
-/// For a connection, handshake included.
-const CONNECT: Duration = Duration::from_millis(100);
 /// For a command that a check waits for.
 pub(super) const CHECK: Duration = Duration::from_millis(50);
 /// For a command that an admin act, RECOVER or the flusher waits for.
@@ -33,10 +36,35 @@ const IN_FLIGHT: usize = 512;
 /// So many stalls in a row and nobody asks any more until a heartbeat was answered.
 const STALLS: u32 = 5;
 
+/// What Redis may add to its replicas' lag before it stops writing: it counts in whole seconds, once a second.
+const COUNTING: Duration = Duration::from_secs(2);
+
 /// Where Redis is.
 pub(super) struct Link {
-    client: Client,
+    finder: Finder,
     kick: Arc<Notify>,
+    slack_ms: AtomicU64,
+}
+
+/// How a connection introduces itself.
+pub(super) struct Access<'a> {
+    login: &'a Login,
+    database: u16,
+    protocol: ProtocolVersion,
+    /// Notified when the connection ends.
+    kick: Option<Arc<Notify>>,
+}
+
+impl<'a> Access<'a> {
+    /// To a server.
+    pub(super) fn data(address: &'a Address) -> Self {
+        Self { login: &address.login, database: address.database, protocol: ProtocolVersion::RESP3, kick: None }
+    }
+
+    /// To a Sentinel.
+    pub(super) fn sentinel(address: &'a Address) -> Self {
+        Self { login: &address.sentinel_login, database: 0, protocol: ProtocolVersion::RESP2, kick: None }
+    }
 }
 
 /// A connection; clones share it.
@@ -49,6 +77,16 @@ pub(super) struct Wire {
 struct WireState {
     permits: Semaphore,
     stalls: AtomicU32,
+    place: Place,
+    patience: Duration,
+    driver: AbortHandle,
+}
+
+impl Drop for WireState {
+    fn drop(&mut self) {
+        // else it stays for as long as the other end keeps silent
+        self.driver.abort();
+    }
 }
 
 /// Why a command has no answer.
@@ -71,6 +109,9 @@ pub(super) enum Failure {
         /// The rest.
         text: String,
     },
+    /// Something there is not as it must be, and waiting will not mend it.
+    #[error("{0}")]
+    Unusable(String),
     /// An answer that no script gives.
     #[error("Redis gave an answer that cannot be read")]
     Unread,
@@ -83,6 +124,7 @@ impl Failure {
             Self::Stalled => "stalled",
             Self::Broken(_) => "broken",
             Self::Refused { .. } => "refused",
+            Self::Unusable(_) => "unusable",
             Self::Unread => "unread",
         }
     }
@@ -90,12 +132,29 @@ impl Failure {
     /// Whether Redis as a whole cannot be asked, not just one key of it.
     pub(super) fn is_general(&self) -> bool {
         match self {
-            Self::Broken(_) => true,
+            Self::Broken(_) | Self::Unusable(_) => true,
             Self::Refused { code, .. } => {
-                ["LOADING", "BUSY", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "NOPERM", "NOREPLICAS", "MISCONF"]
-                    .contains(&code.as_str())
+                self.is_elsewhere() || ["LOADING", "BUSY", "NOAUTH", "NOPERM", "MISCONF"].contains(&code.as_str())
             }
             Self::Full | Self::Stalled | Self::Unread => false,
+        }
+    }
+
+    /// Whether another server may have taken over: the next connection asks anew who it is. A primary whose replicas
+    /// left it may have been cut off from those that elect its successor.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        const CODES: [&str; 7] = ["READONLY", "MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS"];
+        matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+
+    /// Whether waiting will not mend it.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Unusable(_) => true,
+            Self::Refused { code, text } => {
+                ["NOAUTH", "WRONGPASS", "NOPERM", "NOPROTO"].contains(&code.as_str()) || text.starts_with("ACL failure in script")
+            }
+            Self::Full | Self::Stalled | Self::Broken(_) | Self::Unread => false,
         }
     }
 }
@@ -119,33 +178,87 @@ impl From<RedisError> for Failure {
 impl Link {
     /// To the Redis at `url`; `kick` is notified when a connection ends.
     pub(super) fn new(url: &str, kick: Arc<Notify>) -> Result<Self, String> {
-        // the driver's own message would repeat the address, password and all
-        let wrong = |error: RedisError| error.detail().map_or_else(|| error.category().to_owned(), |_| "not a redis:// address".to_owned());
-        let info = url.into_connection_info().map_err(wrong)?;
-        let redis = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(Duration::from_secs(1));
-        let client = Client::open(info.set_redis_settings(redis).set_tcp_settings(tcp)).map_err(wrong)?;
-        Ok(Self { client, kick })
+        let address = Address::parse(url).map_err(|error| error.to_string())?;
+        Ok(Self { finder: Finder::new(address)?, kick, slack_ms: AtomicU64::new(0) })
     }
 
-    /// A connection, within [`CONNECT`].
+    /// A connection to the primary, whoever that is by now; soon, or not at all.
     pub(super) async fn connect(&self) -> Result<Wire, Failure> {
-        let kick = Arc::clone(&self.kick);
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None).set_push_sender(
-            move |push: ::redis::PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    kick.notify_one();
-                }
-                Ok::<(), ::redis::aio::SendError>(())
-            },
-        );
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connection = tokio::time::timeout(CONNECT, connecting).await.map_err(|_| Failure::Stalled)??;
-        Ok(Wire { connection, state: Arc::new(WireState { permits: Semaphore::new(IN_FLIGHT), stalls: AtomicU32::new(0) }) })
+        let place = self.finder.find().await?;
+        let wire = self.wire(&place).await?;
+        if !self.is_single() && !wire.is_primary().await? {
+            return Err(Failure::Refused { code: "READONLY".to_owned(), text: format!("{} is no primary", place.host) });
+        }
+        Ok(wire)
+    }
+
+    /// Whether it is one server that no other takes over from.
+    pub(super) fn is_single(&self) -> bool {
+        self.finder.address.is_single()
+    }
+
+    /// How long after another took over a former primary may still take writes, and so give leases (COHERENCE §1):
+    /// zero for one server; else what was learnt when it was examined, the longest so far.
+    pub(super) fn slack(&self) -> Duration {
+        Duration::from_millis(self.slack_ms.load(Ordering::Relaxed))
+    }
+
+    /// Notes the replication lag from which on a primary takes no writes.
+    pub(super) fn learn_lag(&self, max_lag: Duration) {
+        self.slack_ms.fetch_max(crate::clock::millis(max_lag.saturating_add(COUNTING)), Ordering::Relaxed);
+    }
+
+    /// The lag that the address declares.
+    pub(super) fn declared_lag(&self) -> Option<Duration> {
+        self.finder.address.max_lag
+    }
+
+    async fn wire(&self, place: &Place) -> Result<Wire, Failure> {
+        let access = Access { kick: Some(Arc::clone(&self.kick)), ..Access::data(&self.finder.address) };
+        Wire::open_at(&self.finder.dialer, place.clone(), access, self.finder.patience()).await
     }
 }
 
 impl Wire {
+    /// A connection to `host`, handshake included within `patience`, which is the deadline of what is asked plainly, too.
+    pub(super) async fn open(dialer: &Dialer, host: &Host, access: Access<'_>, patience: Duration) -> Result<Self, Failure> {
+        Self::open_at(dialer, Place { host: host.clone(), replicas: 0 }, access, patience).await
+    }
+
+    async fn open_at(dialer: &Dialer, place: Place, access: Access<'_>, patience: Duration) -> Result<Self, Failure> {
+        let opening = async {
+            match dialer.dial(&place.host).await? {
+                Socket::Plain(stream) => introduce(stream, access).await.map_err(Failure::from),
+                Socket::Tls(stream) => introduce(stream, access).await.map_err(Failure::from),
+            }
+        };
+        let (connection, driver) = tokio::time::timeout(patience, opening).await.map_err(|_| Failure::Stalled)??;
+        let state = WireState { permits: Semaphore::new(IN_FLIGHT), stalls: AtomicU32::new(0), place, patience, driver };
+        Ok(Self { connection, state: Arc::new(state) })
+    }
+
+    /// Where it leads to.
+    pub(super) fn host(&self) -> &Host {
+        &self.state.place.host
+    }
+
+    /// How many replicas that server is known to have.
+    pub(super) fn replicas(&self) -> u64 {
+        self.state.place.replicas
+    }
+
+    /// Runs a command that is no script.
+    pub(super) async fn ask(&self, words: &[&str]) -> Result<Reply, Failure> {
+        let mut command = Cmd::new();
+        command.arg(words);
+        self.timed("ask", self.state.patience, self.send(&command)).await
+    }
+
+    async fn is_primary(&self) -> Result<bool, Failure> {
+        let replication = self.ask(&["INFO", "replication"]).await?;
+        Ok(replication.text().ok_or(Failure::Unread)?.lines().any(|line| line.trim_end() == "role:master"))
+    }
+
     /// Runs a script.
     pub(super) async fn run(&self, call: Call, deadline: Duration) -> Result<Reply, Failure> {
         let _permit = self.state.permits.try_acquire().map_err(|_| counted(call.script.name(), Failure::Full))?;
@@ -164,11 +277,12 @@ impl Wire {
         .await
     }
 
-    /// The sections of INFO that `fields` are in, as text.
+    /// INFO, as text.
     pub(super) async fn info(&self) -> Result<String, Failure> {
         let mut command = ::redis::cmd("INFO");
-        command.arg("server").arg("memory");
-        let reply = self.timed("info", CONNECT, self.send(&command)).await?;
+        // one word: before 7.0 it takes no more, and its version must be told
+        command.arg("default");
+        let reply = self.timed("info", self.state.patience, self.send(&command)).await?;
         reply.text().map(ToOwned::to_owned).ok_or(Failure::Unread)
     }
 
@@ -233,6 +347,32 @@ impl Wire {
         crate::metrics::store_asked(operation, begun.elapsed());
         answer.map(Reply::from).map_err(|failure| counted(operation, failure))
     }
+}
+
+/// The handshake on a stream, and who carries what goes over it from then on.
+async fn introduce<S>(stream: S, access: Access<'_>) -> Result<(MultiplexedConnection, AbortHandle), RedisError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    // without CLIENT SETINFO, which a user of few rights may not send
+    let mut info = RedisConnectionInfo::default().set_protocol(access.protocol).set_db(i64::from(access.database)).set_skip_set_lib_name();
+    if let Some(user) = &access.login.user {
+        info = info.set_username(user);
+    }
+    if let Some(password) = &access.login.password {
+        info = info.set_password(password.expose_secret());
+    }
+    let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
+    if let Some(kick) = access.kick {
+        config = config.set_push_sender(move |push: ::redis::PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                kick.notify_one();
+            }
+            Ok::<(), ::redis::aio::SendError>(())
+        });
+    }
+    let (connection, driver) = MultiplexedConnection::new_with_config(&info, stream, config).await?;
+    Ok((connection, tokio::spawn(driver).abort_handle()))
 }
 
 fn counted(operation: &'static str, failure: Failure) -> Failure {

@@ -38,6 +38,19 @@ impl Reply {
         self.list().get(n).unwrap_or(&Self::Nil)
     }
 
+    /// What `name` stands for in a list of names and values, be they one after the other or in pairs; nil where it is not there.
+    pub(super) fn field(&self, name: &str) -> &Reply {
+        let is_named = |key: &Reply| key.text() == Some(name);
+        let pair = |of: &'_ Reply| matches!(of.list(), [key, _] if is_named(key));
+        if let Some(found) = self.list().iter().find(|of| pair(of)) {
+            return found.at(1);
+        }
+        self.list()
+            .chunks(2)
+            .find_map(|two| if let [key, value] = two { is_named(key).then_some(value) } else { None })
+            .unwrap_or(&Self::Nil)
+    }
+
     /// The first element as text: every script but the heartbeat says there what it did.
     pub(super) fn status(&self) -> &str {
         self.at(0).text().unwrap_or_default()

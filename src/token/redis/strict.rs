@@ -71,7 +71,7 @@ impl Core {
             tracing::warn!(%error, "how long a strict end has to wait is not known");
             Unavailable
         })?;
-        Ok(Longest { bound: bound.max(self.settings.staleness_bound), cached, slack: Duration::ZERO })
+        Ok(Longest { bound: bound.max(self.settings.staleness_bound), cached, slack: self.link.slack() })
     }
 
     async fn acks(&self, epoch: &Epoch) -> Option<Acks> {

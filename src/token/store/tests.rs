@@ -112,6 +112,8 @@ every_redis! {
     start::{
         another_installation_is_refused,
         an_eviction_policy_is_refused,
+        a_user_of_too_few_rights_is_refused_by_the_names_of_those_missing,
+        what_is_no_server_of_its_own_is_refused,
         found_foreign_later_it_stays_unavailable,
         ids_are_in_key_names_and_secrets_are_not,
         who_stops_leaves_the_list_of_members,

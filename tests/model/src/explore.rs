@@ -51,24 +51,24 @@ pub fn explore<S: Copy + Eq + Hash>(
 ) -> (Found, Option<S>) {
     let began = Instant::now();
     let mut seen: HashMap<u64, u64, BuildHasherDefault<AsIs>> = HashMap::default();
-    let mut queue = VecDeque::from([first]);
+    let mut queue = VecDeque::from([(fingerprint(&first), first)]);
     let mut steps = Steps::new(false);
     let mut given_up = false;
     let mut hit = None;
     let mut told = 0.0;
     seen.insert(fingerprint(&first), 0);
-    'search: while let Some(state) = queue.pop_front() {
-        let from = fingerprint(&state);
+    'search: while let Some((from, state)) = queue.pop_front() {
         steps.next.clear();
         step(&state, &mut steps);
         for next in &steps.next {
-            let Entry::Vacant(place) = seen.entry(fingerprint(next)) else { continue };
+            let to = fingerprint(next);
+            let Entry::Vacant(place) = seen.entry(to) else { continue };
             place.insert(from);
             if wanted(next) {
                 hit = Some(*next);
                 break 'search;
             }
-            queue.push_back(*next);
+            queue.push_back((to, *next));
         }
         if seen.len() >= limit {
             given_up = true;

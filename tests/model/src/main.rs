@@ -22,7 +22,7 @@ use steps::Model;
 
 /// States that one search may have. A search that needs more fails: it proved nothing.
 const LIMIT: usize = 24_000_000;
-const LIMIT_LONG: usize = 90_000_000;
+const LIMIT_LONG: usize = 50_000_000;
 
 /// What a search must come to.
 enum Wanted {
@@ -101,20 +101,24 @@ fn jobs(arguments: &Arguments) -> Vec<Job> {
         let model = Model { space: row.space, rules: Rules::ALL };
         jobs.push(Job { name: format!("space: {}", row.space.name), model, wanted: Wanted::Holds });
     }
+    for space in rows::wider().into_iter().filter(|_| arguments.long) {
+        let model = Model { space, rules: Rules::ALL };
+        jobs.push(Job { name: format!("wider: {}", space.name), model, wanted: Wanted::Holds });
+    }
     for row in rows::sometimes() {
         let model = Model { space: row.space, rules: Rules::ALL };
         jobs.push(Job { name: format!("sometimes: {}", row.name), model, wanted: Wanted::Happens(row.happens) });
     }
-    let mut mutants = |mutants: Vec<rows::Mutant>, wanted: fn() -> Wanted| {
+    let mut mutants = |what: &str, mutants: Vec<rows::Mutant>, wanted: fn() -> Wanted| {
         for row in mutants {
             let Some(of) = spaces.iter().find(|of| of.space.name == row.space) else { panic!("no space is called `{}`", row.space) };
             let model = Model { space: of.space, rules: Rules::without(row.left_out) };
-            jobs.push(Job { name: format!("mutant: {} (in {})", row.name, row.space), model, wanted: wanted() });
+            jobs.push(Job { name: format!("{what}: {} (in {})", row.name, row.space), model, wanted: wanted() });
         }
     };
-    mutants(rows::mutants(), || Wanted::Caught);
+    mutants("mutant", rows::mutants(), || Wanted::Caught);
     if arguments.long {
-        mutants(rows::second_locks(), || Wanted::HoldsAllTheSame);
+        mutants("second lock", rows::second_locks(), || Wanted::HoldsAllTheSame);
     }
     jobs.retain(|job| arguments.words.is_empty() || arguments.words.iter().any(|word| job.name.contains(word.as_str())));
     jobs

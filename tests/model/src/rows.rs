@@ -89,6 +89,19 @@ pub fn spaces() -> Vec<Row> {
             left: Left { restarts: 1, snapshots: 1, ..NOTHING },
             ..RESTART
         }),
+        short(Space {
+            name: "mint, lost reply, restart",
+            mint: Minting::OurToken,
+            left: Left { restarts: 1, snapshots: 1, lost_replies: 1, ..NOTHING },
+            ..RESTART
+        }),
+        long(Space {
+            name: "mint, lost reply, failover",
+            mint: Minting::OurToken,
+            ends: [strict(Kind::Token), None],
+            left: Left { lost_replies: 1, ..FAILOVER.left },
+            ..FAILOVER
+        }),
         short(Space { name: "sliding, restart", slides: true, ..RESTART }),
         short(Space {
             name: "two recoverers",
@@ -155,10 +168,38 @@ pub fn spaces() -> Vec<Row> {
             nodes: 3,
             epochs: 3,
             entries: 3,
-            left: Left { promotions: 2, copies: 1, ..NOTHING },
+            left: Left { promotions: 2, copies: 0, ..NOTHING },
             ..FAILOVER
         }),
     ]
+}
+
+/// The same with more of what costs little, for `--long`: connections break at any time; where the space allows it, leases, bound
+/// and what a superseded primary still writes are a tick longer, and a reply is lost.
+pub fn wider() -> Vec<Space> {
+    const LARGE: [&str; 9] = [
+        "restart, other end",
+        "restart, old end not replayed",
+        "two recoverers",
+        "stray epoch",
+        "allow_cached_for grows, member removed",
+        "failover, allow_cached_for",
+        "failover, mint",
+        "role change",
+        "second failover",
+    ];
+    let widen = |space: Space| match LARGE.contains(&space.name) {
+        true => Space { reconnects: true, ..space },
+        false => Space {
+            reconnects: true,
+            lease: space.lease + 1,
+            lease_of_ender: space.lease_of_ender + 1,
+            lag: space.lag + 1,
+            left: Left { lost_replies: space.left.lost_replies.max(1), ..space.left },
+            ..space
+        },
+    };
+    spaces().into_iter().filter(|row| !row.long).map(|row| widen(row.space)).collect()
 }
 
 /// What must be possible.
@@ -256,6 +297,7 @@ pub fn mutants() -> Vec<Mutant> {
         of("to begin anew keeps the cache", &[Rule::BeginAnewBumps], "plain, token"),
         of("allow_cached_for used before its lease was asked for", &[Rule::GraceOfItsLease], "allow_cached_for grows"),
         of("member removed while allow_cached_for lasts", &[Rule::RemoveWaitsForGrace], "allow_cached_for grows, member removed"),
+        of("replies outlive their connection", &[Rule::ReplyDies], "failover"),
         of("acknowledgements asked of what is not whole", &[Rule::AcksAskWhole], "flushall"),
         of("no replay before founding", &[Rule::Replays], "restart"),
         of("strict does not wait", &[Rule::StrictWaits], "plain, token"),
@@ -302,7 +344,21 @@ pub fn second_locks() -> Vec<Mutant> {
     let of = |name, left_out, space| Mutant { name, left_out, space };
     vec![
         of("reconnect keeps the cache", &[Rule::ConnectionBumps], "plain, token"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "two ends"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "restart"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "flushall"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "allow_cached_for"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "failover"),
+        of("reconnect keeps the cache", &[Rule::ConnectionBumps], "role change"),
+        of("replies outlive their connection, but are joined by their stamps alone", &[Rule::ReplyDies, Rule::JoinSentAfter], "failover"),
+        of(
+            "replies outlive their connection, but are joined by their stamps alone",
+            &[Rule::ReplyDies, Rule::JoinSentAfter],
+            "role change",
+        ),
+        of("an epoch written whatever the database has", &[Rule::SwapAsksSeen], "stray epoch"),
         of("founding does not ask for its own lock", &[Rule::FoundAsksLock], "mint, flushall x2"),
         of("mint sends the epoch held when sending", &[Rule::MintAsksEpochRead], "mint, flushall x2"),
+        of("mint sends the epoch held when sending", &[Rule::MintAsksEpochRead], "mint, restart"),
     ]
 }

@@ -27,6 +27,8 @@ rules! {
     NoLeaseNoAnswer,
     /// A check joins a fill under way only if that was sent after it began, or the lease is valid and the stamps stand.
     JoinOnlyFresh,
+    /// A leave rather than a rule: a fill that was sent after the check began may be joined whatever its stamps.
+    JoinSentAfter,
     /// A fill is answered only in the epoch that it was sent under.
     FillAsksEpoch,
     /// A fill is answered only where the epoch is whole: founded under this very replication line.
@@ -35,6 +37,8 @@ rules! {
     FillAsksRole,
     /// A new connection bumps every generation.
     ConnectionBumps,
+    /// A reply dies with its connection.
+    ReplyDies,
     // HEARTBEAT
     /// A lease counts from when its heartbeat was sent.
     LeaseFromSending,
@@ -107,6 +111,8 @@ rules! {
     ReplayInNewEpoch,
     /// The new epoch stands in the database before the ends are read.
     EpochBeforeReading,
+    /// The new epoch replaces only the one that was seen before the lock was taken.
+    SwapAsksSeen,
     /// Replay and founding ask for their own lock.
     FoundAsksLock,
     /// Replay and founding ask for the process they began with.

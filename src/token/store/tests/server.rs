@@ -1,4 +1,6 @@
 //! A redis-server or valkey-server of a test's own, on a free loopback port, stopped by its own process id.
+//!
+//! Stores come as the user of few rights whom `examples/scale-out/README.md` describes; a test's own commands as anybody.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -29,6 +31,16 @@ fn program(engine: Engine) -> String {
     }
 }
 
+const PASSWORD: &str = "pass";
+
+/// The user of few rights, as the page describes it.
+fn user() -> Vec<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/scale-out/README.md");
+    let page = std::fs::read_to_string(page).unwrap().replace(">PASSWORD", &format!(">{PASSWORD}"));
+    let line = page.lines().find_map(|line| line.strip_prefix("ACL SETUSER ")).unwrap();
+    line.split(' ').map(ToOwned::to_owned).collect()
+}
+
 /// A port that was free a moment ago.
 pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -46,7 +58,13 @@ impl Server {
         server
     }
 
+    /// As the user of few rights.
     pub(super) fn url(&self) -> String {
+        format!("redis://gatepost:{PASSWORD}@127.0.0.1:{}/", self.port)
+    }
+
+    /// As anybody.
+    pub(super) fn open_url(&self) -> String {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
@@ -59,6 +77,8 @@ impl Server {
         let child = Command::new(&self.program)
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", "", "--appendonly", "no"])
             .args(["--dir".as_ref(), self.data.path().as_os_str()])
+            .arg("--user")
+            .args(user())
             .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -93,7 +113,7 @@ impl Server {
     }
 
     pub(super) async fn try_command(&self, words: &[&str]) -> ::redis::RedisResult<::redis::Value> {
-        let mut connection = ::redis::Client::open(self.url())?.get_multiplexed_async_connection().await?;
+        let mut connection = ::redis::Client::open(self.open_url())?.get_multiplexed_async_connection().await?;
         let mut command = ::redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await

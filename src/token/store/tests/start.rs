@@ -23,10 +23,38 @@ pub(super) async fn an_eviction_policy_is_refused(house: House) {
     let refused = start_redis(&server.url(), &house.database, house.settings).await.err().unwrap();
     assert!(refused.to_string().contains("`maxmemory-policy allkeys-lru`"), "{refused}");
     let locked = Server::start_with(house.engine, free_port(), &["--requirepass", "x"]).await;
-    let refused = start_redis(&locked.url(), &house.database, house.settings).await.err().unwrap();
+    let refused = start_redis(&locked.open_url(), &house.database, house.settings).await.err().unwrap();
     assert!(matches!(refused, StartError::Refused(_)), "{refused}");
     let refused = start_redis("http://127.0.0.1/", &house.database, house.settings).await.err().unwrap();
     assert!(matches!(refused, StartError::Address(_)), "{refused}");
+}
+
+pub(super) async fn a_user_of_too_few_rights_is_refused_by_the_names_of_those_missing(house: House) {
+    let refused = async |url: &str| start_redis(url, &house.database, house.settings).await.err().unwrap().to_string();
+    let wrong = house.server().url().replace(":pass@", ":wrong@");
+    assert!(refused(&wrong).await.starts_with("Redis refuses: WRONGPASS"), "{}", refused(&wrong).await);
+    house.server().command(&["ACL", "SETUSER", "gatepost", "-hset", "-xread"]).await;
+    let told = refused(&house.server().url()).await;
+    assert!(told.starts_with("the Redis user may not run on our keys: hset xread;"), "{told}");
+    house.server().command(&["ACL", "SETUSER", "gatepost", "-eval"]).await;
+    let told = refused(&house.server().url()).await;
+    assert!(told.starts_with("Redis refuses: NOPERM") && told.contains("'eval'"), "{told}");
+    house.server().command(&["ACL", "SETUSER", "gatepost", "+eval", "resetkeys", "~other:*"]).await;
+    let told = refused(&house.server().url()).await;
+    assert!(told.contains("{gp}:epoch") || told.contains("NOPERM"), "{told}");
+}
+
+pub(super) async fn what_is_no_server_of_its_own_is_refused(house: House) {
+    let node = Server::start_with(house.engine, free_port(), &["--cluster-enabled", "yes"]).await;
+    let refused = async |url: &str| start_redis(url, &house.database, house.settings).await.err().unwrap().to_string();
+    assert_eq!(refused(&node.url()).await, "this is a node of a Cluster; write `redis+cluster://…` for it");
+    let single = house.server().url();
+    let told = refused(&single.replace("redis://", "redis+cluster://")).await;
+    assert!(told.contains("cluster|shards"), "{told}");
+    let told = refused(&house.server().open_url().replace("redis://", "redis+cluster://")).await;
+    assert!(told.contains("is no node of a Cluster; write redis://"), "{told}");
+    let told = refused(&format!("{}service", house.server().open_url().replace("redis://", "redis+sentinel://"))).await;
+    assert!(told.contains("is no Sentinel; name Sentinels"), "{told}");
 }
 
 pub(super) async fn found_foreign_later_it_stays_unavailable(house: House) {

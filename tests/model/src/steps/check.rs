@@ -60,7 +60,7 @@ impl Model {
         let gate = state.gates[0];
         let fill = gate.fill;
         if fill.under_way {
-            if fill.after > 0 {
+            if fill.after > 0 && self.rules.keep(Rule::JoinSentAfter) {
                 allow(state, fill.after, "the check joins the fill under way, sent after it began", steps);
             } else if gate.has_lease(self.space.lease) && !fill.stale {
                 allow(state, why, "the check joins the fill under way, with a lease and stamps that stand", steps);

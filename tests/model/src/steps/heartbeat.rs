@@ -27,8 +27,9 @@ impl Model {
             }
             let mut next = *state;
             let gate = &mut next.gates[g];
-            // a reply dies with its connection
-            (gate.beat, gate.fill) = (Beat::default(), Fill::default());
+            if self.rules.keep(Rule::ReplyDies) {
+                (gate.beat, gate.fill) = (Beat::default(), Fill::default());
+            }
             gate.connected = n as u8 + 1;
             if self.rules.keep(Rule::ConnectionBumps) {
                 gate.bump_all();

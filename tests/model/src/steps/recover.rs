@@ -73,7 +73,7 @@ impl Model {
 
     fn write_epoch(&self, state: &State, r: usize, steps: &mut Steps<State>) {
         let mut next = *state;
-        if state.database_epoch != state.recoverers[r].seen {
+        if state.database_epoch != state.recoverers[r].seen && self.rules.keep(Rule::SwapAsksSeen) {
             next.recoverers[r] = Recoverer::default();
             steps.push(next, || format!("R{r} finds another epoch in the database than it saw: it leaves it to others"));
         } else if state.next_epoch <= self.space.epochs {
