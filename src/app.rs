@@ -303,10 +303,7 @@ impl App {
         let mut signals = Signals::new()?;
         let mut serving = tokio::task::JoinSet::new();
         for (listener, gate, limits) in self.gates {
-            let handler = move |request, _| {
-                let gate = gate.clone();
-                async move { gate.check(request).await }
-            };
+            let handler = move |request, _| gate.check(request);
             serving.spawn(server::serve(listener, limits, self.drain.clone(), Arc::new(handler)));
         }
         let router = self.admin_router;

@@ -158,6 +158,11 @@ impl Redis {
         self.core.slide(token, cap, seen)
     }
 
+    /// From when on a use moves this idle end on.
+    pub(super) fn slides_from(&self, idle_end: UnixMs, cap: UnixMs) -> UnixMs {
+        self.core.slides_from(self.core.redis_time(idle_end), cap)
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         self.core.database.clock()
     }

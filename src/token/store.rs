@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Cache, Cached, Entry, Leave, Moment, Name};
+use super::cache::{Asked, Cache, Cached, Entry, Leave, Name};
 use super::embedded::Embedded;
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
-use crate::clock::{UnixMs, boottime_ns};
+use crate::clock::{Moment, UnixMs, boottime_ns};
 use crate::decision::credential::Presented;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
@@ -194,7 +194,12 @@ impl TokenStore {
             let (store, ask) = (self.store.clone(), authentic.ask);
             async move { store.look_up(ask).await }
         };
-        self.cache.fill((name, keyring), authentic, (at, leave == Leave::Leased), self.is_embedded(), fill).await
+        let slides = &|idle_end, cap| match &self.store {
+            Store::Embedded(store) => store.slides_from(idle_end, cap),
+            Store::Redis(store) => store.slides_from(idle_end, cap),
+        };
+        let (is_leased, alone) = (leave == Leave::Leased, self.is_embedded());
+        self.cache.fill(Asked { name, keyring, authentic, at, is_leased, alone, slides }, fill).await
     }
 
     /// Reads what `ask` hangs on from the store itself. `None` = not there.
