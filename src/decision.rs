@@ -16,6 +16,7 @@ pub mod scopes;
 pub mod trial;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use credential::CredentialKind;
 use holder::{Grant, Holder, Identity};
@@ -121,6 +122,15 @@ impl<'r> Judged<'r> {
             Demanded::Rule(rule) => rule.requirement.anonymous || rule.requirement.credentials.takes(kind),
             _ => true,
         })
+    }
+
+    /// How long what is cached is used without the store: as long as every rule concerned says.
+    pub fn cached_for(&self) -> Duration {
+        let of = |demanded| match demanded {
+            Demanded::Rule(rule) if !rule.requirement.anonymous => Some(rule.requirement.cached_for),
+            _ => None,
+        };
+        self.each().filter_map(of).min().unwrap_or_default()
     }
 
     /// The rule of the first reading.

@@ -168,6 +168,27 @@ impl TokenStore {
         self.cache.find(self.leave(at), name, keyring, at.now)
     }
 
+    /// The rules in force use what is cached for so long without the store, at most.
+    pub fn want_cached(&self, longest: Duration) {
+        if let Store::Redis(store) = &self.store {
+            store.fence().want_cached(longest);
+            if !longest.is_zero() {
+                tracing::info!(
+                    "rules let pass what is cached for up to {longest:?} without Redis: an end may be seen that much later there"
+                );
+            }
+        }
+    }
+
+    /// For how long, of the time that a rule wants, what is cached may be used after a lease; nanoseconds.
+    pub fn cached_for(&self, wanted: Duration) -> u64 {
+        match &self.store {
+            // without its lock another process may serve, whose ends this one does not hear of
+            Store::Embedded(_) => 0,
+            Store::Redis(store) => store.fence().cached_for(wanted),
+        }
+    }
+
     /// The lease, read before anything else of a check.
     fn leave(&self, at: Moment) -> Leave {
         match &self.store {
