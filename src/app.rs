@@ -225,6 +225,7 @@ impl App {
             hangup.clone(),
         );
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
+        tokens.want_cached(in_force.load().rules.longest_cached());
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
@@ -268,7 +269,7 @@ impl App {
             watch,
             hangup,
             last_used: shared.last_used.clone(),
-            reloaded: reload::Reloaded { in_force, keyring, tls },
+            reloaded: reload::Reloaded { in_force, tokens: shared.tokens.clone(), keyring, tls },
             greeting,
             _alone: alone,
         })
@@ -303,10 +304,7 @@ impl App {
         let mut signals = Signals::new()?;
         let mut serving = tokio::task::JoinSet::new();
         for (listener, gate, limits) in self.gates {
-            let handler = move |request, _| {
-                let gate = gate.clone();
-                async move { gate.check(request).await }
-            };
+            let handler = move |request, _| gate.check(request);
             serving.spawn(server::serve(listener, limits, self.drain.clone(), Arc::new(handler)));
         }
         let router = self.admin_router;

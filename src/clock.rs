@@ -39,6 +39,22 @@ impl UnixMs {
     }
 }
 
+/// When a check began, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Nanoseconds since boot: what leases are measured by.
+    pub boot_ns: u64,
+    /// The time: what ends are measured by.
+    pub now: UnixMs,
+}
+
+impl Moment {
+    /// How long ago it is.
+    pub fn elapsed(self) -> Duration {
+        Duration::from_nanos(boottime_ns().saturating_sub(self.boot_ns))
+    }
+}
+
 /// `duration` in whole milliseconds; saturates.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -62,7 +78,12 @@ struct System {
     anchor: AtomicU64,
     /// No earlier than this.
     floor: AtomicU64,
+    /// When the wall clock was last looked at, nanoseconds since boot.
+    looked: AtomicU64,
 }
+
+/// How often a run of moments looks at the wall clock.
+const LOOK_EVERY_NS: u64 = 100_000_000;
 
 /// A floor that is no more than this ahead is waited for. Above it the wall clock was set back, and standing still would
 /// keep alive for long what should end.
@@ -85,13 +106,28 @@ impl Clock {
     pub fn now(&self) -> UnixMs {
         match &self.0 {
             Source::System(system) => {
-                let up = boottime_ms();
+                let boot_ns = boottime_ns();
+                let up = boot_ns / 1_000_000;
+                system.looked.store(boot_ns, Ordering::Relaxed);
                 let seen = wall_ms().saturating_sub(up);
                 let anchor = system.anchor.fetch_max(seen, Ordering::AcqRel).max(seen);
                 UnixMs(anchor.saturating_add(up).max(system.floor.load(Ordering::Acquire)))
             }
             Source::Manual(now) => UnixMs(now.load(Ordering::Acquire)),
         }
+    }
+
+    /// Now, by both clocks. The wall clock is looked at now and then only: time goes on without it.
+    pub fn moment(&self) -> Moment {
+        let boot_ns = boottime_ns();
+        let now = match &self.0 {
+            Source::System(system) if boot_ns.saturating_sub(system.looked.load(Ordering::Relaxed)) < LOOK_EVERY_NS => {
+                let time = system.anchor.load(Ordering::Acquire).saturating_add(boot_ns / 1_000_000);
+                UnixMs(time.max(system.floor.load(Ordering::Acquire)))
+            }
+            _ => self.now(),
+        };
+        Moment { boot_ns, now }
     }
 
     /// From here on the time is at least `floor`: the high-water mark an earlier process left.
@@ -156,6 +192,18 @@ mod tests {
         std::thread::sleep(Duration::from_millis(400));
         assert!(clock.now() > ahead);
         assert!(clock.now().since(other.now()) < Duration::from_millis(100), "as if nothing had been");
+    }
+
+    #[test]
+    fn a_moment_is_now() {
+        let clock = Clock::system();
+        for _ in 0..1000 {
+            let (before, moment, after) = (clock.now(), clock.moment(), clock.now());
+            assert!(before <= moment.now && moment.now <= after);
+        }
+        clock.raise_floor(clock.now().after(Duration::from_secs(3600)));
+        assert!(clock.moment().now >= clock.now().before(Duration::from_secs(1)));
+        assert_eq!(Clock::manual(UnixMs(7)).moment().now, UnixMs(7));
     }
 
     #[test]

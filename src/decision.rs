@@ -16,20 +16,22 @@ pub mod scopes;
 pub mod trial;
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use credential::CredentialKind;
-use holder::Holder;
+use holder::{Grant, Holder, Identity};
+use http::HeaderValue;
 pub use reason::Reason;
 use request::{Request, RequestFault};
-use rules::{Accepts, Demand, Found, Requirement, Rule, RuleSet};
+use rules::{Accepts, Attribute, Demand, Found, Requirement, Rule, RuleSet};
 use scopes::{Scope, ScopeSet};
 
 /// Below this a login goes on from host to host.
 const LOGINS: &[u8] = b"/.gatepost/";
 
 /// What is known of the presented credential.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Evidence {
+#[derive(Debug)]
+pub enum Evidence<'e> {
     /// Nothing was presented.
     Nothing,
     /// A kind that was not looked up, because a rule does not take it.
@@ -43,7 +45,37 @@ pub enum Evidence {
     /// The store could not be asked.
     Unavailable,
     /// Live.
-    Live(Box<Holder>),
+    Live {
+        /// Whose it is.
+        holder: Shown<'e>,
+        /// Seconds left if not used again; `None` = no end known.
+        expires_in_s: Option<u64>,
+    },
+}
+
+/// A holder as evidence shows it.
+#[derive(Debug)]
+pub enum Shown<'e> {
+    /// One that is kept.
+    Kept(&'e dyn Identity),
+    /// One that was made for this decision.
+    Made(Box<Holder>),
+}
+
+impl Evidence<'_> {
+    /// A live one, made for this decision.
+    pub fn made(holder: Holder, expires_in_s: Option<u64>) -> Self {
+        Self::Live { holder: Shown::Made(Box::new(holder)), expires_in_s }
+    }
+}
+
+impl Shown<'_> {
+    fn get(&self) -> &dyn Identity {
+        match self {
+            Self::Kept(holder) => *holder,
+            Self::Made(holder) => &**holder,
+        }
+    }
 }
 
 /// What the rules demand of one request: one entry per reading of its path.
@@ -92,6 +124,15 @@ impl<'r> Judged<'r> {
         })
     }
 
+    /// How long what is cached is used without the store: as long as every rule concerned says.
+    pub fn cached_for(&self) -> Duration {
+        let of = |demanded| match demanded {
+            Demanded::Rule(rule) if !rule.requirement.anonymous => Some(rule.requirement.cached_for),
+            _ => None,
+        };
+        self.each().filter_map(of).min().unwrap_or_default()
+    }
+
     /// The rule of the first reading.
     pub fn rule(&self) -> Option<&'r Rule> {
         match self.first {
@@ -102,7 +143,7 @@ impl<'r> Judged<'r> {
 }
 
 /// The answer to a check.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Verdict<'r> {
     /// It may go through.
     Allow(Permit<'r>),
@@ -111,11 +152,13 @@ pub enum Verdict<'r> {
 }
 
 /// Leave to pass. Made by [`decide`] alone; a 200 cannot be rendered without one.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Permit<'r> {
     rule: &'r Rule,
-    holder: Option<Box<Holder>>,
-    scopes: ScopeSet,
+    holder: Option<Shown<'r>>,
+    expires_in_s: Option<u64>,
+    /// The demanded scopes that the holder holds, where what is told depends on them.
+    met: Vec<&'r Scope>,
     /// What a shadow rule would have refused.
     shadowed: Option<Denial<'r>>,
 }
@@ -127,13 +170,23 @@ impl<'r> Permit<'r> {
     }
 
     /// Who passes; `None` on anonymous rules and preflights.
-    pub fn holder(&self) -> Option<&Holder> {
-        self.holder.as_deref()
+    pub fn holder(&self) -> Option<&dyn Identity> {
+        self.holder.as_ref().map(Shown::get)
+    }
+
+    /// Seconds left if not used again; `None` = no end known.
+    pub fn expires_in_s(&self) -> Option<u64> {
+        self.expires_in_s
     }
 
     /// `X-Auth-Scopes`.
-    pub fn scopes(&self) -> &ScopeSet {
-        &self.scopes
+    pub fn scopes(&self) -> ScopeSet {
+        self.holder().map(|holder| holder.grant().effective(&self.met)).unwrap_or_default()
+    }
+
+    /// `X-Auth-Scopes` as a header's value, where `told` does not say it.
+    pub fn scopes_value(&self) -> HeaderValue {
+        holder::header_value(&self.scopes().to_string())
     }
 
     /// What would have been refused, were the rule not a shadow.
@@ -176,7 +229,7 @@ impl Denial<'_> {
 }
 
 /// Decides: every reading of the path must be allowed, by what its rule demands and the evidence shows.
-pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence) -> Verdict<'r> {
+pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence<'r>) -> Verdict<'r> {
     let mut shadowed = None;
     for (demanded, reading) in judged.each().zip(request.path.readings()) {
         let (rule, denial) = match demanded {
@@ -193,18 +246,19 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
     }
     let Some(rule) = judged.rule() else { return Verdict::Deny(Denial::bare(Reason::NoRule, Reason::NoRule.usual_message())) };
     let identified = judged.each().any(|demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.anonymous));
-    let holder = match evidence {
-        Evidence::Live(holder) if identified => Some(holder),
-        _ => None,
+    let (holder, expires_in_s) = match evidence {
+        Evidence::Live { holder, expires_in_s } if identified => (Some(holder), expires_in_s),
+        _ => (None, None),
     };
-    let scopes = holder.as_ref().map(|holder| holder.grant.effective(&met(judged, holder))).unwrap_or_default();
-    Verdict::Allow(Permit { rule, holder, scopes, shadowed })
+    let cut = holder.as_ref().map(|holder| holder.get().grant()).filter(|grant| !grant.same_for_all());
+    let met = cut.map(|grant| met(judged, grant)).unwrap_or_default();
+    Verdict::Allow(Permit { rule, holder, expires_in_s, met, shadowed })
 }
 
 /// Whether a login may help whoever asks, and would be understood: a person in a browser without a live session. Nobody who presented
 /// something else, or two cookies of a name: they would be sent round in circles, as
 /// would be whoever is on the way of a login already.
-fn leads_to_login(rule: &Rule, request: &Request<'_>, evidence: &Evidence) -> bool {
+fn leads_to_login(rule: &Rule, request: &Request<'_>, evidence: &Evidence<'_>) -> bool {
     rule.requirement.login_redirect
         && matches!(evidence, Evidence::Nothing | Evidence::EndedSession)
         && request.method == b"GET"
@@ -213,12 +267,12 @@ fn leads_to_login(rule: &Rule, request: &Request<'_>, evidence: &Evidence) -> bo
 }
 
 /// The demanded scopes that the holder holds.
-fn met<'r>(judged: &Judged<'r>, holder: &Holder) -> Vec<&'r Scope> {
+fn met<'r>(judged: &Judged<'r>, grant: &Grant) -> Vec<&'r Scope> {
     let demanded = judged.each().filter_map(|demanded| match demanded {
         Demanded::Rule(Rule { requirement: Requirement { scopes: Demand::All(set) | Demand::Any(set), .. }, .. }) => Some(set),
         _ => None,
     });
-    demanded.flat_map(ScopeSet::iter).filter(|scope| holder.grant.holds(scope)).collect()
+    demanded.flat_map(ScopeSet::iter).filter(|scope| grant.holds(scope)).collect()
 }
 
 /// Why a requirement is not met.
@@ -233,9 +287,9 @@ impl Refusal {
         Self { reason, message: message.into(), scope: None }
     }
 
-    fn of<'r>(self, rule: &'r Rule, evidence: &Evidence) -> Denial<'r> {
+    fn of<'r>(self, rule: &'r Rule, evidence: &Evidence<'_>) -> Denial<'r> {
         let holder = match evidence {
-            Evidence::Live(holder) => Some(holder.clone()),
+            Evidence::Live { holder, .. } => Some(Box::new(holder.get().holder())),
             _ => None,
         };
         Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder, to_login: false }
@@ -243,12 +297,12 @@ impl Refusal {
 }
 
 /// Whether the evidence meets a requirement for one reading of the path.
-fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence) -> Result<(), Refusal> {
+fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence<'_>) -> Result<(), Refusal> {
     if requirement.anonymous {
         return Ok(());
     }
     let holder = match evidence {
-        Evidence::Live(holder) => holder,
+        Evidence::Live { holder, .. } => holder.get(),
         Evidence::Nothing => {
             return Err(Refusal::new(Reason::NoCredential, format!("no credential: {}", how_to_get(requirement.credentials))));
         }
@@ -261,32 +315,31 @@ fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence) -> Resu
         }
         Evidence::Unavailable => return Err(Refusal::new(Reason::StoreUnavailable, "authorization unavailable")),
     };
-    if !requirement.credentials.takes(holder.kind) {
-        return Err(not_taken(requirement, holder.kind));
+    if !requirement.credentials.takes(holder.kind()) {
+        return Err(not_taken(requirement, holder.kind()));
     }
-    if !requirement.tenants.is_empty() && !requirement.tenants.contains(&holder.tenant) {
+    if !requirement.tenants.is_empty() && !requirement.tenants.iter().any(|tenant| holder.is(Attribute::Tenant, tenant.as_bytes())) {
         return Err(Refusal::new(Reason::TenantMismatch, "this tenant may not pass here"));
     }
     for clause in &requirement.matches {
-        let wanted = holder.attribute(clause.attribute);
         let given = path::segments(reading).nth(clause.segment);
-        if wanted.is_empty() || given != Some(wanted.as_bytes()) {
+        if !given.is_some_and(|given| holder.is(clause.attribute, given)) {
             return Err(Refusal::new(Reason::MatchFailed, format!("`{}` in the path is not yours", clause.parameter)));
         }
     }
-    demand_met(&requirement.scopes, holder)
+    demand_met(&requirement.scopes, holder.grant())
 }
 
-fn demand_met(demand: &Demand, holder: &Holder) -> Result<(), Refusal> {
+fn demand_met(demand: &Demand, grant: &Grant) -> Result<(), Refusal> {
     let (wanted, met, how) = match demand {
         Demand::Nothing => return Ok(()),
-        Demand::All(set) => (set, set.iter().all(|scope| holder.grant.holds(scope)), "missing scope"),
-        Demand::Any(set) => (set, set.iter().any(|scope| holder.grant.holds(scope)), "missing one of these scopes"),
+        Demand::All(set) => (set, set.iter().all(|scope| grant.holds(scope)), "missing scope"),
+        Demand::Any(set) => (set, set.iter().any(|scope| grant.holds(scope)), "missing one of these scopes"),
     };
     if met {
         return Ok(());
     }
-    let missing = ScopeSet::of(holder.grant.missing(wanted));
+    let missing = ScopeSet::of(grant.missing(wanted));
     let message = format!("{how}: {missing}").into();
     Err(Refusal { reason: Reason::InsufficientScope, message, scope: Some(wanted.clone()) })
 }

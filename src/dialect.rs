@@ -9,6 +9,7 @@ mod envoy;
 mod forwarded;
 mod login;
 mod nginx;
+mod number;
 mod proxy;
 
 use http::{HeaderMap, Method, Uri, header};

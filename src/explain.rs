@@ -26,7 +26,7 @@ pub use shown::{shown, shown_live};
 #[derive(Debug)]
 pub struct Shown {
     /// What the gate would know.
-    pub evidence: Evidence,
+    pub evidence: Evidence<'static>,
     /// The kind, where it is authentic.
     pub kind: Option<CredentialKind>,
     /// In words.
@@ -111,7 +111,12 @@ pub async fn explain(
     Ok(Explanation::of(&verdict, &dialect, candidates, credential).await)
 }
 
-fn evidence(arguments: &ExplainArguments, shown: Option<Shown>, trial: Option<&Trial>, judged: &Judged<'_>) -> Result<Evidence, String> {
+fn evidence(
+    arguments: &ExplainArguments,
+    shown: Option<Shown>,
+    trial: Option<&Trial>,
+    judged: &Judged<'_>,
+) -> Result<Evidence<'static>, String> {
     match (shown, trial) {
         (Some(shown), _) => Ok(match shown.kind {
             Some(kind) if !judged.takes(kind) => Evidence::NotTaken(kind),

@@ -1,37 +1,37 @@
 //! The gate: one check from head to answer.
 //!
-//! parse → find → look up → decide → count → render, with one `await` in the middle. Every path ends
-//! in `render`; a store that cannot be asked is evidence like any other, so nothing fails open.
+//! parse → find → look up → decide → count → render. Where the cache knows the credential all of it is done at once, without
+//! a lock, a heap allocation or a command; otherwise the store is asked, the only `await`, and the check is read again with
+//! what it said. Every path ends in `render`; a store that cannot be asked is evidence like any other, so nothing fails open.
 
 mod log;
 mod recent;
 
 use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use arc_swap::{ArcSwap, Guard};
-use hyper::body::Incoming;
+use arc_swap::ArcSwap;
+use http::{HeaderMap, Method, Uri};
 
-use crate::clock::{Clock, UnixMs, boottime_ns};
+use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::cookies::Domains;
 use crate::decision::credential::CredentialKind;
-use crate::decision::holder::Holder;
 use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
-use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
+use crate::decision::{Denial, Evidence, Judged, Reason, Shown, Verdict, decide};
 use crate::decisions::Recent;
 use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::metrics::DecisionMetrics;
-use crate::token::cache::{Cached, Entry, Held, Moment};
+use crate::token::cache::{Cached, Entry, Held, Name};
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::last_used::LastUsed;
-use crate::token::recognise::{At, recognise};
+use crate::token::recognise::{At, Authentic, recognise};
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore, Unavailable};
-
-/// When a key was last used is told to the minute.
-const MINUTE_MS: u64 = 60_000;
 
 /// Rules in force with their counters.
 #[derive(Debug)]
@@ -81,14 +81,52 @@ pub struct Gate {
     shared: Arc<Shared>,
 }
 
-/// What the look-up brought.
-struct Known {
-    evidence: Evidence,
+/// What a check says.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    method: &'a Method,
+    target: &'a Uri,
+    headers: &'a HeaderMap,
+}
+
+/// What the store must be asked before a check can be answered.
+struct Question {
+    name: Name,
+    keyring: u32,
+    authentic: Authentic,
+}
+
+/// What the store said of the credential that a check presents.
+struct Heard {
+    kind: CredentialKind,
+    entry: Result<Arc<Entry>, Unavailable>,
+}
+
+/// What is known of a check's credential.
+struct Known<'e> {
+    evidence: Evidence<'e>,
     kind: Option<CredentialKind>,
     /// What an allow keeps alive.
-    used: Option<Held>,
-    /// When it was looked up.
-    at: UnixMs,
+    used: Option<&'e Entry>,
+}
+
+/// The answer to a check: there at once, unless the store must be asked.
+pub enum Checked {
+    /// There, until it is taken.
+    Now(Option<Answer>),
+    /// On its way.
+    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
+}
+
+impl Future for Checked {
+    type Output = Result<Answer, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Self::Later(answer) => answer.as_mut().poll(context).map(Ok),
+        }
+    }
 }
 
 impl Gate {
@@ -97,18 +135,39 @@ impl Gate {
         Self { dialect, shared }
     }
 
-    /// Answers one check.
-    ///
-    /// # Errors
-    /// None: a refusal is an answer.
-    pub async fn check(&self, request: hyper::Request<Incoming>) -> Result<Answer, Infallible> {
-        let began = std::time::Instant::now();
-        let in_force = self.shared.in_force.load_full();
-        let (head, _body) = request.into_parts();
-        let asked = self.dialect.read(&head.method, &head.uri, &head.headers);
-        let (verdict, kind) = self.decide(&asked, &in_force.rules).await;
+    /// Answers one check: at once where what it presents is known, or does not matter.
+    pub fn check<Body>(self: &Arc<Self>, request: http::Request<Body>) -> Checked {
+        let at = self.shared.clock.moment();
+        let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
+        match self.answer(head, at, None) {
+            Ok(answer) => Checked::Now(Some(answer)),
+            Err(question) => {
+                let (gate, (head, _)) = (Arc::clone(self), request.into_parts());
+                Checked::Later(Box::pin(async move { gate.ask(question, &head, at).await }))
+            }
+        }
+    }
+
+    /// Asks the store, then answers.
+    async fn ask(&self, question: Question, head: &http::request::Parts, at: Moment) -> Answer {
+        let Question { name, keyring, authentic } = question;
+        let entry = self.shared.tokens.check(name, keyring, &authentic, at).await;
+        let head = Head { method: &head.method, target: &head.uri, headers: &head.headers };
+        match self.answer(head, at, Some(Heard { kind: authentic.kind, entry })) {
+            Ok(answer) => answer,
+            // nothing is asked twice
+            Err(Question { .. }) => self.dialect.render(Call::Verify, &unavailable()),
+        }
+    }
+
+    /// The answer, from what is known, and heard.
+    fn answer(&self, head: Head<'_>, at: Moment, heard: Option<Heard>) -> Result<Answer, Question> {
+        let in_force = self.shared.in_force.load();
+        let asked = self.dialect.read(head.method, head.target, head.headers);
+        let mut held = None;
+        let (verdict, kind) = self.decide(&asked, &in_force.rules, at, heard.as_ref(), &mut held)?;
         if asked.call != Some(Call::Explain) {
-            in_force.metrics.count(&verdict, kind, began.elapsed());
+            in_force.metrics.count(&verdict, kind, at.elapsed());
             log::decision(self, &asked, &verdict, kind);
             recent::keep(self, &asked, &verdict);
         }
@@ -120,8 +179,15 @@ impl Gate {
         Ok(answer)
     }
 
-    async fn decide<'r>(&self, asked: &Asked<'_>, rules: &'r RuleSet) -> (Verdict<'r>, Option<CredentialKind>) {
-        let refuse = |denial| (Verdict::Deny(denial), None);
+    fn decide<'r>(
+        &self,
+        asked: &Asked<'_>,
+        rules: &'r RuleSet,
+        at: Moment,
+        heard: Option<&'r Heard>,
+        held: &'r mut Option<Held>,
+    ) -> Result<(Verdict<'r>, Option<CredentialKind>), Question> {
+        let refuse = |denial| Ok((Verdict::Deny(denial), None));
         if !asked.secret_is_right {
             return refuse(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()));
         }
@@ -133,67 +199,68 @@ impl Gate {
             Err(fault) => return refuse(Denial::of_fault(*fault)),
         };
         let judged = Judged::of(rules, request);
-        let known = if judged.asks_for_credential() { self.look_up(asked, request, &judged).await } else { Known::nothing() };
-        let verdict = decide(request, &judged, known.evidence);
-        if let (Verdict::Allow(_), Some(Call::Verify), Some(used)) = (&verdict, asked.call, known.used) {
-            self.used(&used, known.at);
-        }
-        (verdict, known.kind)
-    }
-
-    /// Keeps alive what an allowed check used: nothing but two comparisons, unless it is due.
-    fn used(&self, entry: &Entry, now: UnixMs) {
-        let Some(standing) = entry.standing() else { return };
-        let shared = &self.shared;
-        if let Some(key) = entry.ask().key()
-            && entry.is_first_in(MINUTE_MS, now)
-        {
-            shared.last_used.used(key, now);
-        }
-        if !entry.is_due(now) {
-            return;
-        }
-        entry.slid(match (entry.ask(), &standing.token, standing.session) {
-            (Ask::Token { id, .. }, Some((token, idle_end)), _) => shared.tokens.slide(id, token.cap, *idle_end),
-            (Ask::Session(session), _, Some((idle_end, cap))) => shared.keep_alive.session_used(session, standing.subject, idle_end, cap),
-            (Ask::Session(session), _, None) => shared.keep_alive.used(session, standing.subject),
-            _ => UnixMs(u64::MAX),
-        });
-    }
-
-    async fn look_up(&self, asked: &Asked<'_>, request: &Request<'_>, judged: &Judged<'_>) -> Known {
-        let shared = &self.shared;
-        let moment = Moment { boot_ns: boottime_ns(), now: shared.clock.now() };
-        let at = At { host: &request.host, domains: &shared.domains };
-        let keyring = shared.keyring.load();
-        let name = shared.tokens.name(&asked.presented, at);
-        if let Some(name) = name
-            && let Cached::Known(held) = shared.tokens.cached(name, keyring.number(), moment)
-        {
-            return match self.takes(held.kind, request, judged) {
-                Ok(()) => self.known(held, moment.now),
-                Err(evidence) => Known { evidence, kind: Some(held.kind), used: None, at: moment.now },
-            };
-        }
-        let authentic = match recognise(asked.presented, &keyring, &shared.mint, Some(at), moment.now) {
-            Ok(authentic) => authentic,
-            Err(evidence) => return Known { evidence, ..Known::nothing() },
+        let known = match judged.asks_for_credential() {
+            true => self.look_up(asked, request, &judged, at, heard, held)?,
+            false => Known::nothing(Evidence::Nothing),
         };
-        let number = keyring.number();
-        drop(keyring);
-        let known = |evidence| Known { evidence, kind: Some(authentic.kind), used: None, at: moment.now };
-        if let Err(evidence) = self.takes(authentic.kind, request, judged) {
-            return known(evidence);
+        let Known { evidence, kind, used } = known;
+        let verdict = decide(request, &judged, evidence);
+        if let (Verdict::Allow(_), Some(Call::Verify), Some(used)) = (&verdict, asked.call, used) {
+            self.used(used, asked, request, at.now);
         }
-        let Some(name) = name else { return known(Evidence::Unavailable) };
-        match shared.tokens.check(name, number, &authentic, moment).await {
-            Ok(entry) => self.known(Guard::from_inner(entry), moment.now),
-            Err(Unavailable) => known(Evidence::Unavailable),
+        Ok((verdict, kind))
+    }
+
+    fn look_up<'e>(
+        &self,
+        asked: &Asked<'_>,
+        request: &Request<'_>,
+        judged: &Judged<'_>,
+        at: Moment,
+        heard: Option<&'e Heard>,
+        held: &'e mut Option<Held>,
+    ) -> Result<Known<'e>, Question> {
+        if let Some(Heard { kind, entry }) = heard {
+            return Ok(match (self.takes(*kind, request, judged), entry) {
+                (Err(evidence), _) => Known::of_kind(evidence, *kind),
+                (Ok(()), Ok(entry)) => self.known(entry, at.now),
+                (Ok(()), Err(Unavailable)) => Known::of_kind(Evidence::Unavailable, *kind),
+            });
+        }
+        let shared = &self.shared;
+        let place = At { host: &request.host, domains: &shared.domains };
+        let keyring = shared.keyring.load();
+        let name = shared.tokens.name(&asked.presented, place);
+        if let Some(name) = name
+            && let Cached::Known(entry) = shared.tokens.cached(name, keyring.number(), at)
+        {
+            let kind = entry.kind();
+            return Ok(match self.takes(kind, request, judged) {
+                Ok(()) => self.known(held.insert(entry), at.now),
+                Err(evidence) => Known::of_kind(evidence, kind),
+            });
+        }
+        if let Some(name) = name
+            && let Cached::Lapsed { since, known: Some(entry) } = shared.tokens.cached(name, keyring.number(), at)
+            && at.boot_ns < since.saturating_add(shared.tokens.cached_for(judged.cached_for()))
+            && self.takes(entry.kind(), request, judged).is_ok()
+        {
+            return Ok(self.known(held.insert(entry), at.now));
+        }
+        let authentic = match recognise(asked.presented, &keyring, &shared.mint, Some(place), at.now) {
+            Ok(authentic) => authentic,
+            Err(evidence) => return Ok(Known::nothing(evidence)),
+        };
+        match (self.takes(authentic.kind, request, judged), name) {
+            (Err(evidence), _) => Ok(Known::of_kind(evidence, authentic.kind)),
+            (Ok(()), Some(name)) => Err(Question { name, keyring: keyring.number(), authentic }),
+            // what is authentic has a name
+            (Ok(()), None) => Ok(Known::of_kind(Evidence::Unavailable, authentic.kind)),
         }
     }
 
     /// Whether the rules take this kind of credential, sent from where it was.
-    fn takes(&self, kind: CredentialKind, request: &Request<'_>, judged: &Judged<'_>) -> Result<(), Evidence> {
+    fn takes(&self, kind: CredentialKind, request: &Request<'_>, judged: &Judged<'_>) -> Result<(), Evidence<'static>> {
         if !judged.takes(kind) {
             return Err(Evidence::NotTaken(kind));
         }
@@ -203,21 +270,51 @@ impl Gate {
         }
     }
 
-    fn known(&self, entry: Held, at: UnixMs) -> Known {
-        let evidence = match entry.standing() {
-            None if entry.kind == CredentialKind::Session => Evidence::EndedSession,
-            None => Evidence::Invalid("unknown or ended credential"),
-            Some(standing) => {
-                let expires_in_s = standing.expires_in_s(at, self.shared.ttl_s);
-                Evidence::Live(Box::new(Holder { expires_in_s, ..standing.holder.clone() }))
-            }
+    fn known<'e>(&self, entry: &'e Entry, now: UnixMs) -> Known<'e> {
+        let evidence = match entry.kind() {
+            _ if entry.is_live() => Evidence::Live { holder: Shown::Kept(entry), expires_in_s: entry.expires_in_s(now, self.shared.ttl_s) },
+            CredentialKind::Session => Evidence::EndedSession,
+            _ => Evidence::Invalid("unknown or ended credential"),
         };
-        Known { evidence, kind: Some(entry.kind), used: Some(entry), at }
+        Known { evidence, kind: Some(entry.kind()), used: Some(entry) }
+    }
+
+    /// Keeps alive what an allowed check used: two comparisons, unless something is due.
+    fn used(&self, entry: &Entry, asked: &Asked<'_>, request: &Request<'_>, now: UnixMs) {
+        let (is_first, is_due) = (entry.is_first_of_minute(now), entry.is_due(now));
+        if !is_first && !is_due {
+            return;
+        }
+        let shared = &self.shared;
+        let place = At { host: &request.host, domains: &shared.domains };
+        // what is kept does not say of what id it is; what is presented does
+        let Ok(Authentic { ask, .. }) = recognise(asked.presented, &shared.keyring.load(), &shared.mint, Some(place), now) else { return };
+        if let (true, Some(key)) = (is_first, ask.key()) {
+            shared.last_used.used(key, now);
+        }
+        if is_due {
+            entry.slid(match (ask, entry.kind()) {
+                (Ask::Token { id, .. }, _) => shared.tokens.slide(id, entry.cap(), UnixMs(0)),
+                (Ask::Session(session), CredentialKind::Session) => {
+                    shared.keep_alive.session_used(session, entry.subject(), entry.deadline(), entry.cap())
+                }
+                (Ask::Session(session), _) => shared.keep_alive.used(session, entry.subject()),
+                (Ask::Key(_), _) => UnixMs(u64::MAX),
+            });
+        }
     }
 }
 
-impl Known {
-    fn nothing() -> Self {
-        Self { evidence: Evidence::Nothing, kind: None, used: None, at: UnixMs(0) }
+fn unavailable() -> Verdict<'static> {
+    Verdict::Deny(Denial::bare(Reason::StoreUnavailable, Reason::StoreUnavailable.usual_message()))
+}
+
+impl<'e> Known<'e> {
+    fn nothing(evidence: Evidence<'e>) -> Self {
+        Self { evidence, kind: None, used: None }
+    }
+
+    fn of_kind(evidence: Evidence<'e>, kind: CredentialKind) -> Self {
+        Self { evidence, kind: Some(kind), used: None }
     }
 }

@@ -175,7 +175,7 @@ impl DecisionMetrics {
     }
 
     fn count_allow(&self, permit: &Permit<'_>) {
-        let kind = permit.holder().map(|holder| holder.kind);
+        let kind = permit.holder().map(|holder| holder.kind());
         let slot = kind.map_or(0, |kind| 1 + kind as usize);
         if let Some(counter) = self.allows.get(permit.rule().number).and_then(|slots| slots.get(slot)) {
             let rule = || permit.rule().id.clone();

@@ -10,11 +10,14 @@ use crate::config::watch::{Change, Watch};
 use crate::gate::InForce;
 use crate::server::Tls;
 use crate::token::keyring::Keyring;
+use crate::token::store::TokenStore;
 
 /// What a reload replaces.
 pub(super) struct Reloaded {
     /// Rules with their counters.
     pub in_force: Arc<ArcSwap<InForce>>,
+    /// The token store, which has to know how long rules use what is cached.
+    pub tokens: TokenStore,
     /// Secret keys.
     pub keyring: Arc<ArcSwap<Keyring>>,
     /// The pairs that listeners serve TLS by.
@@ -30,7 +33,9 @@ pub(super) async fn run(mut watch: Watch, reloaded: Reloaded) {
                 generation += 1;
                 let rules = file.rules.rules().len();
                 file.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-                reloaded.in_force.store(Arc::new(InForce::new(file.rules)));
+                let in_force = InForce::new(file.rules);
+                reloaded.tokens.want_cached(in_force.rules.longest_cached());
+                reloaded.in_force.store(Arc::new(in_force));
                 crate::metrics::rules_in_force(generation, rules, true);
                 tracing::info!(generation, rules, "rules reloaded");
             }

@@ -3,6 +3,8 @@
 //! INVARIANT: a key that would narrow a rule is never ignored. One that this version cannot do is a
 //! problem, and so is a demand beside `access: anonymous`, and an empty list where leaving out means "any".
 
+use std::time::Duration;
+
 use super::accounts::scopes;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
@@ -12,6 +14,9 @@ use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClaus
 
 /// What an anonymous rule cannot have: it lets everybody pass.
 const DEMANDS: [&str; 8] = ["scopes", "credentials", "match", "tenants", "enforce", "on_store_error", "preflight", "login_redirect"];
+/// For how long what is cached may be used without the store. A strict end waits as long.
+const SHORTEST_CACHED: Duration = Duration::from_secs(1);
+const LONGEST_CACHED: Duration = Duration::from_secs(3600);
 /// Longest id, in bytes.
 const ID_BYTES: usize = 128;
 /// Methods that are written in lower case by mistake only.
@@ -74,7 +79,6 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
     let preflight = optional(&field.key("preflight"), false, values::one_of(&[("allow", true), ("deny", false)]));
     let on_store_error = on_store_error(&field.key("on_store_error"));
     let login_redirect = login_redirect(field, credentials);
-    on_store_error?;
     Some(Requirement {
         anonymous: false,
         credentials: credentials?,
@@ -84,6 +88,7 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
         shadow: !enforce?,
         preflight: preflight?,
         login_redirect: login_redirect?,
+        cached_for: on_store_error?,
     })
 }
 
@@ -197,17 +202,15 @@ fn matches(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Vec<MatchCla
     clauses.into_iter().collect()
 }
 
-/// Only refusing, for now; another word may not be taken for it.
-fn on_store_error(field: &Field<'_>) -> Option<()> {
+/// How long what is cached is used where the store cannot be asked: not at all, unless the rule says so.
+fn on_store_error(field: &Field<'_>) -> Option<Duration> {
     match field.shape() {
-        Shape::Absent => Some(()),
+        Shape::Absent => Some(Duration::ZERO),
         Shape::Mapping => {
             field.mapping(&["allow_cached_for"]);
-            field.key("allow_cached_for").need(values::lifetime);
-            field.problem(Complaint::new("allow_cached_for is not available in this version", "write deny, or take it out"));
-            None
+            field.key("allow_cached_for").need(values::duration(SHORTEST_CACHED, LONGEST_CACHED))
         }
-        _ => field.read(values::one_of(&[("deny", ())])),
+        _ => field.read(values::one_of(&[("deny", Duration::ZERO)])),
     }
 }
 

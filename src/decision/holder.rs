@@ -1,5 +1,7 @@
 //! The holder of a live credential: who it speaks for and what it may do.
 
+use http::HeaderValue;
+
 use super::credential::CredentialKind;
 use super::rules::Attribute;
 use super::scopes::{Scope, ScopeSet};
@@ -21,20 +23,71 @@ pub struct Holder {
     pub key_id: String,
     /// What it may do.
     pub grant: Grant,
-    /// Seconds left if not used again; `None` = no end known.
-    pub expires_in_s: Option<u64>,
 }
 
-impl Holder {
-    /// The value of an attribute, as rules compare it.
-    pub fn attribute(&self, attribute: Attribute) -> &str {
-        match attribute {
+/// What a decision needs of a holder. A check asks what is kept of one; a trial makes one up.
+pub trait Identity: std::fmt::Debug + Send + Sync {
+    /// What was presented.
+    fn kind(&self) -> CredentialKind;
+    /// Whether the attribute is this. What is not set is nothing, not even the empty text.
+    fn is(&self, attribute: Attribute, value: &[u8]) -> bool;
+    /// What it may do.
+    fn grant(&self) -> &Grant;
+    /// What the identity headers say.
+    fn told(&self) -> Told;
+    /// The whole holder, for refusals and the log.
+    fn holder(&self) -> Holder;
+}
+
+/// The values of the identity headers that do not change from check to check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// `X-Auth-User`
+    pub user: HeaderValue,
+    /// `X-Auth-Scopes`; `None` where a deny cuts a wildcard, so that it depends on the rule.
+    pub scopes: Option<HeaderValue>,
+    /// `X-Auth-Tenant`
+    pub tenant: HeaderValue,
+    /// `X-Auth-Key-Id`
+    pub key_id: HeaderValue,
+}
+
+/// `text` as a header's value; empty where none can carry it.
+pub fn header_value(text: &str) -> HeaderValue {
+    if text.is_empty() { EMPTY } else { HeaderValue::from_bytes(text.as_bytes()).unwrap_or(EMPTY) }
+}
+
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+
+impl Identity for Holder {
+    fn kind(&self) -> CredentialKind {
+        self.kind
+    }
+
+    fn is(&self, attribute: Attribute, value: &[u8]) -> bool {
+        let its = match attribute {
             Attribute::Uid => &self.uid,
             Attribute::Name => &self.name,
             Attribute::Tenant => &self.tenant,
             Attribute::Role => &self.role,
             Attribute::KeyId => &self.key_id,
-        }
+        };
+        !its.is_empty() && its.as_bytes() == value
+    }
+
+    fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    fn told(&self) -> Told {
+        // a name that no header can carry shows as the uid
+        let user = Some(header_value(&self.name)).filter(|user| !user.is_empty()).unwrap_or_else(|| header_value(&self.uid));
+        let scopes = self.grant.same_for_all().then(|| header_value(&self.grant.effective(&[]).to_string()));
+        Told { user, scopes, tenant: header_value(&self.tenant), key_id: header_value(&self.key_id) }
+    }
+
+    fn holder(&self) -> Holder {
+        self.clone()
     }
 }
 
@@ -42,7 +95,7 @@ impl Holder {
 ///
 /// `allow` is the intersection of all levels (token, key, every policy level), which covers a scope
 /// exactly where each level does; `deny` is the union of all denies.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Grant {
     /// What every level covers.
     pub allow: ScopeSet,
@@ -64,7 +117,7 @@ impl Grant {
 
     /// Whether it holds `scope`. A wildcard that any deny cuts is not held whole.
     pub fn holds(&self, scope: &Scope) -> bool {
-        self.allow.covers(scope) && !self.deny.iter().any(|deny| deny.overlaps(scope))
+        self.allow.covers(scope) && !self.cuts(scope)
     }
 
     /// What of `wanted` it does not hold.
@@ -72,13 +125,21 @@ impl Grant {
         wanted.iter().filter(|scope| !self.holds(scope)).cloned().collect()
     }
 
+    /// Whether what is effective is the same whatever the rule: no deny cuts a wildcard.
+    pub fn same_for_all(&self) -> bool {
+        self.deny.is_empty() || !self.allow.iter().any(|scope| scope.is_wildcard() && self.cuts(scope))
+    }
+
+    fn cuts(&self, scope: &Scope) -> bool {
+        self.deny.iter().any(|deny| deny.overlaps(scope))
+    }
+
     /// The effective scopes, sorted: what is allowed and not denied. A wildcard that any deny cuts is left out;
     /// the scopes that met the rule at hand stand instead.
     pub fn effective(&self, met: &[&Scope]) -> ScopeSet {
-        let cut = |scope: &Scope| self.deny.iter().any(|deny| deny.overlaps(scope));
-        let any_cut = self.allow.iter().any(|scope| scope.is_wildcard() && cut(scope));
+        let any_cut = !self.same_for_all();
         let instead = met.iter().filter(|_| any_cut).map(|scope| (*scope).clone());
-        ScopeSet::of(self.allow.iter().filter(|scope| !cut(scope)).cloned().chain(instead))
+        ScopeSet::of(self.allow.iter().filter(|scope| !self.cuts(scope)).cloned().chain(instead))
     }
 }
 

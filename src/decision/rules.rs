@@ -10,6 +10,7 @@ mod pattern;
 mod tree;
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
@@ -76,6 +77,8 @@ pub struct Requirement {
     pub preflight: bool,
     /// A person who asks for a page without a live session is sent to log in.
     pub login_redirect: bool,
+    /// How long what is cached is used where the store cannot be asked (`on_store_error: { allow_cached_for: D }`).
+    pub cached_for: Duration,
 }
 
 impl Requirement {
@@ -95,6 +98,7 @@ impl Requirement {
             shadow: false,
             preflight: false,
             login_redirect: false,
+            cached_for: Duration::ZERO,
         }
     }
 }
@@ -288,6 +292,11 @@ impl RuleSet {
             }
         }
         if clashes.is_empty() { Ok(set) } else { Err(clashes) }
+    }
+
+    /// The longest that any rule uses what is cached without the store.
+    pub fn longest_cached(&self) -> Duration {
+        self.rules.iter().map(|rule| rule.requirement.cached_for).max().unwrap_or_default()
     }
 
     /// Every rule, in the order written.

@@ -153,7 +153,7 @@ fn identity_is_of_a_live_credential_only() {
     let Verdict::Allow(permit) = trial("/open").run(&rules) else { panic!() };
     assert!(permit.holder().is_none() && permit.scopes().is_empty());
     let Verdict::Allow(permit) = (Trial { scopes: scopes("orders:* b"), ..trial("/a") }).run(&rules) else { panic!() };
-    assert_eq!(permit.scopes(), &scopes("b orders:*"));
+    assert_eq!(permit.scopes(), scopes("b orders:*"));
 }
 
 #[test]
@@ -241,7 +241,7 @@ mod sessions {
     }
 
     /// The refusal of `method /a`.
-    fn refused<'r>(rules: &'r RuleSet, method: &str, page: Page<'_>, evidence: Evidence) -> Denial<'r> {
+    fn refused<'r>(rules: &'r RuleSet, method: &str, page: Page<'_>, evidence: Evidence<'r>) -> Denial<'r> {
         let request = Request { page, ..Request::read(method.as_bytes(), b"app.example", b"/a", None).unwrap() };
         match decide(&request, &Judged::of(rules, &request), evidence) {
             Verdict::Deny(denial) => denial,

@@ -93,22 +93,24 @@ impl Trial {
     }
 
     /// The evidence it stands for, given what the rules take.
-    pub fn evidence(&self, judged: &Judged<'_>) -> Evidence {
+    pub fn evidence<'e>(&self, judged: &Judged<'_>) -> Evidence<'e> {
         match (self.credential, self.state) {
             (None, _) => Evidence::Nothing,
             (Some(kind), CredentialState::Live | CredentialState::StoreUnavailable) if !judged.takes(kind) => Evidence::NotTaken(kind),
             (Some(_), CredentialState::Invalid) => Evidence::Invalid("malformed, forged, unknown or ended credential"),
             (Some(_), CredentialState::StoreUnavailable) => Evidence::Unavailable,
-            (Some(kind), CredentialState::Live) => Evidence::Live(Box::new(Holder {
-                kind,
-                uid: self.holder.uid.clone(),
-                name: self.holder.name.clone(),
-                tenant: self.holder.tenant.clone(),
-                role: self.holder.role.clone(),
-                key_id: self.holder.key_id.clone(),
-                grant: Grant { allow: self.scopes.clone(), deny: ScopeSet::default() },
-                expires_in_s: None,
-            })),
+            (Some(kind), CredentialState::Live) => Evidence::made(
+                Holder {
+                    kind,
+                    uid: self.holder.uid.clone(),
+                    name: self.holder.name.clone(),
+                    tenant: self.holder.tenant.clone(),
+                    role: self.holder.role.clone(),
+                    key_id: self.holder.key_id.clone(),
+                    grant: Grant { allow: self.scopes.clone(), deny: ScopeSet::default() },
+                },
+                None,
+            ),
         }
     }
 

@@ -5,7 +5,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
-use super::{Call, Dialect, NO_STORE, Proxy};
+use super::{Call, Dialect, NO_STORE, Proxy, number};
 use crate::decision::{Denial, Permit, Reason, Verdict};
 
 /// What a gate answers.
@@ -86,17 +86,15 @@ impl Dialect {
 fn allow(permit: &Permit<'_>) -> Answer {
     let mut answer = Answer::new(Full::default());
     let headers = answer.headers_mut();
-    let value = |text: &str| if text.is_empty() { EMPTY } else { HeaderValue::from_str(text).unwrap_or(EMPTY) };
     match permit.holder() {
         None => headers.extend([(USER, EMPTY), (SCOPES, EMPTY), (TENANT, EMPTY), (KEY_ID, EMPTY), (EXPIRES_IN, EMPTY)]),
         Some(holder) => {
-            // a name that no header can carry shows as the uid
-            let user = HeaderValue::from_bytes(holder.name.as_bytes()).ok().filter(|user| !user.is_empty());
-            headers.insert(USER, user.unwrap_or_else(|| value(&holder.uid)));
-            headers.insert(SCOPES, value(&permit.scopes().to_string()));
-            headers.insert(TENANT, value(&holder.tenant));
-            headers.insert(KEY_ID, value(&holder.key_id));
-            headers.insert(EXPIRES_IN, holder.expires_in_s.map_or(EMPTY, HeaderValue::from));
+            let told = holder.told();
+            headers.insert(USER, told.user);
+            headers.insert(SCOPES, told.scopes.unwrap_or_else(|| permit.scopes_value()));
+            headers.insert(TENANT, told.tenant);
+            headers.insert(KEY_ID, told.key_id);
+            headers.insert(EXPIRES_IN, permit.expires_in_s().map_or(EMPTY, number::value));
         }
     }
     answer

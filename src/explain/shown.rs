@@ -53,7 +53,7 @@ pub async fn shown(
         state = "authentic, but ended or expired".into();
     }
     Ok(match live(ask, fill, secret.as_ref(), now, ttl.as_secs()) {
-        Some(live) => Shown { evidence: Evidence::Live(Box::new(live.holder)), kind: Some(kind), state },
+        Some(live) => Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(kind), state },
         None => {
             let state = if state == "authentic and live" { "authentic, but ended, or someone above it is blocked".into() } else { state };
             Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(kind), state }
@@ -79,7 +79,7 @@ pub async fn shown_live(
     let (evidence, state) = match tokens.look_up(ask).await {
         Err(_) => (Evidence::Unavailable, "authentic; the token store cannot be asked whether it is live"),
         Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, ttl_s)) {
-            Some(live) => (Evidence::Live(Box::new(live.holder)), "authentic and live"),
+            Some(live) => (Evidence::made(live.holder, live.expires_in_s), "authentic and live"),
             None => (Evidence::Invalid("unknown or ended credential"), "authentic, but ended, or someone above it is blocked"),
         },
     };

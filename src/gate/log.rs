@@ -15,10 +15,11 @@ pub(super) fn decision(at: &Gate, asked: &Asked<'_>, verdict: &Verdict<'_>, kind
     let request_id = asked.request_id.unwrap_or("-");
     match verdict {
         Verdict::Allow(permit) => {
-            let key_id = permit.holder().map_or("-", |holder| dash(&holder.key_id));
             if let Some(denial) = permit.shadowed() {
                 refusal("shadow", gate, request_id, denial, &explain(at, asked, denial, kind));
-            } else {
+            } else if tracing::enabled!(target: "gatepost::check", tracing::Level::DEBUG) {
+                let key_id = permit.holder().map(|holder| holder.holder().key_id).unwrap_or_default();
+                let key_id = dash(&key_id);
                 tracing::debug!(target: "gatepost::check", result = "allow", gate, request_id, rule = permit.rule().id, reason = "-", key_id);
             }
         }

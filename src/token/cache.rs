@@ -6,6 +6,7 @@
 //! INVARIANT: the lease is read first, then the stamps, then the store (COHERENCE §3, FILL and CHECK).
 //! INVARIANT: what is refused is kept for a short time only, and crowds out nothing that is live.
 
+mod common;
 mod entry;
 mod flight;
 mod name;
@@ -14,6 +15,8 @@ mod table;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use common::{Common, Commons};
+use entry::{NEVER, Terms};
 use flight::Flights;
 use name::Namer;
 use table::Table;
@@ -22,13 +25,15 @@ pub use entry::Entry;
 pub use name::Name;
 pub use table::Held;
 
-use super::fence::Fence;
-use super::holder::judge;
+use super::fence::{Concerned, Fence};
+use super::holder::{Standing, judge};
 use super::recognise::{At, Authentic};
-use super::record::Fill;
+use super::record::{Fill, Role};
 use super::store::{Ask, Unavailable};
-use crate::clock::{Clock, UnixMs};
+use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::credential::Presented;
+use crate::decision::holder::Grant;
+use crate::id::Id;
 
 /// How long a refusal is kept.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
@@ -36,15 +41,6 @@ const REFUSED_FOR: Duration = Duration::from_secs(60);
 const SWEEP_PARTS: usize = 32;
 /// How often a part of it is.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-
-/// When a check began.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// Nanoseconds since boot: what leases are measured by.
-    pub boot_ns: u64,
-    /// The time: what ends are measured by.
-    pub now: UnixMs,
-}
 
 /// What the cache knows of a credential.
 pub enum Cached {
@@ -67,6 +63,9 @@ pub struct Cache {
     namer: Namer,
     table: Table,
     flights: Flights,
+    commons: Commons,
+    /// What refused credentials have in common.
+    nothing: Arc<Common>,
 }
 
 /// By what a check may be answered, as the store says.
@@ -86,7 +85,10 @@ impl Cache {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
-        let cache = Arc::new(Self { fence, namer: Namer::new()?, table: Table::new(), flights: Flights::default() });
+        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default()));
+        let table = Table::new(&nothing);
+        let (flights, commons) = (Flights::default(), Commons::default());
+        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing });
         tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
     }
@@ -98,10 +100,7 @@ impl Cache {
 
     /// What is known of a credential that `keyring` would prove.
     pub fn find(&self, leave: Leave, name: Name, keyring: u32, now: UnixMs) -> Cached {
-        let found = || {
-            let counts = |entry: &Entry| entry.keyring == keyring && !is_spent(entry, &self.fence, now);
-            self.table.find(name).filter(|entry| counts(entry))
-        };
+        let found = || self.table.find(name).filter(|entry| entry.is_proved_by(keyring) && !entry.is_spent(&self.fence, now));
         match leave {
             Leave::Leased => found().map_or(Cached::Unknown, Cached::Known),
             Leave::Unleased => Cached::Unknown,
@@ -109,23 +108,18 @@ impl Cache {
         }
     }
 
-    /// Asks the store: `is_leased` as the check read it, at `at`. `alone` = asking costs nothing that is worth sharing.
+    /// Asks the store what a credential is, by `fill`, and keeps the answer.
     ///
     /// # Errors
     /// [`Unavailable`] where the store cannot be asked.
-    pub(super) async fn fill<F>(
-        &self,
-        (name, keyring): (Name, u32),
-        authentic: &Authentic,
-        (at, is_leased): (Moment, bool),
-        alone: bool,
-        fill: impl FnOnce() -> F,
-    ) -> Result<Arc<Entry>, Unavailable>
+    pub(super) async fn fill<F>(&self, asked: Asked<'_>, fill: impl FnOnce() -> F) -> Result<Arc<Entry>, Unavailable>
     where
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
+        let Asked { name, keyring, authentic, at, is_leased, alone, slides } = asked;
         let Authentic { kind, ask, secret, ends } = *authentic;
-        let stamps = self.fence.stamps(ask);
+        let concerned = Concerned::from(ask);
+        let stamps = self.fence.stamps(concerned);
         let (stamps, fill) = match alone {
             true => (stamps, fill().await?),
             false => {
@@ -142,17 +136,46 @@ impl Cache {
             None if is_final => at.now.after(REFUSED_FOR),
             None => at.now,
         };
-        let entry = Arc::new(Entry::new(name, keyring, ask, kind, stamps, deadline, standing));
+        let terms = Terms { name, kind, keyring, concerned, stamps, deadline };
+        let entry = Arc::new(match standing {
+            None => Entry::refused(terms, Arc::clone(&self.nothing)),
+            Some(standing) => self.live(terms, ask, &standing, slides),
+        });
         if deadline > at.now {
-            self.table.insert(Arc::clone(&entry), |other| is_spent(other, &self.fence, at.now));
+            self.table.insert(Arc::clone(&entry), |other| other.is_spent(&self.fence, at.now));
         }
         Ok(entry)
     }
+
+    fn live(&self, terms: Terms, ask: Ask, standing: &Standing, slides: &(dyn Fn(UnixMs, UnixMs) -> UnixMs + Sync)) -> Entry {
+        let (cap, slides) = match (&standing.token, standing.session) {
+            (Some((token, idle_end)), _) => (token.cap, slides(*idle_end, token.cap)),
+            (None, Some((_, cap))) => (cap, UnixMs(0)),
+            (None, None) if matches!(ask, Ask::Session(_)) => (standing.told_end, UnixMs(0)),
+            (None, None) => (standing.told_end, NEVER),
+        };
+        let common = self.commons.of(Common::new(standing.tenant, standing.role, standing.holder.grant.clone()));
+        let Standing { subject, told_end, .. } = *standing;
+        Entry::live(terms, entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides })
+    }
 }
 
-/// Whether an entry can never be used again: something ended or changed, or its time is over.
-fn is_spent(entry: &Entry, fence: &Fence, now: UnixMs) -> bool {
-    entry.deadline <= now || fence.stamps(entry.ask) != entry.stamps
+/// What a fill is for.
+pub(super) struct Asked<'a> {
+    /// What the credential is called.
+    pub(super) name: Name,
+    /// The keyring that proved it.
+    pub(super) keyring: u32,
+    /// What is presented.
+    pub(super) authentic: &'a Authentic,
+    /// When the check began.
+    pub(super) at: Moment,
+    /// Whether there is a lease.
+    pub(super) is_leased: bool,
+    /// Whether asking costs nothing that is worth sharing.
+    pub(super) alone: bool,
+    /// From when on a use moves a token's idle end on, with this idle end and cap.
+    pub(super) slides: &'a (dyn Fn(UnixMs, UnixMs) -> UnixMs + Sync),
 }
 
 /// Drops what is spent, a part at a time, so that it leaves memory.
@@ -163,7 +186,7 @@ async fn sweep(cache: Weak<Cache>, clock: Clock) {
     for n in (0..SWEEP_PARTS).cycle() {
         due.tick().await;
         let Some(cache) = cache.upgrade() else { return };
-        let left = cache.table.sweep(n, SWEEP_PARTS, |entry| is_spent(entry, &cache.fence, clock.now()));
+        let left = cache.table.sweep(n, SWEEP_PARTS, |entry| entry.is_spent(&cache.fence, clock.now()));
         if let Some(kept) = kept.get_mut(n) {
             *kept = left;
         }
@@ -173,7 +196,7 @@ async fn sweep(cache: Weak<Cache>, clock: Clock) {
 
 impl Ask {
     /// The key that it is asked for, if it is one or a token's.
-    pub fn key(self) -> Option<crate::id::Id> {
+    pub fn key(self) -> Option<Id> {
         match self {
             Self::Token { key, .. } | Self::Key(key) => Some(key),
             Self::Session(_) => None,

@@ -106,6 +106,11 @@ impl Embedded {
         state.grid.due(idle_end, cap)
     }
 
+    /// From when on a use moves this idle end on.
+    pub(super) fn slides_from(&self, idle_end: UnixMs, cap: UnixMs) -> UnixMs {
+        self.state.grid.due(idle_end, cap)
+    }
+
     /// What tells the cache that something ended or changed.
     pub(super) fn fence(&self) -> Arc<Fence> {
         Arc::clone(&self.state.fence)

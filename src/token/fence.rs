@@ -13,7 +13,7 @@ use super::store::Ask;
 use crate::id::Id;
 
 /// How many generations ids share: an end makes 1 of so many entries be read again for nothing.
-const SHARDS: usize = 4096;
+const SHARDS: u16 = 4096;
 
 /// The lease and the generations of one process.
 #[derive(Debug)]
@@ -27,12 +27,25 @@ pub struct Fence {
     cached: AtomicU64,
 }
 
-/// The generations that a record was read under.
+/// The generations that a record was read under, added up: each of them only grows, so their sum is the same only while all of them are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stamps {
-    own: u64,
-    key: u64,
-    all: u64,
+pub struct Stamps(u64);
+
+/// Which generations concern a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concerned {
+    own: u16,
+    key: u16,
+}
+
+impl From<Ask> for Concerned {
+    fn from(ask: Ask) -> Self {
+        let (own, key) = match ask {
+            Ask::Token { id, key } => (id, key),
+            Ask::Key(id) | Ask::Session(id) => (id, id),
+        };
+        Self { own: shard(own), key: shard(key) }
+    }
 }
 
 impl Default for Fence {
@@ -55,17 +68,15 @@ impl Fence {
     }
 
     /// The generations that what `ask` hangs on is under now. To be read after the lease and before the records.
-    pub fn stamps(&self, ask: Ask) -> Stamps {
-        let (own, key) = match ask {
-            Ask::Token { id, key } => (id, key),
-            Ask::Key(id) | Ask::Session(id) => (id, id),
-        };
-        Stamps { own: self.generation(own), key: self.generation(key), all: self.all.load(Ordering::Acquire) }
+    pub fn stamps(&self, concerned: impl Into<Concerned>) -> Stamps {
+        let Concerned { own, key } = concerned.into();
+        let all = self.all.load(Ordering::Acquire);
+        Stamps(self.generation(own).wrapping_add(self.generation(key)).wrapping_add(all))
     }
 
     /// Something that ends or narrows one token, key or session: what was read of it before counts no more.
     pub fn bump(&self, id: Id) {
-        if let Some(generation) = self.shards.get(shard(id)) {
+        if let Some(generation) = self.shards.get(usize::from(shard(id))) {
             generation.fetch_add(1, Ordering::AcqRel);
         }
     }
@@ -95,15 +106,15 @@ impl Fence {
         nanos(lease(Duration::from_nanos(nanos(wanted).min(self.cached.load(Ordering::Acquire)))))
     }
 
-    fn generation(&self, id: Id) -> u64 {
-        self.shards.get(shard(id)).map_or(0, |generation| generation.load(Ordering::Acquire))
+    fn generation(&self, shard: u16) -> u64 {
+        self.shards.get(usize::from(shard)).map_or(0, |generation| generation.load(Ordering::Acquire))
     }
 }
 
 /// Ids are random and made by us alone: any of their bits spread them evenly.
-fn shard(id: Id) -> usize {
+fn shard(id: Id) -> u16 {
     let [a, b, ..] = *id.as_bytes();
-    usize::from(u16::from_le_bytes([a, b])) % SHARDS
+    u16::from_le_bytes([a, b]) % SHARDS
 }
 
 #[cfg(test)]

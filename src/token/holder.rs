@@ -3,7 +3,7 @@
 //! Pure. Effective scopes are token ∩ key ∩ the principal's ∩ every level above, as the records say
 //! at this moment; absence of any of them refuses.
 
-use super::record::{Fill, KeyRecord, PolicyRecord, SubjectRecord, TokenRecord};
+use super::record::{Fill, KeyRecord, PolicyRecord, Role, SubjectRecord, TokenRecord};
 use super::store::{Ask, CHAIN_DEPTH};
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
@@ -16,6 +16,8 @@ use crate::id::Id;
 pub struct Live {
     /// Who holds it and what it may do.
     pub holder: Holder,
+    /// Seconds left if not used again; `None` = no end known.
+    pub expires_in_s: Option<u64>,
     /// The principal.
     pub subject: Id,
     /// The token that this use keeps alive, with its idle end as read.
@@ -54,14 +56,18 @@ pub struct Standing {
     pub holder: Holder,
     /// The principal.
     pub subject: Id,
+    /// Its tenant.
+    pub tenant: Id,
+    /// Where it stands.
+    pub role: Role,
     /// The token that a use keeps alive, with its idle end as read.
     pub token: Option<(TokenRecord, UnixMs)>,
     /// The idle end, as read, and the absolute end of a browser's session that a use keeps alive.
     pub session: Option<(UnixMs, UnixMs)>,
     /// The first of its ends as things were read: no check later than this may be answered by it.
     pub ends: UnixMs,
-    /// The same without a token's idle end, which the check itself moves on.
-    told_end: UnixMs,
+    /// The same without a token's idle end, which the check itself moves on: what `X-Auth-Expires-In` counts down to.
+    pub told_end: UnixMs,
 }
 
 /// Later than any check.
@@ -71,14 +77,6 @@ impl Standing {
     /// `X-Auth-Expires-In` at `now`: seconds left if not used again, never above the ttl. `None` = no end known.
     pub fn expires_in_s(&self, now: UnixMs, ttl_s: u64) -> Option<u64> {
         (self.told_end != NEVER).then(|| self.told_end.since(now).as_secs().min(ttl_s))
-    }
-}
-
-#[cfg(test)]
-impl Standing {
-    /// One that never ends.
-    pub(super) fn of_test(holder: Holder) -> Self {
-        Self { holder, subject: Id::from_bytes([0; 16]), token: None, session: None, ends: NEVER, told_end: NEVER }
     }
 }
 
@@ -135,10 +133,18 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         role: principal.role.as_str().to_owned(),
         key_id,
         grant,
-        expires_in_s: None,
     };
     let token = fill.token.filter(|_| matches!(ask, Ask::Token { .. }));
-    Some(Standing { holder, subject: *subject, token, session: session_ends, ends, told_end })
+    Some(Standing {
+        holder,
+        subject: *subject,
+        tenant: principal.tenant,
+        role: principal.role,
+        token,
+        session: session_ends,
+        ends,
+        told_end,
+    })
 }
 
 /// Judges what `ask` hangs on for one moment: see [`judge`]. `ttl_s` bounds what `X-Auth-Expires-In` says.
@@ -146,7 +152,7 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
     let standing = judge(ask, fill, secret, now)?;
     let expires_in_s = standing.expires_in_s(now, ttl_s);
     let Standing { holder, subject, token, session, .. } = standing;
-    Some(Live { holder: Holder { expires_in_s, ..holder }, subject, token, session })
+    Some(Live { holder, expires_in_s, subject, token, session })
 }
 
 /// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.

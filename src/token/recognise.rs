@@ -45,7 +45,7 @@ pub fn recognise(
     mint: &SecretMint,
     at: Option<At<'_>>,
     now: UnixMs,
-) -> Result<Authentic, Evidence> {
+) -> Result<Authentic, Evidence<'static>> {
     match presented {
         Presented::Nothing => Err(Evidence::Nothing),
         Presented::Malformed(why) => Err(Evidence::Invalid(why)),
@@ -82,7 +82,7 @@ fn session(cookies: SessionCookies<'_>, keyring: &Keyring, at: At<'_>) -> Option
     }
 }
 
-fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Result<(CredentialKind, Ask, Option<UnixMs>), Evidence> {
+fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Result<(CredentialKind, Ask, Option<UnixMs>), Evidence<'static>> {
     if let Some(token) = keyring.read_access(text) {
         return Ok((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }, None));
     }

@@ -100,7 +100,7 @@ impl SessionRecord {
 }
 
 /// Where a principal stands. A tenant is a subject too, with no parent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// The tenant itself.
     Tenant,

@@ -118,9 +118,9 @@ impl Redis {
         let link = Link::new(url.expose_secret(), Arc::clone(&kick)).map_err(StartError::Address)?;
         let member = Id::random().map_err(|_| StartError::Refused("the system gave no randomness".into()))?;
         let core = Core::new(link, kick, member, database, settings);
-        let answers = match core.link.connect().await {
+        let failure = match core.link.connect().await {
             Ok(wire) => heartbeat::examine(&core, &wire).await?,
-            Err(failure) => examine::refusal(&failure).map_or(Ok(false), Err)?,
+            Err(failure) => examine::refusal(failure)?,
         };
         let tasks = [
             tokio::spawn(heartbeat::run(Arc::downgrade(&core))),
@@ -134,7 +134,7 @@ impl Redis {
             }
         };
         let is_late = tokio::time::timeout(FIRST, first).await.is_err();
-        if !answers || is_late {
+        if failure.is_some() || is_late {
             tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work");
         }
         Ok(store)
@@ -156,6 +156,11 @@ impl Redis {
     /// See [`super::store::TokenStore::slide`].
     pub fn slide(&self, token: Id, cap: UnixMs, seen: UnixMs) -> UnixMs {
         self.core.slide(token, cap, seen)
+    }
+
+    /// From when on a use moves this idle end on.
+    pub(super) fn slides_from(&self, idle_end: UnixMs, cap: UnixMs) -> UnixMs {
+        self.core.slides_from(self.core.redis_time(idle_end), cap)
     }
 
     pub(super) fn clock(&self) -> &Clock {

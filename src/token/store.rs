@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Cache, Cached, Entry, Leave, Moment, Name};
+use super::cache::{Asked, Cache, Cached, Entry, Leave, Name};
 use super::embedded::Embedded;
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
-use crate::clock::{UnixMs, boottime_ns};
+use crate::clock::{Moment, UnixMs, boottime_ns};
 use crate::decision::credential::Presented;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
@@ -168,6 +168,27 @@ impl TokenStore {
         self.cache.find(self.leave(at), name, keyring, at.now)
     }
 
+    /// The rules in force use what is cached for so long without the store, at most.
+    pub fn want_cached(&self, longest: Duration) {
+        if let Store::Redis(store) = &self.store {
+            store.fence().want_cached(longest);
+            if !longest.is_zero() {
+                tracing::info!(
+                    "rules let pass what is cached for up to {longest:?} without Redis: an end may be seen that much later there"
+                );
+            }
+        }
+    }
+
+    /// For how long, of the time that a rule wants, what is cached may be used after a lease; nanoseconds.
+    pub fn cached_for(&self, wanted: Duration) -> u64 {
+        match &self.store {
+            // without its lock another process may serve, whose ends this one does not hear of
+            Store::Embedded(_) => 0,
+            Store::Redis(store) => store.fence().cached_for(wanted),
+        }
+    }
+
     /// The lease, read before anything else of a check.
     fn leave(&self, at: Moment) -> Leave {
         match &self.store {
@@ -194,7 +215,12 @@ impl TokenStore {
             let (store, ask) = (self.store.clone(), authentic.ask);
             async move { store.look_up(ask).await }
         };
-        self.cache.fill((name, keyring), authentic, (at, leave == Leave::Leased), self.is_embedded(), fill).await
+        let slides = &|idle_end, cap| match &self.store {
+            Store::Embedded(store) => store.slides_from(idle_end, cap),
+            Store::Redis(store) => store.slides_from(idle_end, cap),
+        };
+        let (is_leased, alone) = (leave == Leave::Leased, self.is_embedded());
+        self.cache.fill(Asked { name, keyring, authentic, at, is_leased, alone, slides }, fill).await
     }
 
     /// Reads what `ask` hangs on from the store itself. `None` = not there.

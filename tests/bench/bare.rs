@@ -1,11 +1,12 @@
 //! The yardstick: a bare hyper server that answers everything with one constant 200 and five identity headers.
 //!
-//! Same runtime, same profile, same answer as an allowed check; no check. Usage: `bare ADDRESS WORKERS`.
+//! Same runtime, same profile, same answer as an allowed check; no check. Usage: `bare ADDRESS WORKERS [204]`; with 204 it
+//! answers that and no header, as whoever measured other servers did.
 
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,23 +22,30 @@ const IDENTITY: [(&str, &str); 5] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let address = arguments.next().ok_or("usage: bare ADDRESS WORKERS")?;
+    let address = arguments.next().ok_or("usage: bare ADDRESS WORKERS [204]")?;
     let workers = arguments.next().unwrap_or_default().parse().unwrap_or(1);
+    let answer = if arguments.next().is_some_and(|status| status == "204") { nothing } else { allowed };
     tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()?.block_on(async {
         let listener = tokio::net::TcpListener::bind(address).await?;
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(|_| std::future::ready(answer()))));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(move |_| std::future::ready(answer()))));
         }
     })
 }
 
-fn answer() -> Result<Response<Full<Bytes>>, Infallible> {
+fn allowed() -> Result<Response<Full<Bytes>>, Infallible> {
     let mut answer = Response::new(Full::default());
     let headers: &mut HeaderMap = answer.headers_mut();
     for (name, value) in IDENTITY {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    Ok(answer)
+}
+
+fn nothing() -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
     Ok(answer)
 }

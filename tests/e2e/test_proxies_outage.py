@@ -24,12 +24,18 @@ def world(tmp_path_factory, application, redis):
         yield SimpleNamespace(gatepost=gatepost, alice=alice, token=alice.token("orders:read"), application=application, redis=redis)
 
 
+def until_noticed(world):
+    """What is known is used until the lease is over."""
+    until("the lease is over", 2, lambda: check("traefik", uri="/orders/1", headers=bearer(world.token)).status == 503)
+
+
 def test_redis_stopped(world, proxy):
     def send(method, target="/orders/1", headers=bearer(world.token)):
         return ask(proxy.port, method, target, headers)
 
     until("allowed", 3, lambda: send("GET").status == 200)
     with world.redis.away():
+        until_noticed(world)
         with world.application.watch() as reached:
             for method in ("GET", "DELETE"):
                 for headers in (bearer(world.token), [("X-Api-Key", world.alice.api_key)]):
@@ -44,8 +50,26 @@ def test_redis_stopped(world, proxy):
     assert until("allowed again", 5, lambda: send("GET").status == 200) < 1
 
 
+def test_a_short_outage_is_not_noticed(world):
+    def is_known():
+        return check("traefik", uri="/orders/1", headers=bearer(world.token)).status == 200
+
+    until("allowed", 3, is_known)
+    for _ in range(5):
+        world.redis.process.send_signal(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            while time.monotonic() - began < 0.4:
+                assert is_known()
+        finally:
+            world.redis.process.send_signal(signal.SIGCONT)
+        # a heartbeat or two
+        time.sleep(0.8)
+
+
 def test_refusal_is_quick_and_says_which_status(world):
     with world.redis.away():
+        until_noticed(world)
         for _ in range(5):
             began = time.monotonic()
             answer = check("nginx", uri="/orders/1", headers=bearer(world.token))
@@ -60,6 +84,7 @@ def test_redis_hanging(world):
     """A Redis that is there and says nothing costs no more than one that is gone."""
     world.redis.process.send_signal(signal.SIGSTOP)
     try:
+        until_noticed(world)
         for _ in range(5):
             began = time.monotonic()
             answer = check("traefik", uri="/orders/1", headers=bearer(world.token))

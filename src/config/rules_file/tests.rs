@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -41,6 +43,7 @@ fn every_key_is_read() {
     assert!(matches!(one("scopes: { all: [a] }").requirement.scopes, Demand::All(_)));
     assert_eq!(one("access: anonymous").requirement, Requirement::anonymous());
     assert!(!one("preflight: deny").requirement.preflight);
+    assert_eq!(one("on_store_error: { allow_cached_for: 30s }").requirement.cached_for, Duration::from_secs(30));
     assert!(!one("enforce: true").requirement.shadow);
 }
 
@@ -100,7 +103,9 @@ fn each_mistake_is_told_where_it_is() {
         (rule("tenants: []"), "1:44: rules[0].tenants: an empty list"),
         (rule("enforce: no"), "1:44: rules[0].enforce: `no` is neither true nor false"),
         (rule("on_store_error: allow"), "1:51: rules[0].on_store_error: `allow` is not known here"),
-        (rule("on_store_error: { allow_cached_for: 30s }"), "1:51: rules[0].on_store_error: allow_cached_for is not available"),
+        (rule("on_store_error: { allow_cached_for: 2h }"), "1:71: rules[0].on_store_error.allow_cached_for: `2h` is out of bounds"),
+        (rule("on_store_error: { allow_cached_for: soon }"), "1:71: rules[0].on_store_error.allow_cached_for: `soon` is no duration"),
+        (rule("on_store_error: {}"), "1:51: rules[0].on_store_error.allow_cached_for: missing"),
         (rule("preflight: true"), "1:46: rules[0].preflight: `true` is not known here; write one of allow, deny"),
         (rule("access: public"), "1:43: rules[0].access: `public` is not known here; write anonymous"),
         (rule("access: anonymous, scopes: { all: [a] }"), "1:62: rules[0].scopes: an anonymous rule demands nothing"),

@@ -1,84 +1,362 @@
 //! An entry: what one presented credential was found to be, judged as far as it can be ahead of a check.
 //!
+//! There may be a million of them, so it is small: what many have in common is kept once, and its own text lies in one
+//! piece from which header values are cut without copying.
 //! INVARIANT: nothing in it points into a request: a slice of a header would keep that connection's whole buffer.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::common::Common;
 use super::name::Name;
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
-use crate::token::fence::Stamps;
-use crate::token::holder::Standing;
-use crate::token::store::Ask;
+use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
+use crate::decision::rules::Attribute;
+use crate::id::Id;
+use crate::token::fence::{Concerned, Fence, Stamps};
 
 /// What is known of one presented credential.
 #[derive(Debug)]
 pub struct Entry {
     /// What was presented.
+    name: Name,
+    /// The principal.
+    subject: Id,
+    /// The generations it was read under.
+    stamps: Stamps,
+    /// Until when it may be used.
+    deadline: UnixMs,
+    /// No later than this does any use move its end: a token's cap, a session's end; of a key, its own end.
+    cap: UnixMs,
+    common: Arc<Common>,
+    /// The key's id, where it has one, then what `X-Auth-User` says.
+    text: Bytes,
+    /// From when on a use moves an idle end on.
+    slides: AtomicU64,
+    /// From which minute on a use is noted.
+    noted: AtomicU32,
+    /// How long before its cap a token ends in any case, milliseconds.
+    ends_before_cap_ms: u32,
+    concerned: Concerned,
+    /// The keyring that proved it, as far as its number fits.
+    keyring: [u8; 3],
+    traits: u8,
+}
+
+const KIND: u8 = 0b11;
+const LIVE: u8 = 0b100;
+const HAS_KEY: u8 = 0b1000;
+/// The name is empty, or none that a header can carry.
+const SHOWS_UID: u8 = 0b1_0000;
+
+/// Hex digits of an id.
+const ID: usize = 32;
+/// Text that fits beside its counter into one small piece of memory.
+const SHORT: usize = 55;
+
+const MINUTE_MS: u64 = 60_000;
+/// The end of what has none.
+pub(super) const NEVER: UnixMs = UnixMs(u64::MAX);
+
+/// How an entry is found, and until when it counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// What was presented.
     pub(super) name: Name,
+    /// What kind that is.
+    pub(super) kind: CredentialKind,
     /// The keyring that proved it.
     pub(super) keyring: u32,
-    /// What the store is asked about it.
-    pub(super) ask: Ask,
-    /// What was presented.
-    pub kind: CredentialKind,
-    /// The generations it was read under.
+    /// Which generations concern it.
+    pub(super) concerned: Concerned,
+    /// Those that it was read under.
     pub(super) stamps: Stamps,
     /// Until when it may be used.
     pub(super) deadline: UnixMs,
-    /// `None` = refused: not there, or ended.
-    pub(super) standing: Option<Box<Standing>>,
+}
+
+/// What a live credential stands for.
+#[derive(Debug)]
+pub(super) struct Standing<'a> {
+    pub(super) subject: Id,
+    pub(super) name: &'a str,
+    pub(super) key: Option<Id>,
+    pub(super) common: Arc<Common>,
+    /// See [`Entry::cap`].
+    pub(super) cap: UnixMs,
+    /// What `X-Auth-Expires-In` counts down to.
+    pub(super) told_end: UnixMs,
     /// From when on a use moves an idle end on.
-    slides: AtomicU64,
-    /// From when on a use is noted.
-    noted: AtomicU64,
+    pub(super) slides: UnixMs,
+}
+
+fn keyring_bytes(number: u32) -> [u8; 3] {
+    let [a, b, c, _] = number.to_le_bytes();
+    [a, b, c]
 }
 
 impl Entry {
-    /// What was found.
-    pub(super) fn new(
-        name: Name,
-        keyring: u32,
-        ask: Ask,
-        kind: CredentialKind,
-        stamps: Stamps,
-        deadline: UnixMs,
-        standing: Option<Standing>,
-    ) -> Self {
-        let standing = standing.map(Box::new);
-        Self { name, keyring, ask, kind, stamps, deadline, standing, slides: AtomicU64::new(0), noted: AtomicU64::new(0) }
+    /// A live credential.
+    pub(super) fn live(terms: Terms, standing: Standing<'_>) -> Self {
+        let Standing { subject, name, key, common, cap, told_end, slides } = standing;
+        let shown = if header_value(name).is_empty() { None } else { Some(name) };
+        let flag = |flag: u8, up: bool| if up { flag } else { 0 };
+        let key = key.map(|key| key.hex_digits());
+        let uid = subject.hex_digits();
+        Self {
+            subject,
+            cap,
+            text: in_one_piece(key.as_ref().map_or(&[], <[u8; ID]>::as_slice), shown.map_or(&uid, str::as_bytes)),
+            slides: AtomicU64::new(slides.0),
+            ends_before_cap_ms: u32::try_from(cap.0.saturating_sub(told_end.0)).unwrap_or(u32::MAX),
+            traits: terms.kind as u8 | LIVE | flag(HAS_KEY, key.is_some()) | flag(SHOWS_UID, shown.is_none()),
+            ..Self::refused(terms, common)
+        }
     }
 
-    /// What stands in a free place.
-    pub(super) fn nothing() -> Self {
-        let ask = Ask::Session(crate::id::Id::from_bytes([0; 16]));
-        Self::new(Name([0; 2]), 0, ask, CredentialKind::Token, Stamps::default(), UnixMs(0), None)
+    /// A credential that is refused; it has `nothing` in common with any.
+    pub(super) fn refused(terms: Terms, nothing: Arc<Common>) -> Self {
+        let Terms { name, kind, keyring, concerned, stamps, deadline } = terms;
+        Self {
+            name,
+            subject: Id::from_bytes([0; 16]),
+            stamps,
+            deadline,
+            cap: deadline,
+            common: nothing,
+            text: Bytes::new(),
+            slides: AtomicU64::new(u64::MAX),
+            noted: AtomicU32::new(0),
+            ends_before_cap_ms: 0,
+            concerned,
+            keyring: keyring_bytes(keyring),
+            traits: kind as u8,
+        }
     }
 
-    /// What it stands for; `None` = refused.
-    pub fn standing(&self) -> Option<&Standing> {
-        self.standing.as_deref()
+    /// What it is found by.
+    pub(super) fn name(&self) -> Name {
+        self.name
     }
 
-    /// What the store was asked.
-    pub fn ask(&self) -> Ask {
-        self.ask
+    /// Whether it can never be used again: something ended or changed, or its time is over.
+    pub(super) fn is_spent(&self, fence: &Fence, now: UnixMs) -> bool {
+        self.deadline <= now || fence.stamps(self.concerned) != self.stamps
+    }
+
+    /// Whether this keyring proved it.
+    pub(super) fn is_proved_by(&self, keyring: u32) -> bool {
+        self.keyring == keyring_bytes(keyring)
+    }
+
+    /// Whether it stands for somebody; otherwise it is refused.
+    pub fn is_live(&self) -> bool {
+        self.traits & LIVE != 0
+    }
+
+    /// What was presented.
+    pub fn kind(&self) -> CredentialKind {
+        match self.traits & KIND {
+            0 => CredentialKind::Token,
+            1 => CredentialKind::ApiKey,
+            2 => CredentialKind::Session,
+            _ => CredentialKind::Jwt,
+        }
+    }
+
+    /// The principal.
+    pub fn subject(&self) -> Id {
+        self.subject
+    }
+
+    /// Until when it may be used, as it was read; of a browser's session, its idle end.
+    pub fn deadline(&self) -> UnixMs {
+        self.deadline
+    }
+
+    /// No later than this does any use move its end.
+    pub fn cap(&self) -> UnixMs {
+        self.cap
+    }
+
+    /// `X-Auth-Expires-In` at `now`: seconds left if not used again, never above the ttl. `None` = no end known.
+    pub fn expires_in_s(&self, now: UnixMs, ttl_s: u64) -> Option<u64> {
+        let left = || self.cap.0.saturating_sub(u64::from(self.ends_before_cap_ms)).saturating_sub(now.0) / 1000;
+        (self.cap != NEVER).then(|| left().min(ttl_s))
     }
 
     /// Whether a use at `now` may move an idle end on. Answers yes to one caller, until [`Entry::slid`] says when next.
-    pub(crate) fn is_due(&self, now: UnixMs) -> bool {
+    pub fn is_due(&self, now: UnixMs) -> bool {
         let due = self.slides.load(Ordering::Relaxed);
         now.0 >= due && self.slides.compare_exchange(due, u64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// A use moves it on again from `due` on.
-    pub(crate) fn slid(&self, due: UnixMs) {
+    pub fn slid(&self, due: UnixMs) {
         self.slides.store(due.0, Ordering::Relaxed);
     }
 
-    /// Whether a use at `now` is the first in `every` milliseconds.
-    pub(crate) fn is_first_in(&self, every: u64, now: UnixMs) -> bool {
-        let from = self.noted.load(Ordering::Relaxed);
-        now.0 >= from && self.noted.compare_exchange(from, now.0.saturating_add(every), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Whether a use at `now` is the first of its minute.
+    pub fn is_first_of_minute(&self, now: UnixMs) -> bool {
+        let minute = u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX);
+        let noted = self.noted.load(Ordering::Relaxed);
+        minute > noted && self.noted.compare_exchange(noted, minute, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    fn split(&self) -> (&[u8], &[u8]) {
+        self.text.split_at_checked(if self.traits & HAS_KEY == 0 { 0 } else { ID }).unwrap_or_default()
+    }
+
+    fn value(&self, of: &[u8]) -> HeaderValue {
+        // both came from texts that headers can carry
+        HeaderValue::from_maybe_shared(self.text.slice_ref(of)).unwrap_or(HeaderValue::from_static(""))
+    }
+}
+
+impl Identity for Entry {
+    fn kind(&self) -> CredentialKind {
+        self.kind()
+    }
+
+    fn is(&self, attribute: Attribute, value: &[u8]) -> bool {
+        let (key, user) = self.split();
+        let is = |its: &[u8]| !its.is_empty() && its == value;
+        match attribute {
+            Attribute::Uid => is(&self.subject.hex_digits()),
+            Attribute::Name => self.traits & SHOWS_UID == 0 && is(user),
+            Attribute::Tenant => is(self.common.tenant_value.as_bytes()),
+            Attribute::Role => is(self.common.role.as_str().as_bytes()),
+            Attribute::KeyId => is(key),
+        }
+    }
+
+    fn grant(&self) -> &Grant {
+        &self.common.grant
+    }
+
+    fn told(&self) -> Told {
+        let (key, user) = self.split();
+        Told {
+            user: self.value(user),
+            scopes: self.common.scopes_value.clone(),
+            tenant: self.common.tenant_value.clone(),
+            key_id: self.value(key),
+        }
+    }
+
+    fn holder(&self) -> Holder {
+        let (key, user) = self.split();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Holder {
+            kind: self.kind(),
+            uid: self.subject.to_string(),
+            name: if self.traits & SHOWS_UID == 0 { text(user) } else { String::new() },
+            tenant: text(self.common.tenant_value.as_bytes()),
+            role: self.common.role.as_str().to_owned(),
+            key_id: text(key),
+            grant: self.common.grant.clone(),
+        }
+    }
+}
+
+/// Both, one after the other, in memory that clones share from the beginning.
+fn in_one_piece(key: &[u8], user: &[u8]) -> Bytes {
+    let both = [key, user].concat();
+    let mut bytes = [0; SHORT];
+    match (u8::try_from(both.len()), bytes.get_mut(..both.len())) {
+        (Ok(len), Some(room)) => {
+            room.copy_from_slice(&both);
+            Bytes::from_owner(Short { len, bytes })
+        }
+        // the first clone makes it shared, which is not to happen in a check
+        _ => Bytes::from(both).clone(),
+    }
+}
+
+/// Text with its length, in the one allocation that counts its clones.
+struct Short {
+    len: u8,
+    bytes: [u8; SHORT],
+}
+
+impl AsRef<[u8]> for Short {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::scopes::ScopeSet;
+    use crate::token::record::Role;
+    use crate::token::store::Ask;
+
+    const SUBJECT: Id = Id::from_bytes([0x5a; 16]);
+    const KEY: Id = Id::from_bytes([0xab; 16]);
+    const TENANT: Id = Id::from_bytes([0xcd; 16]);
+
+    fn entry(kind: CredentialKind, name: &str, key: Option<Id>, told_end: UnixMs) -> Entry {
+        let grant = Grant { allow: "orders:* users:read".parse().unwrap(), deny: ScopeSet::default() };
+        let common = Arc::new(Common::new(TENANT, Role::Client, grant));
+        let concerned = Concerned::from(Ask::Key(KEY));
+        let terms =
+            Terms { name: Name([1, 2]), kind, keyring: 0x0102_0304, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
+        Entry::live(terms, Standing { subject: SUBJECT, name, key, common, cap: UnixMs(100_000), told_end, slides: UnixMs(50) })
+    }
+
+    #[test]
+    fn small() {
+        assert!(size_of::<Entry>() <= 120, "{}: a million of them are kept", size_of::<Entry>());
+    }
+
+    #[test]
+    fn tells_what_its_holder_tells() {
+        let long = format!("{}@example.com", "a".repeat(300));
+        for name in ["carl", "", "\u{e9}", &long] {
+            for (kind, key) in [(CredentialKind::Token, Some(KEY)), (CredentialKind::ApiKey, Some(KEY)), (CredentialKind::Session, None)] {
+                let entry = entry(kind, name, key, UnixMs(100_000));
+                let (kept, holder) = (&entry as &dyn Identity, Identity::holder(&entry));
+                assert_eq!((holder.kind, kept.kind()), (kind, kind));
+                assert_eq!((kept.told(), holder.name.as_str()), (holder.told(), name));
+                assert_eq!(holder.key_id, key.map(|key| key.to_string()).unwrap_or_default());
+                let texts = [&SUBJECT.to_string(), &KEY.to_string(), &TENANT.to_string(), "client", name, ""];
+                for attribute in [Attribute::Uid, Attribute::Name, Attribute::Tenant, Attribute::Role, Attribute::KeyId] {
+                    for text in texts {
+                        assert_eq!(kept.is(attribute, text.as_bytes()), holder.is(attribute, text.as_bytes()), "{attribute:?} {text}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_no_header_carries_is_none() {
+        let entry = entry(CredentialKind::Token, "a\nb", Some(KEY), UnixMs(100_000));
+        assert_eq!(entry.told().user, SUBJECT.to_string());
+        assert!(!entry.is(Attribute::Name, SUBJECT.to_string().as_bytes()));
+    }
+
+    #[test]
+    fn its_end_is_told_and_its_keyring_known() {
+        let ends = |told_end| entry(CredentialKind::Token, "c", Some(KEY), UnixMs(told_end)).expires_in_s(UnixMs(60_500), 30);
+        assert_eq!((ends(100_000), ends(80_000), ends(60_000)), (Some(30), Some(19), Some(0)));
+        let entry = entry(CredentialKind::Token, "c", Some(KEY), UnixMs(100_000));
+        assert!(entry.is_proved_by(0x0102_0304) && !entry.is_proved_by(0x0102_0305));
+    }
+
+    #[test]
+    fn one_use_a_step_and_one_a_minute() {
+        let entry = entry(CredentialKind::Token, "c", Some(KEY), UnixMs(100_000));
+        assert!(!entry.is_due(UnixMs(49)));
+        assert!(entry.is_due(UnixMs(50)) && !entry.is_due(UnixMs(50)));
+        entry.slid(UnixMs(80));
+        assert!(!entry.is_due(UnixMs(79)) && entry.is_due(UnixMs(80)));
+        let minutes: Vec<bool> = (0..5).map(|n| entry.is_first_of_minute(UnixMs(MINUTE_MS + n * 30_000))).collect();
+        assert_eq!(minutes, [true, false, true, false, true]);
     }
 }

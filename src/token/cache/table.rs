@@ -11,8 +11,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::entry::Entry;
+use super::common::Common;
+use super::entry::{Entry, Terms};
 use super::name::Name;
+use crate::clock::UnixMs;
+use crate::decision::credential::CredentialKind;
+use crate::id::Id;
+use crate::token::fence::{Concerned, Stamps};
+use crate::token::store::Ask;
 
 /// An entry that is being read.
 pub type Held = Guard<Arc<Entry>>;
@@ -69,8 +75,13 @@ impl Name {
 }
 
 impl Table {
-    pub(super) fn new() -> Self {
-        Self { groups: (0..GROUPS).map(|_| OnceLock::new()).collect(), nothing: Arc::new(Entry::nothing()) }
+    /// An empty one.
+    pub(super) fn new(nothing: &Arc<Common>) -> Self {
+        let concerned = Concerned::from(Ask::Key(Id::from_bytes([0; 16])));
+        let (kind, stamps) = (CredentialKind::Token, Stamps::default());
+        let terms = Terms { name: Name([0; 2]), kind, keyring: 0, concerned, stamps, deadline: UnixMs(0) };
+        let nothing = Arc::new(Entry::refused(terms, Arc::clone(nothing)));
+        Self { groups: (0..GROUPS).map(|_| OnceLock::new()).collect(), nothing }
     }
 
     /// The entry of this name.
@@ -81,7 +92,7 @@ impl Table {
             let seen = mark.load(Ordering::Acquire);
             if seen & !USED == place.mark {
                 let entry = entry.load();
-                if entry.name == name {
+                if entry.name() == name {
                     if seen & USED == 0 {
                         mark.fetch_or(USED, Ordering::Relaxed);
                     }
@@ -94,7 +105,7 @@ impl Table {
 
     /// Takes an entry in. `is_spent` says of which others nothing is worth keeping.
     pub(super) fn insert(&self, entry: Arc<Entry>, is_spent: impl Fn(&Entry) -> bool) {
-        let place = entry.name.place();
+        let place = entry.name().place();
         let Some(group) = self.groups.get(place.group) else { return };
         let group = group.get_or_init(|| Box::new(Group { sets: [const { OnceLock::new() }; SETS], turn: Mutex::new(()) }));
         let Some(set) = group.sets.get(place.set) else { return };
@@ -137,11 +148,11 @@ impl Set {
         let mark = |way: usize| self.marks.get(way).map_or(0, |mark| mark.load(Ordering::Relaxed));
         let there = |way: usize| self.entries.get(way).map(ArcSwap::load);
         let first = |test: &dyn Fn(&Entry) -> bool| ways().find(|way| there(*way).is_some_and(|entry| test(&entry)));
-        let again = ways().find(|way| mark(*way) & !USED == place.mark && there(*way).is_some_and(|entry| entry.name == new.name));
+        let again = ways().find(|way| mark(*way) & !USED == place.mark && there(*way).is_some_and(|entry| entry.name() == new.name()));
         if again.is_some() {
             return again;
         }
-        let is_refused = |entry: &Entry| entry.standing.is_none();
+        let is_refused = |entry: &Entry| !entry.is_live();
         let refused = ways().filter(|way| mark(*way) != 0 && there(*way).is_some_and(|entry| is_refused(&entry))).count();
         if is_refused(new) {
             // refusals crowd out each other, never what is live
@@ -174,38 +185,34 @@ impl Set {
 
 #[cfg(test)]
 mod tests {
+    use super::super::entry::Standing;
     use super::*;
-    use crate::clock::UnixMs;
-    use crate::decision::credential::CredentialKind;
-    use crate::decision::holder::{Grant, Holder};
-    use crate::id::Id;
-    use crate::token::fence::Stamps;
-    use crate::token::holder::Standing;
-    use crate::token::store::Ask;
+    use crate::decision::holder::Grant;
+    use crate::token::record::Role;
 
     /// The names of one set.
     fn name(n: u64) -> Name {
-        Name([0, n | n << 40])
+        Name([0, n << 1 | n << 40])
+    }
+
+    fn nothing() -> Arc<Common> {
+        Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default()))
+    }
+
+    fn table() -> Table {
+        Table::new(&nothing())
     }
 
     fn entry(name: Name, live: bool, deadline: u64) -> Arc<Entry> {
-        let holder = Holder {
-            kind: CredentialKind::Token,
-            uid: String::new(),
-            name: String::new(),
-            tenant: String::new(),
-            role: String::new(),
-            key_id: String::new(),
-            grant: Grant::default(),
-            expires_in_s: None,
-        };
-        let standing = live.then(|| Standing::of_test(holder));
-        let ask = Ask::Session(Id::from_bytes([1; 16]));
-        Arc::new(Entry::new(name, 0, ask, CredentialKind::Token, Stamps::default(), UnixMs(deadline), standing))
+        let (subject, end) = (Id::from_bytes([1; 16]), UnixMs(deadline));
+        let (concerned, kind) = (Concerned::from(Ask::Key(subject)), CredentialKind::Token);
+        let terms = Terms { name, kind, keyring: 0, concerned, stamps: Stamps::default(), deadline: end };
+        let standing = Standing { subject, name: "a", key: None, common: nothing(), cap: end, told_end: end, slides: end };
+        Arc::new(if live { Entry::live(terms, standing) } else { Entry::refused(terms, nothing()) })
     }
 
     fn is_spent(entry: &Entry) -> bool {
-        entry.deadline <= UnixMs(10)
+        entry.deadline() <= UnixMs(10)
     }
 
     fn kept(table: &Table, names: impl Iterator<Item = u64>) -> Vec<u64> {
@@ -214,18 +221,18 @@ mod tests {
 
     #[test]
     fn what_is_put_in_is_found_and_replaced() {
-        let table = Table::new();
+        let table = table();
         assert!(table.find(name(1)).is_none());
         table.insert(entry(name(1), true, 20), is_spent);
         table.insert(entry(name(1), true, 30), is_spent);
-        assert_eq!(table.find(name(1)).unwrap().deadline, UnixMs(30));
-        assert!(table.find(Name([0, 1])).is_none(), "the same mark, another name");
+        assert_eq!(table.find(name(1)).unwrap().deadline(), UnixMs(30));
+        assert!(table.find(Name([0, 2 | 2 << 40])).is_none(), "the same mark, another name");
         assert_eq!(table.sweep(0, 1, is_spent), 1);
     }
 
     #[test]
     fn the_spent_make_room_first_then_the_refused_then_the_unused() {
-        let table = Table::new();
+        let table = table();
         for n in 1..=14 {
             table.insert(entry(name(n), true, 20), is_spent);
         }
@@ -243,7 +250,7 @@ mod tests {
 
     #[test]
     fn refusals_take_a_quarter_and_never_the_place_of_what_is_live() {
-        let table = Table::new();
+        let table = table();
         for n in 1..=12 {
             table.insert(entry(name(n), true, 20), is_spent);
         }
@@ -262,7 +269,7 @@ mod tests {
 
     #[test]
     fn never_more_than_there_are_places() {
-        let table = Table::new();
+        let table = table();
         for n in 0..5000u64 {
             table.insert(entry(Name([n % 3, n << 1 | n << 40]), true, 20), is_spent);
         }
@@ -273,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_sweep_are_the_whole() {
-        let table = Table::new();
+        let table = table();
         for n in 0..1000u64 {
             table.insert(entry(Name([n.wrapping_mul(0x9e37_79b9_7f4a_7c15), n]), true, 20), is_spent);
         }

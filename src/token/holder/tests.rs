@@ -74,7 +74,7 @@ fn holds(live: &Option<Live>, scope: &str) -> bool {
 #[test]
 fn a_live_token() {
     let live = judge(|_| {}).unwrap();
-    assert_eq!(live.holder.expires_in_s, Some(TTL_S));
+    assert_eq!(live.expires_in_s, Some(TTL_S));
     assert_eq!((live.subject, live.holder.kind), (id(ALICE), CredentialKind::Token));
     assert_eq!(live.holder.key_id, id(KEY).to_string());
     assert!(holds(&Some(live), "orders:read"));
@@ -142,8 +142,8 @@ fn a_secret_must_be_a_live_one_of_the_key() {
         live(ask, fill, secret, NOW, TTL_S)
     };
     let alone = judge(Some(&SECRET), None).unwrap();
-    assert_eq!((alone.holder.kind, alone.holder.expires_in_s, alone.token), (CredentialKind::ApiKey, None, None));
-    assert_eq!(judge(Some(&SECRET), Some(later(60))).unwrap().holder.expires_in_s, Some(60), "in its rotation grace");
+    assert_eq!((alone.holder.kind, alone.expires_in_s, alone.token), (CredentialKind::ApiKey, None, None));
+    assert_eq!(judge(Some(&SECRET), Some(later(60))).unwrap().expires_in_s, Some(60), "in its rotation grace");
     assert_eq!(judge(Some(&SECRET), Some(NOW)), None, "after its grace");
     assert_eq!(judge(Some(&[8; 32]), None), None);
     assert_eq!(judge(None, None), None, "an id alone proves nothing");
@@ -159,7 +159,7 @@ fn sessions() {
         live(Ask::Session(id(SESSION)), Fill { session: Some((id(SESSION), session)), token: None, key: None, ..fill() }, None, NOW, TTL_S)
     };
     let live = judge(|_| {}).unwrap();
-    assert_eq!((live.holder.kind, live.holder.expires_in_s, live.holder.key_id.as_str()), (CredentialKind::Jwt, Some(50), ""));
+    assert_eq!((live.holder.kind, live.expires_in_s, live.holder.key_id.as_str()), (CredentialKind::Jwt, Some(50), ""));
     assert_eq!(judge(|s| s.ended = true), None);
     assert_eq!(judge(|s| s.ends = NOW), None);
     assert_eq!(judge(|s| s.subject = id(BOSS)), None);
@@ -167,8 +167,8 @@ fn sessions() {
 
 #[test]
 fn expires_in_is_bounded_by_every_end() {
-    assert_eq!(judge(|f| f.token.as_mut().unwrap().0.cap = later(70)).unwrap().holder.expires_in_s, Some(70));
-    assert_eq!(judge(|f| f.key.as_mut().unwrap().1.ends = Some(later(30))).unwrap().holder.expires_in_s, Some(30));
+    assert_eq!(judge(|f| f.token.as_mut().unwrap().0.cap = later(70)).unwrap().expires_in_s, Some(70));
+    assert_eq!(judge(|f| f.key.as_mut().unwrap().1.ends = Some(later(30))).unwrap().expires_in_s, Some(30));
 }
 
 #[test]

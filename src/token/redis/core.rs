@@ -189,10 +189,16 @@ impl Core {
         let idle_end = self.idle_end(self.now(), cap);
         if idle_end > self.redis_time(seen) {
             let mut slides = self.slides.lock().unwrap_or_else(PoisonError::into_inner);
-            if slides.len() < SLIDES {
-                slides.insert(token, idle_end.0);
+            if slides.len() >= SLIDES {
+                return self.now(); // too many wait: the next use may
             }
+            slides.insert(token, idle_end.0);
         }
+        self.slides_from(idle_end, cap)
+    }
+
+    /// From when on a use moves an idle end of Redis's time on.
+    pub(super) fn slides_from(&self, idle_end: UnixMs, cap: UnixMs) -> UnixMs {
         match self.grid.due(idle_end, self.redis_time(cap)) {
             UnixMs(u64::MAX) => UnixMs(u64::MAX),
             due => self.our_time(due),

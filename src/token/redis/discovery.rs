@@ -4,8 +4,8 @@
 //! All are asked at once, so one that is away delays nobody. What they say is a hint, no more: whoever is spoken with
 //! must say itself that it is the primary ([`super::link::Link::connect`]), and nothing is believed of it before it is whole.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -48,13 +48,46 @@ pub(super) struct Finder {
     pub(super) dialer: Arc<Dialer>,
     /// Nodes of the Cluster beside those of the address.
     learnt: Mutex<Vec<Host>>,
+    kept: Arc<Kept>,
+}
+
+/// Connections over which is asked. They stay: while many replicas look for a primary, over and over, those who elect it
+/// have better to do than handshakes.
+#[derive(Default)]
+struct Kept(Mutex<HashMap<Host, Wire>>);
+
+impl Kept {
+    /// Asks over the connection to `host`, a new one where none is left.
+    async fn ask<A>(&self, host: Host, open: impl Future<Output = Result<Wire, Failure>>, ask: impl FnOnce(Wire) -> A) -> A::Output
+    where
+        A: Future<Output = Result<Answer, Failure>>,
+    {
+        let known = self.wires().get(&host).cloned();
+        let wire = match known {
+            Some(wire) => wire,
+            None => {
+                let wire = open.await?;
+                self.wires().insert(host.clone(), wire.clone());
+                wire
+            }
+        };
+        let answer = ask(wire).await;
+        if matches!(answer, Err(Failure::Stalled | Failure::Broken(_) | Failure::Unread)) {
+            self.wires().remove(&host);
+        }
+        answer
+    }
+
+    fn wires(&self) -> MutexGuard<'_, HashMap<Host, Wire>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Finder {
     /// For this address; reads the files that TLS needs.
     pub(super) fn new(address: Address) -> Result<Self, String> {
         let dialer = Dialer::new(address.tls.as_ref())?;
-        Ok(Self { address: Arc::new(address), dialer: Arc::new(dialer), learnt: Mutex::default() })
+        Ok(Self { address: Arc::new(address), dialer: Arc::new(dialer), learnt: Mutex::default(), kept: Arc::default() })
     }
 
     /// How long a connection may take, and an answer on it.
@@ -64,32 +97,43 @@ impl Finder {
 
     /// Who is to be spoken with.
     pub(super) async fn find(&self) -> Result<Place, Failure> {
-        let (address, dialer, patience) = (Arc::clone(&self.address), Arc::clone(&self.dialer), self.patience());
+        let (patience, tls) = (self.patience(), self.address.tls.is_some());
         match &self.address.kind {
-            Kind::Single => match address.hosts.first() {
+            Kind::Single => match self.address.hosts.first() {
                 Some(host) => Ok(Place { host: host.clone(), replicas: 0 }),
                 None => Err(Failure::Unread),
             },
             Kind::Sentinel(service) => {
                 let service: Arc<str> = service.as_str().into();
-                let ask = move |host: Host| {
-                    let (address, dialer, service) = (Arc::clone(&address), Arc::clone(&dialer), Arc::clone(&service));
-                    async move { ask_sentinel(&Wire::open(&dialer, &host, Access::sentinel(&address), patience).await?, &service).await }
+                let ask = |host: Host| {
+                    let (address, dialer, kept, service) = self.shared(&service);
+                    async move {
+                        let open = Wire::open(&dialer, &host, Access::sentinel(&address), patience);
+                        kept.ask(host.clone(), open, async |wire| ask_sentinel(&wire, &service).await).await
+                    }
                 };
                 agree(self.address.hosts.clone(), patience, ask).await.map(|answer| answer.place)
             }
             Kind::Cluster => {
-                let ask = move |host: Host| {
-                    let (address, dialer) = (Arc::clone(&address), Arc::clone(&dialer));
+                let nodes = self.nodes();
+                self.kept.wires().retain(|host, _| nodes.contains(host));
+                let ask = |host: Host| {
+                    let (address, dialer, kept, ()) = self.shared(&());
                     async move {
-                        ask_node(&Wire::open(&dialer, &host, Access::data(&address), patience).await?, &host, address.tls.is_some()).await
+                        let open = Wire::open(&dialer, &host, Access::data(&address), patience);
+                        kept.ask(host.clone(), open, async |wire| ask_node(&wire, &host, tls).await).await
                     }
                 };
-                let answer = agree(self.nodes(), patience, ask).await?;
+                let answer = agree(nodes, patience, ask).await?;
                 *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = answer.others;
                 Ok(answer.place)
             }
         }
+    }
+
+    /// What each who asks holds on to.
+    fn shared<T: Clone>(&self, more: &T) -> (Arc<Address>, Arc<Dialer>, Arc<Kept>, T) {
+        (Arc::clone(&self.address), Arc::clone(&self.dialer), Arc::clone(&self.kept), more.clone())
     }
 
     /// Nodes of the Cluster to be asked.

@@ -49,11 +49,11 @@ for _, line in ipairs(ARGV) do
 end
 return lacking";
 
-/// Whether what answers there may be used; false where it did not say.
-pub(super) async fn fits(link: &Link, wire: &Wire) -> Result<bool, StartError> {
+/// Whether what answers there may be used; why it did not say, where it did not.
+pub(super) async fn fits(link: &Link, wire: &Wire) -> Result<Option<Failure>, StartError> {
     let info = match wire.info().await {
         Ok(info) => Info(info),
-        Err(failure) => return refusal(&failure).map_or(Ok(false), Err),
+        Err(failure) => return refusal(failure),
     };
     let version = info.field("redis_version");
     if version.split('.').next().and_then(|major| major.parse().ok()).is_none_or(|major: u32| major < OLDEST) {
@@ -74,7 +74,7 @@ pub(super) async fn fits(link: &Link, wire: &Wire) -> Result<bool, StartError> {
     };
     let (lacking, settings) = match answers.await {
         Ok(answers) => answers,
-        Err(failure) => return refusal(&failure).map_or(Ok(false), Err),
+        Err(failure) => return refusal(failure),
     };
     if !lacking.is_empty() {
         return Err(StartError::Rights(lacking));
@@ -82,15 +82,16 @@ pub(super) async fn fits(link: &Link, wire: &Wire) -> Result<bool, StartError> {
     if !link.is_single() {
         link.learn_lag(lag(&info, settings, wire.replicas(), link.declared_lag()).map_err(StartError::Replicas)?);
     }
-    Ok(true)
+    Ok(None)
 }
 
-/// The error for an answer that waiting will not change; `None` where it may.
-pub(super) fn refusal(failure: &Failure) -> Option<StartError> {
-    failure.is_lasting().then(|| match failure {
-        Failure::Refused { code, text } => StartError::Refused(format!("{code} {text}")),
-        failure => StartError::Unusable(failure.to_string()),
-    })
+/// An error where waiting will not mend this failure; else the failure again.
+pub(super) fn refusal(failure: Failure) -> Result<Option<Failure>, StartError> {
+    match failure {
+        failure if !failure.is_lasting() => Ok(Some(failure)),
+        Failure::Refused { code, text } => Err(StartError::Refused(format!("{code} {text}"))),
+        failure => Err(StartError::Unusable(failure.to_string())),
+    }
 }
 
 /// What INFO says.

@@ -48,15 +48,15 @@ pub(super) async fn run(core: Weak<Core>) {
     }
 }
 
-/// Whether this Redis may be used; false where it did not say.
-pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<bool, StartError> {
-    if !examine::fits(&core.link, wire).await? {
-        return Ok(false);
+/// Whether this Redis may be used; why it did not say, where it did not.
+pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<Option<Failure>, StartError> {
+    if let Some(failure) = examine::fits(&core.link, wire).await? {
+        return Ok(Some(failure));
     }
     match core.send_beat(wire).await {
         Ok(beat) if beat.is_foreign(core) => Err(StartError::Foreign),
-        Ok(_) => Ok(true),
-        Err(failure) => examine::refusal(&failure).map_or(Ok(false), Err),
+        Ok(_) => Ok(None),
+        Err(failure) => examine::refusal(failure),
     }
 }
 
@@ -105,7 +105,7 @@ impl Core {
             }
             Err(failure) => {
                 self.lose(&failure.to_string());
-                if failure.is_elsewhere() || !matches!(failure, Failure::Refused { .. }) {
+                if self.link.is_over(&wire, &failure).await {
                     self.follower().lost(heart.link);
                     heart.misses = 0;
                     heart.wire = None;
@@ -121,13 +121,13 @@ impl Core {
             AGAIN
         })?;
         match examine(self, &wire).await {
-            Ok(true) => {
+            Ok(None) => {
                 heart.wire = Some(wire.clone());
                 heart.link += 1;
                 Ok(wire)
             }
-            Ok(false) => {
-                self.lose("it does not answer yet");
+            Ok(Some(failure)) => {
+                self.lose(&failure.to_string());
                 Err(AGAIN)
             }
             Err(error) => Err(self.complain(heart, &error.to_string())),

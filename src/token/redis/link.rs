@@ -192,6 +192,16 @@ impl Link {
         Ok(wire)
     }
 
+    /// Whether `wire` leads nowhere any more after this failure, so that another connection must be made.
+    pub(super) async fn is_over(&self, wire: &Wire, failure: &Failure) -> bool {
+        match failure {
+            // its replicas may come back: it is left only for another
+            Failure::Refused { code, .. } if code == "NOREPLICAS" => self.finder.find().await.is_ok_and(|place| place.host != *wire.host()),
+            Failure::Refused { .. } => failure.is_elsewhere(),
+            _ => true,
+        }
+    }
+
     /// Whether it is one server that no other takes over from.
     pub(super) fn is_single(&self) -> bool {
         self.finder.address.is_single()

@@ -27,14 +27,17 @@ class Node(Service):
         folder.mkdir(exist_ok=True)
         self.port, self.authority = port, authority
         own, _ = users()
-        command = [binaries.debian("redis-server"), str(PAGE / "redis.conf"), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
-                   "--repl-diskless-sync-delay", "0", "--user", *own, f">{PASSWORD}", *rights]
+        # a file of its own: Sentinels have it written anew
+        lines = [f"include {PAGE / 'redis.conf'}", "bind 127.0.0.1", f"dir {folder}", 'save ""', "repl-diskless-sync-delay 0", *settings,
+                 f"user {' '.join([*own, *rights])} >{PASSWORD}"]
         if authority:
-            command += ["--port", "0", "--tls-port", str(port), "--tls-cert-file", str(authority.leaf), "--tls-key-file", str(authority.leaf_key),
-                        "--tls-ca-cert-file", str(authority.cert), "--tls-replication", "yes", "--tls-cluster", "yes"]
+            lines += ["port 0", f"tls-port {port}", f"tls-cert-file {authority.leaf}", f"tls-key-file {authority.leaf_key}",
+                      f"tls-ca-cert-file {authority.cert}", "tls-replication yes", "tls-cluster yes"]
         else:
-            command += ["--port", str(port)]
-        super().__init__(f"redis{port}", [*command, *map(str, settings)], folder)
+            lines.append(f"port {port}")
+        file = folder / "redis.conf"
+        file.write_text("\n".join(lines) + "\n")
+        super().__init__(f"redis{port}", [binaries.debian("redis-server"), str(file)], folder)
 
     def start(self):
         return super().start(lambda: self.cli("PING") == "PONG")
@@ -84,7 +87,7 @@ class Watched:
     def __init__(self, folder, first=6400):
         folder.mkdir(exist_ok=True)
         ports = [first + n for n in range(3)]
-        self.nodes = [Node(folder / str(port), port, *(["--replicaof", "127.0.0.1", first] if port != first else []), rights=["+config|get"]) for port in ports]
+        self.nodes = [Node(folder / str(port), port, *([f"replicaof 127.0.0.1 {first}"] if port != first else []), rights=["+config|get"]) for port in ports]
         self.sentinels = [Sentinel(folder / str(first + n), first + n, first) for n in range(10, 13)]
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         self.url = f"redis+sentinel://gatepost:{WRITTEN}@{hosts}/{SERVICE}?sentinel_user=gatepost&sentinel_password={SENTINELS_WRITTEN}"
@@ -100,7 +103,10 @@ class Watched:
         return self
 
     def primary(self):
-        return next(node for node in self.nodes if node.process.poll() is None and node.info("role") == "master")
+        return self.primary_but(None)
+
+    def primary_but(self, other):
+        return next(node for node in self.nodes if node is not other and node.process.poll() is None and node.info("role") == "master")
 
     def stop(self):
         for service in (*self.sentinels, *self.nodes):
@@ -114,8 +120,8 @@ class Cluster:
 
     def __init__(self, folder, authority, first=6420):
         folder.mkdir(exist_ok=True)
-        settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1500", "--cluster-announce-hostname", "localhost",
-                    "--cluster-preferred-endpoint-type", "hostname"]
+        settings = ["cluster-enabled yes", "cluster-node-timeout 1500", "cluster-announce-hostname localhost", "cluster-preferred-endpoint-type hostname",
+                    "cluster-allow-replica-migration no"]
         self.nodes = [Node(folder / str(port), port, *settings, authority=authority, rights=["+config|get", "+cluster|shards"]) for port in range(first, first + 7)]
         hosts = ",".join(f"localhost:{node.port}" for node in self.nodes[:3])
         self.url = (f"rediss+cluster://gatepost:{WRITTEN}@{hosts}?ca={authority.cert}&cert={authority.leaf}&key={authority.leaf_key}")
@@ -127,7 +133,6 @@ class Cluster:
         for node, (low, high) in zip(self.nodes, ((0, 5460), (5461, 10922), (10923, 16383))):
             node.cli("CLUSTER", "ADDSLOTSRANGE", low, high)
         for n, node in enumerate(self.nodes[1:], 1):
-            node.cli("CONFIG", "SET", "cluster-allow-replica-migration", "no")
             assert node.cli("CLUSTER", "SET-CONFIG-EPOCH", n + 1) == "OK"
             assert self.nodes[0].cli("CLUSTER", "MEET", "127.0.0.1", node.port) == "OK"
         until("the nodes know each other", 20, lambda: all(node.cli("CLUSTER", "NODES").count("connected") == 7 for node in self.nodes), every=0.1)

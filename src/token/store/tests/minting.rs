@@ -19,7 +19,7 @@ pub(super) async fn a_minted_token_is_there_with_all_it_hangs_on(house: House) {
     assert_eq!((key, record.subject, record.secrets), (KEY, CLIENT, vec![(SECRET, None)]));
     assert_eq!(fill.chain.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [CLIENT, ADMIN, TENANT]);
     let live = house.check(ask(&minted)).await.unwrap();
-    assert_eq!((live.holder.name.as_str(), live.holder.expires_in_s), ("carl", Some(TTL.as_secs())));
+    assert_eq!((live.holder.name.as_str(), live.expires_in_s), ("carl", Some(TTL.as_secs())));
     assert_eq!(house.database.live_tokens(house.now()).await.unwrap()[0].token, minted.token, "it is recorded");
 }
 

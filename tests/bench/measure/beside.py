@@ -1,0 +1,33 @@
+"""The two benchmarks that also stand alone: a strict end in round trips, and what checks feel of a login flood."""
+
+import json
+import os
+import subprocess
+import sys
+
+from .row import Row
+from .servers import GATEPOST, ROOT, Missing
+
+HERE = ROOT / "tests" / "bench"
+
+
+def strict(options, folder):
+    path = folder / "strict.json"
+    run([sys.executable, HERE / "strict", "--ends", options.ends, "--replicas", *options.strict_replicas, "--delay", "1", "--json", path], 120)
+    return [Row("strict", f"strict end, {one['replicas']} replica{'s' * (one['replicas'] > 1)}, median", one["strict_p50_ms"], "ms",
+                "round trip to Redis (1 ms added each way)", one["round_trip_ms"], one["strict_p50_round_trips"], at_most=3, more=one)
+            for one in json.loads(path.read_text())]
+
+
+def flood(options, folder):
+    path = folder / "flood.json"
+    run([HERE / "login_flood", "--bin", GATEPOST, "--rounds", options.flood_rounds, "--seconds", 3, "--json", path], 180, accepted=(0, 1))
+    one = json.loads(path.read_text())
+    return [Row("flood", "checks in a login flood, 99 of 100 within", one["p99_flood_us"] / 1000, "ms", "the same, no flood", one["p99_idle_us"] / 1000,
+                one["p99_flood_us"] / one["bound_us"], at_most=1, note="the ratio is to 2 x idle + 5 ms", more=one)]
+
+
+def run(command, seconds, accepted=(0,)):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds, env={**os.environ, "GATEPOST_BIN": str(GATEPOST)})
+    if done.returncode not in accepted:
+        raise Missing(f"{command[0]} ended with {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}")

@@ -1,0 +1,68 @@
+"""User instructions a check by callgrind: (Ir(N2) - Ir(N1)) / (N2 - N1), so that start-up does not count."""
+
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from . import question
+from .row import Row
+from .servers import Missing, program
+
+FEW, MANY = 500, 2500
+BOUND = 1.10
+
+
+def rows(options, folder):
+    prefix = [program("valgrind", "apt-get install valgrind"), "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    with options.home(folder / "instructions") as home:
+        bare, empty = home.bare(core=None, prefix=prefix), home.bare(204, core=None, prefix=prefix)
+        ten = home.gatepost("ten", core=None, prefix=prefix)
+        api_key = ten.sign_up()
+        credential = question.credentials(ten.token(api_key))
+        asked = question.headers(credential)
+        opaque = {"opaque token": asked, "anonymous rule": question.headers(credential, question.OPEN), "API key": question.headers([("X-Api-Key", api_key)])}
+        jwt = home.gatepost("jwt", core=None, prefix=prefix, tokens={"format": "jwt"})
+        servers = [(ten, opaque), (bare, {"bare": asked}), (empty, {"bare 204": asked}), (jwt, {"JWT": question.headers(question.credentials(jwt.token()))})]
+        if not options.quick:
+            stored = home.redis()
+            server = home.gatepost("redis", core=None, prefix=prefix, tokens={"store": f"redis://127.0.0.1:{stored.port}"})
+            servers.append((server, {"opaque token, tokens in Redis": question.headers(question.credentials(server.token()))}))
+
+        def each(one):
+            server, questions = one
+            return {name: measured(server, asked, options.callgrind_rounds) for name, asked in questions.items()}
+
+        with ThreadPoolExecutor(2) as pool:  # counts, not times: two servers at once do not disturb each other
+            counts = {name: count for found in pool.map(each, servers) for name, count in found.items()}
+    base, empty = counts.pop("bare"), counts.pop("bare 204")
+    return [Row("instructions", "bare hyper, constant 200", base, "instructions a request", "bare hyper, 204", empty, base / empty),
+            *(Row("instructions", name, count, "instructions a check", "bare hyper, constant 200", base, count / base,
+                  at_most=None if name == "anonymous rule" else BOUND) for name, count in counts.items())]
+
+
+def measured(server, asked, rounds):
+    """Of each count the least of some rounds: what goes on in the background, as rules that are read again, does not count either."""
+    fire(server, asked, 200)
+    many, few = (min(counted(server, asked, count) for _ in range(rounds)) for count in (MANY, FEW))
+    return (many - few) / (MANY - FEW)
+
+
+def counted(server, asked, count):
+    subprocess.run(["callgrind_control", "-z", str(server.pid)], check=True, capture_output=True)
+    fire(server, asked, count)
+    done = subprocess.run(["callgrind_control", "-e", "-b", str(server.pid)], check=True, capture_output=True, text=True)
+    return max(int(word.replace(",", "")) for word in done.stdout.split() if word.replace(",", "").isdigit())
+
+
+def fire(server, asked, count):
+    """`count` requests over one connection, each answer read."""
+    head = question.text(asked).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        reader = connection.makefile("rb")
+        for _ in range(count):
+            connection.sendall(head)
+            status = reader.readline()
+            if not status.startswith(b"HTTP/1.1 20"):
+                raise Missing(f"not allowed: {status}")
+            while reader.readline().strip():
+                pass
