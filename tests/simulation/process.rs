@@ -143,7 +143,7 @@ impl Process {
     async fn heartbeats(self: Rc<Self>) {
         let mut unanswered = 0;
         while !self.is_over.get() {
-            let (sent, link) = (self.clock(), self.link.get());
+            let (sent, link, applied) = (self.clock(), self.link.get(), self.follower.borrow().ack());
             let Some(Reply::Beat { whole, seq, last }) = self.ask(Script::Beat { member: self.number }).await else {
                 unanswered += 1;
                 if unanswered > 3 {
@@ -156,7 +156,7 @@ impl Process {
             unanswered = 0;
             let is_stray = self.strays.get() >= STRAYS;
             let instead_of = whole.clone().filter(|_| is_stray);
-            let beat = Beat { sent, link, whole: whole.filter(|_| !is_stray), seq, last: last.to_string().into() };
+            let beat = Beat { sent, applied, link, whole: whole.filter(|_| !is_stray), seq, last: last.to_string().into() };
             let heard = self.follower.borrow_mut().beat(self.clock(), beat);
             match heard {
                 Heard::NotWhole => {

@@ -20,6 +20,8 @@ const WAITING: usize = 8;
 pub struct Beat {
     /// When it was sent, nanoseconds since boot, read before sending.
     pub sent: u64,
+    /// How far the log was applied when it was sent.
+    pub applied: Option<Ack>,
     /// The connection it came by, numbered by the caller.
     pub link: u64,
     /// The epoch, where it is whole; `None` = Redis restarted, was promoted or emptied.
@@ -132,7 +134,9 @@ impl Follower {
             return Heard::NotWhole;
         };
         let patience = self.patience;
-        match self.held.as_mut().filter(|held| held.epoch == epoch) {
+        // numbers that begin again, though nobody founded an epoch, were lost by hand or in a Cluster's move of its keys
+        let begins_again = beat.applied.is_some_and(|known| known.epoch == epoch && beat.seq < known.n);
+        match self.held.as_mut().filter(|held| held.epoch == epoch && !begins_again) {
             // a log that does not bring what the heartbeats count has lost it: begin anew behind the gap
             Some(held) if held.waiting.front().is_none_or(|oldest| now.saturating_sub(oldest.sent) < patience) => {
                 if held.waiting.len() == WAITING {
@@ -213,7 +217,7 @@ mod tests {
     }
 
     fn beat(sent: u64, epoch: &str, seq: u64) -> Beat {
-        Beat { sent, link: 1, whole: (!epoch.is_empty()).then(|| Epoch::new(epoch)), seq, last: "0-0".into() }
+        Beat { sent, applied: None, link: 1, whole: (!epoch.is_empty()).then(|| Epoch::new(epoch)), seq, last: "0-0".into() }
     }
 
     fn entry(epoch: &str, n: u64, concerns: Concern) -> Entry {
@@ -258,6 +262,21 @@ mod tests {
             fence.stamps(other) != stamps
         };
         assert_eq!([8, 10, 11, 11, 3, 4].map(&mut forgets), [false, true, false, true, true, false]);
+    }
+
+    #[test]
+    fn numbers_that_begin_again_are_no_lease() {
+        let (mut follower, fence) = follower();
+        follower.beat(0, beat(0, "a", 7));
+        follower.beat(1, beat(1, "a", 7));
+        let stamps = fence.stamps(Ask::Key(Id::from_bytes([3; 16])));
+        let sent = Beat { applied: follower.ack(), ..beat(2, "a", 6) };
+        follower.entries(&[entry("a", 8, Concern::One(Id::from_bytes([9; 16])))]);
+        let late = Beat { applied: Some(Ack { epoch: Epoch::new("a"), n: 7 }), ..beat(2, "a", 7) };
+        assert_eq!(follower.beat(3, late), Heard::Ours, "the log was faster than the answer");
+        assert_eq!(follower.beat(3, sent), Heard::Adopted);
+        assert_eq!((fence.lease(), follower.ack().unwrap().n), (0, 6));
+        assert_ne!(fence.stamps(Ask::Key(Id::from_bytes([3; 16]))), stamps);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::scripts::Script;
 use super::{StartError, examine};
 use crate::clock::{UnixMs, boottime_ns, millis};
 use crate::token::fencelog::Epoch;
-use crate::token::fencelog::follower::{self as fencelog, Heard};
+use crate::token::fencelog::follower::{self as fencelog, Ack, Heard};
 
 /// Between attempts to reach a Redis that does not answer.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -64,6 +64,8 @@ pub(super) async fn examine(core: &Core, wire: &Wire) -> Result<Option<Failure>,
 struct Beat {
     /// When it was sent, nanoseconds since boot.
     sent: u64,
+    /// How far the log was applied then.
+    applied: Option<Ack>,
     whole: bool,
     epoch: String,
     installation: String,
@@ -138,13 +140,14 @@ impl Core {
         let (bound, cached) = (self.settings.staleness_bound, self.listed.cached());
         let call = Call::new(Script::Beat).id(self.member).number(millis(bound)).number(millis(cached));
         // before it is sent: from here on its lease is measured
-        let (sent_ns, sent) = (boottime_ns(), self.now());
+        let (sent_ns, sent, applied) = (boottime_ns(), self.now(), self.follower().ack());
         let reply = wire.run_beyond(call, CHECK).await?;
         let received = self.now();
         let number = |n: usize| reply.at(n).number().and_then(|number| u64::try_from(number).ok()).ok_or(Failure::Unread);
         let text = |n: usize| reply.at(n).text().map(ToOwned::to_owned).ok_or(Failure::Unread);
         let beat = Beat {
             sent: sent_ns,
+            applied,
             whole: number(0)? == 1,
             epoch: text(1)?,
             installation: text(2)?,
@@ -175,8 +178,14 @@ impl Core {
             };
         }
         let epoch = (beat.whole && !stray).then(|| Epoch::new(&beat.epoch));
-        let heard =
-            fencelog::Beat { sent: beat.sent, link: heart.link, whole: epoch.clone(), seq: beat.seq, last: beat.last.as_str().into() };
+        let heard = fencelog::Beat {
+            sent: beat.sent,
+            applied: beat.applied,
+            link: heart.link,
+            whole: epoch.clone(),
+            seq: beat.seq,
+            last: beat.last.as_str().into(),
+        };
         let heard = self.follower().beat(boottime_ns(), heard);
         if let Some(epoch) = epoch {
             self.take_hold(wire, epoch, heart);
