@@ -180,7 +180,7 @@ impl Core {
         let epoch = (beat.whole && !stray).then(|| Epoch::new(&beat.epoch));
         let heard = fencelog::Beat {
             sent: beat.sent,
-            applied: beat.applied,
+            applied: beat.applied.clone(),
             link: heart.link,
             whole: epoch.clone(),
             seq: beat.seq,
