@@ -240,9 +240,12 @@ impl Gate {
                 Err(evidence) => Known::of_kind(evidence, kind),
             });
         }
+        // before the stamps are: a lease that allows it may have come with ends that they tell of
+        let cached_for = shared.tokens.cached_for(judged.cached_for());
         if let Some(name) = name
+            && cached_for > 0
             && let Cached::Lapsed { since, known: Some(entry) } = shared.tokens.cached(name, keyring.number(), at)
-            && at.boot_ns < since.saturating_add(shared.tokens.cached_for(judged.cached_for()))
+            && at.boot_ns < since.saturating_add(cached_for)
             && self.takes(entry.kind(), request, judged).is_ok()
         {
             return Ok(self.known(held.insert(entry), at.now));

@@ -123,7 +123,7 @@ impl Cache {
         let (stamps, fill) = match alone {
             true => (stamps, fill().await?),
             false => {
-                let (stamps, brought) = self.flights.fill(ask, at.boot_ns, (is_leased, stamps), fill).await;
+                let (stamps, brought) = self.flights.fill(ask, (is_leased, stamps), fill).await;
                 (stamps, brought?.map(Arc::unwrap_or_clone))
             }
         };

@@ -96,12 +96,13 @@ impl Fence {
         self.longest_cached.store(nanos(longest), Ordering::Release);
     }
 
-    /// From here on what is cached may be used for so long after a lease: whoever waits for this process knows.
+    /// From here on what is cached may be used for so long after a lease: the one that stands was asked for after the database
+    /// knew, so whoever waits for this process does.
     pub fn allow_cached(&self, at_most: Duration) {
         self.cached.fetch_max(nanos(at_most), Ordering::AcqRel);
     }
 
-    /// How long, of the `wanted` time of a rule, what is cached may be used after a lease; nanoseconds.
+    /// How long, of the `wanted` time of a rule, what is cached may be used after a lease; nanoseconds. To be read before the stamps.
     pub fn cached_for(&self, wanted: Duration) -> u64 {
         nanos(lease(Duration::from_nanos(nanos(wanted).min(self.cached.load(Ordering::Acquire)))))
     }

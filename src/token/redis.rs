@@ -208,6 +208,8 @@ impl Redis {
 
     /// Before the process ends: nothing is allowed from here on, and nobody waits for this process.
     pub async fn stop(&self) {
+        // another heartbeat would list it again
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         self.core.flush().await;
         self.core.leave().await;
     }

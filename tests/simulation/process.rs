@@ -55,7 +55,6 @@ pub(crate) struct Process {
 
 /// A fill under way, and what it brought.
 struct Fill {
-    sent: u64,
     stamps: Stamps,
     brought: Cell<Option<Outcome>>,
 }
@@ -82,7 +81,6 @@ impl Process {
             cache: RefCell::default(),
             fills: RefCell::default(),
         });
-        process.fence.allow_cached(world.settings.cached);
         world.time.spawn(Rc::clone(&process).heartbeats());
         world.time.spawn(Rc::clone(&process).log());
         world.time.spawn(Rc::clone(&process).relay());
@@ -156,7 +154,15 @@ impl Process {
             unanswered = 0;
             let is_stray = self.strays.get() >= STRAYS;
             let instead_of = whole.clone().filter(|_| is_stray);
-            let beat = Beat { sent, applied, link, whole: whole.filter(|_| !is_stray), seq, last: last.to_string().into() };
+            let beat = Beat {
+                sent,
+                cached: self.world.settings.cached,
+                applied,
+                link,
+                whole: whole.filter(|_| !is_stray),
+                seq,
+                last: last.to_string().into(),
+            };
             let heard = self.follower.borrow_mut().beat(self.clock(), beat);
             match heard {
                 Heard::NotWhole => {
@@ -389,7 +395,7 @@ impl Process {
             return Outcome::Unavailable;
         }
         let under_way = self.fills.borrow().get(&token).cloned();
-        if let Some(fill) = under_way.filter(|fill| fill.sent >= began || fill.stamps == stamps) {
+        if let Some(fill) = under_way.filter(|fill| fill.stamps == stamps) {
             self.world.joins.set(self.world.joins.get() + 1);
             for _ in 0..500 {
                 if let Some(brought) = fill.brought.get() {
@@ -400,7 +406,7 @@ impl Process {
             return Outcome::Unavailable;
         }
         let Some(epoch) = self.follower.borrow().epoch().cloned() else { return Outcome::Unavailable };
-        let fill = Rc::new(Fill { sent: self.clock(), stamps, brought: Cell::new(None) });
+        let fill = Rc::new(Fill { stamps, brought: Cell::new(None) });
         self.fills.borrow_mut().insert(token, Rc::clone(&fill));
         let reply = self.ask(Script::Fill { epoch, token, key: credential.key }).await;
         let outcome = match reply {

@@ -1,7 +1,6 @@
 //! Flights: fills under way, so that checks of one credential that come together ask the store once.
 //!
-//! INVARIANT: no check is answered by what may have been read before it began, unless that would be answered from the
-//! cache, too (COHERENCE §3, CHECK): see [`may_join`].
+//! INVARIANT: no check is answered by another one's fill unless it would be answered from the cache, too: see [`may_join`].
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -9,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::clock::boottime_ns;
 use crate::token::fence::Stamps;
 use crate::token::record::Fill;
 use crate::token::store::{Ask, Unavailable};
@@ -26,15 +24,13 @@ pub(super) struct Flights(Arc<Mutex<HashMap<Ask, Flight>>>);
 struct Flight {
     /// Taken before it was sent.
     stamps: Stamps,
-    /// No later than it was sent, nanoseconds since boot.
-    sent: u64,
     brought: watch::Receiver<Option<Brought>>,
 }
 
-/// Whether a check that began at `began` may be answered by a fill that was sent at `sent` under `stamps`: it was sent after the check
-/// began, or, like what is cached, it counts by its stamps under a valid lease.
-fn may_join(began: u64, sent: u64, stamps: Stamps, lease_is_valid: bool, now: Stamps) -> bool {
-    sent > began || (lease_is_valid && stamps == now)
+/// Whether a check may be answered by a fill that was begun under `stamps`: like what is cached, it counts by them under a valid lease.
+/// That it was sent after the check began is not enough: its answer may come from a server that is the primary no longer.
+fn may_join(stamps: Stamps, lease_is_valid: bool, now: Stamps) -> bool {
+    lease_is_valid && stamps == now
 }
 
 impl Flight {
@@ -46,25 +42,17 @@ impl Flight {
 impl Flights {
     /// What `ask` hangs on: by a fill under way that may be joined, or by one of its own, made by `fill`.
     /// `stamps` are as they are now.
-    pub(super) async fn fill<F>(
-        &self,
-        ask: Ask,
-        began: u64,
-        (lease_is_valid, stamps): (bool, Stamps),
-        fill: impl FnOnce() -> F,
-    ) -> (Stamps, Brought)
+    pub(super) async fn fill<F>(&self, ask: Ask, (lease_is_valid, stamps): (bool, Stamps), fill: impl FnOnce() -> F) -> (Stamps, Brought)
     where
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
         let mut flight = {
             let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match under_way.get(&ask) {
-                Some(flight) if flight.is_on_its_way() && may_join(began, flight.sent, flight.stamps, lease_is_valid, stamps) => {
-                    flight.clone()
-                }
+                Some(flight) if flight.is_on_its_way() && may_join(flight.stamps, lease_is_valid, stamps) => flight.clone(),
                 _ => {
                     let (tell, brought) = watch::channel(None);
-                    let flight = Flight { stamps, sent: boottime_ns(), brought };
+                    let flight = Flight { stamps, brought };
                     under_way.insert(ask, flight.clone());
                     // a task of its own: the check that began it may be given up by its proxy
                     tokio::spawn(land(Arc::clone(&self.0), ask, fill(), tell));
@@ -115,16 +103,9 @@ mod tests {
     #[test]
     fn who_may_join() {
         let [old, new] = two_stamps();
-        for (began, sent, stamps, lease_is_valid, may) in [
-            (5, 6, old, false, true), // sent after the check began: it reads what was applied before
-            (5, 6, old, true, true),
-            (5, 5, new, false, false), // it may have been read before, and without a lease stamps say nothing
-            (5, 4, new, true, true),   // as good as what is kept
-            (5, 4, old, true, false),  // something ended since
-            (5, 4, old, false, false),
-        ] {
-            assert_eq!(may_join(began, sent, stamps, lease_is_valid, new), may, "{began} {sent} {lease_is_valid}");
-        }
+        assert!(may_join(new, true, new), "as good as what is kept");
+        assert!(!may_join(old, true, new), "something ended since");
+        assert!(!may_join(new, false, new), "without a lease stamps say nothing");
     }
 
     struct House {
@@ -138,13 +119,13 @@ mod tests {
             Self { flights: Flights::default(), asked: AtomicU32::new(0), let_go: watch::channel(false).0 }
         }
 
-        async fn check(&self, began: u64, lease_is_valid: bool, stamps: Stamps) -> (Stamps, Brought) {
+        async fn check(&self, lease_is_valid: bool, stamps: Stamps) -> (Stamps, Brought) {
             let fill = || {
                 self.asked.fetch_add(1, Ordering::Relaxed);
                 let mut gone = self.let_go.subscribe();
                 async move { gone.wait_for(|gone| *gone).await.map(|_| None).map_err(|_| Unavailable) }
             };
-            self.flights.fill(ASK, began, (lease_is_valid, stamps), fill).await
+            self.flights.fill(ASK, (lease_is_valid, stamps), fill).await
         }
 
         fn asked(&self) -> u32 {
@@ -156,7 +137,7 @@ mod tests {
     async fn many_checks_ask_once() {
         let house = House::new();
         let [old, _] = two_stamps();
-        let checks = (0..50).map(|_| house.check(boottime_ns(), true, old));
+        let checks = (0..50).map(|_| house.check(true, old));
         let mut checks: Vec<_> = checks.map(Box::pin).collect();
         for check in &mut checks {
             assert!(futures_poll(check.as_mut()).is_none());
@@ -166,7 +147,7 @@ mod tests {
             assert_eq!(check.await, (old, Ok(None)));
         }
         assert_eq!(house.asked(), 1);
-        house.check(boottime_ns(), true, old).await.1.unwrap();
+        house.check(true, old).await.1.unwrap();
         assert_eq!(house.asked(), 2, "a fill that has landed is not joined");
     }
 
@@ -174,11 +155,11 @@ mod tests {
     async fn after_an_end_nobody_joins_what_was_read_before() {
         let house = House::new();
         let [old, new] = two_stamps();
-        let mut before = Box::pin(house.check(boottime_ns(), true, old));
+        let mut before = Box::pin(house.check(true, old));
         assert!(futures_poll(before.as_mut()).is_none());
-        let mut after = Box::pin(house.check(boottime_ns(), true, new));
+        let mut after = Box::pin(house.check(true, new));
         assert!(futures_poll(after.as_mut()).is_none());
-        let mut unleased = Box::pin(house.check(boottime_ns(), false, new));
+        let mut unleased = Box::pin(house.check(false, new));
         assert!(futures_poll(unleased.as_mut()).is_none());
         assert_eq!(house.asked(), 3);
         house.let_go.send_replace(true);
@@ -189,9 +170,9 @@ mod tests {
     async fn whoever_began_a_fill_may_go() {
         let house = House::new();
         let [old, _] = two_stamps();
-        let mut first = Box::pin(house.check(boottime_ns(), true, old));
+        let mut first = Box::pin(house.check(true, old));
         assert!(futures_poll(first.as_mut()).is_none());
-        let mut second = Box::pin(house.check(boottime_ns(), true, old));
+        let mut second = Box::pin(house.check(true, old));
         assert!(futures_poll(second.as_mut()).is_none());
         drop(first);
         house.let_go.send_replace(true);

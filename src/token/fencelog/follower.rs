@@ -20,6 +20,8 @@ const WAITING: usize = 8;
 pub struct Beat {
     /// When it was sent, nanoseconds since boot, read before sending.
     pub sent: u64,
+    /// The longest `allow_cached_for` that the database listed when it was sent.
+    pub cached: Duration,
     /// How far the log was applied when it was sent.
     pub applied: Option<Ack>,
     /// The connection it came by, numbered by the caller.
@@ -96,6 +98,7 @@ struct Held {
 #[derive(Debug)]
 struct Waiting {
     sent: u64,
+    cached: Duration,
     link: u64,
     seq: u64,
 }
@@ -143,7 +146,7 @@ impl Follower {
                     // the oldest stays: it says since when the log is behind
                     held.waiting.remove(1);
                 }
-                held.waiting.push_back(Waiting { sent: beat.sent, link: beat.link, seq: beat.seq });
+                held.waiting.push_back(Waiting { sent: beat.sent, cached: beat.cached, link: beat.link, seq: beat.seq });
                 self.give_lease();
                 Heard::Ours
             }
@@ -195,11 +198,13 @@ impl Follower {
     fn give_lease(&mut self) {
         let Some(held) = &mut self.held else { return };
         let applied = held.applied;
-        let longest = held.waiting.iter().filter(|waiting| waiting.seq <= applied).map(|waiting| waiting.sent).max();
-        held.waiting.retain(|waiting| waiting.seq > applied);
-        if let Some(sent) = longest {
+        let longest = held.waiting.iter().filter(|waiting| waiting.seq <= applied).max_by_key(|waiting| waiting.sent);
+        if let Some(Waiting { sent, cached, .. }) = longest {
             self.fence.set_lease(self.fence.lease().max(sent.saturating_add(self.lease)));
+            // not before: whoever waits for an earlier lease may not know of it
+            self.fence.allow_cached(*cached);
         }
+        held.waiting.retain(|waiting| waiting.seq > applied);
     }
 }
 
@@ -217,7 +222,15 @@ mod tests {
     }
 
     fn beat(sent: u64, epoch: &str, seq: u64) -> Beat {
-        Beat { sent, applied: None, link: 1, whole: (!epoch.is_empty()).then(|| Epoch::new(epoch)), seq, last: "0-0".into() }
+        Beat {
+            sent,
+            cached: Duration::ZERO,
+            applied: None,
+            link: 1,
+            whole: (!epoch.is_empty()).then(|| Epoch::new(epoch)),
+            seq,
+            last: "0-0".into(),
+        }
     }
 
     fn entry(epoch: &str, n: u64, concerns: Concern) -> Entry {
@@ -277,6 +290,20 @@ mod tests {
         assert_eq!(follower.beat(3, sent), Heard::Adopted);
         assert_eq!((fence.lease(), follower.ack().unwrap().n), (0, 6));
         assert_ne!(fence.stamps(Ask::Key(Id::from_bytes([3; 16]))), stamps);
+    }
+
+    #[test]
+    fn a_longer_use_of_what_is_cached_counts_from_a_lease_asked_for_after_it_was_listed() {
+        let (mut follower, fence) = follower();
+        let second = Duration::from_secs(1);
+        follower.beat(0, beat(0, "a", 7));
+        follower.beat(1, beat(1, "a", 7));
+        assert_eq!(fence.cached_for(second), 0);
+        let listed = |sent, seq| Beat { cached: second, ..beat(sent, "a", seq) };
+        follower.beat(2, listed(2, 8));
+        assert_eq!(fence.cached_for(second), 0, "its lease waits");
+        follower.entries(&[entry("a", 8, Concern::All)]);
+        assert_eq!(fence.cached_for(second), LEASE);
     }
 
     #[test]

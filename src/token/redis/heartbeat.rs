@@ -66,6 +66,8 @@ struct Beat {
     sent: u64,
     /// How far the log was applied then.
     applied: Option<Ack>,
+    /// The longest `allow_cached_for` that the database listed then.
+    cached: Duration,
     whole: bool,
     epoch: String,
     installation: String,
@@ -148,6 +150,7 @@ impl Core {
         let beat = Beat {
             sent: sent_ns,
             applied,
+            cached,
             whole: number(0)? == 1,
             epoch: text(1)?,
             installation: text(2)?,
@@ -181,6 +184,7 @@ impl Core {
         let heard = fencelog::Beat {
             sent: beat.sent,
             applied: beat.applied.clone(),
+            cached: beat.cached,
             link: heart.link,
             whole: epoch.clone(),
             seq: beat.seq,

@@ -84,7 +84,6 @@ impl Core {
         let cached = self.fence.longest_cached().max(self.listed.cached());
         self.database.list_replica(&self.member.to_string(), self.settings.staleness_bound, cached).await?;
         self.listed.set(cached);
-        self.fence.allow_cached(cached);
         Ok(())
     }
 

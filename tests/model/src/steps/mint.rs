@@ -115,15 +115,15 @@ impl Model {
         }
     }
 
-    /// The first attempt arrives after all. It carries the token we look at.
+    /// The first attempt arrives after all. If it carries a token, it is the one we look at.
     fn run_late(&self, state: &State, steps: &mut Steps<State>) {
         let Some(reading) = state.mint.late else { return };
         for n in 0..self.space.nodes {
             let mut next = *state;
             next.mint.late = None;
             if self.script(&mut next.nodes[n], reading, state.held).is_ok() {
-                next.nodes[n].data.token = true;
-                steps.push(next, || format!("redis{n} runs the first attempt's gp_mint: the token is written"));
+                next.nodes[n].data.token |= self.space.mint == Minting::OurToken;
+                steps.push(next, || format!("redis{n} runs the first attempt's gp_mint"));
             }
         }
     }
