@@ -8,6 +8,7 @@ mod secret_key;
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -225,7 +226,7 @@ impl App {
             hangup.clone(),
         );
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
-        tokens.want_cached(in_force.load().rules.longest_cached());
+        tokens.want_cached(Duration::from_millis(in_force.load().rules.longest_cached_ms()));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;

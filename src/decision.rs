@@ -16,7 +16,6 @@ pub mod scopes;
 pub mod trial;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use credential::CredentialKind;
 use holder::{Grant, Holder, Identity};
@@ -124,10 +123,10 @@ impl<'r> Judged<'r> {
         })
     }
 
-    /// How long what is cached is used without the store: as long as every rule concerned says.
-    pub fn cached_for(&self) -> Duration {
+    /// How long what is cached is used without the store, in ms: as long as every rule concerned says.
+    pub fn cached_for_ms(&self) -> u64 {
         let of = |demanded| match demanded {
-            Demanded::Rule(rule) if !rule.requirement.anonymous => Some(rule.requirement.cached_for),
+            Demanded::Rule(rule) if !rule.requirement.anonymous => Some(rule.requirement.cached_for_ms),
             _ => None,
         };
         self.each().filter_map(of).min().unwrap_or_default()

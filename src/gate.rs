@@ -12,6 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, Method, Uri};
@@ -241,7 +242,7 @@ impl Gate {
             });
         }
         // before the stamps are: a lease that allows it may have come with ends that they tell of
-        let cached_for = shared.tokens.cached_for(judged.cached_for());
+        let cached_for = shared.tokens.cached_for(Duration::from_millis(judged.cached_for_ms()));
         if let Some(name) = name
             && cached_for > 0
             && let Cached::Lapsed { since, known: Some(entry) } = shared.tokens.cached(name, keyring.number(), at)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -34,7 +35,7 @@ pub(super) async fn run(mut watch: Watch, reloaded: Reloaded) {
                 let rules = file.rules.rules().len();
                 file.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
                 let in_force = InForce::new(file.rules);
-                reloaded.tokens.want_cached(in_force.rules.longest_cached());
+                reloaded.tokens.want_cached(Duration::from_millis(in_force.rules.longest_cached_ms()));
                 reloaded.in_force.store(Arc::new(in_force));
                 crate::metrics::rules_in_force(generation, rules, true);
                 tracing::info!(generation, rules, "rules reloaded");

@@ -9,6 +9,7 @@ use super::accounts::scopes;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::values;
+use crate::clock::millis;
 use crate::decision::credential::CredentialKind;
 use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClause, Method, PathPattern, Requirement, RuleSpec};
 
@@ -88,7 +89,7 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
         shadow: !enforce?,
         preflight: preflight?,
         login_redirect: login_redirect?,
-        cached_for: on_store_error?,
+        cached_for_ms: millis(on_store_error?),
     })
 }
 

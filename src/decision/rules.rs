@@ -10,7 +10,6 @@ mod pattern;
 mod tree;
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
@@ -77,8 +76,8 @@ pub struct Requirement {
     pub preflight: bool,
     /// A person who asks for a page without a live session is sent to log in.
     pub login_redirect: bool,
-    /// How long what is cached is used where the store cannot be asked (`on_store_error: { allow_cached_for: D }`).
-    pub cached_for: Duration,
+    /// How long, in ms, what is cached is used where the store cannot be asked (`on_store_error: { allow_cached_for: D }`).
+    pub cached_for_ms: u64,
 }
 
 impl Requirement {
@@ -98,7 +97,7 @@ impl Requirement {
             shadow: false,
             preflight: false,
             login_redirect: false,
-            cached_for: Duration::ZERO,
+            cached_for_ms: 0,
         }
     }
 }
@@ -294,9 +293,9 @@ impl RuleSet {
         if clashes.is_empty() { Ok(set) } else { Err(clashes) }
     }
 
-    /// The longest that any rule uses what is cached without the store.
-    pub fn longest_cached(&self) -> Duration {
-        self.rules.iter().map(|rule| rule.requirement.cached_for).max().unwrap_or_default()
+    /// The longest that any rule uses what is cached without the store, in ms.
+    pub fn longest_cached_ms(&self) -> u64 {
+        self.rules.iter().map(|rule| rule.requirement.cached_for_ms).max().unwrap_or_default()
     }
 
     /// Every rule, in the order written.

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -43,7 +41,7 @@ fn every_key_is_read() {
     assert!(matches!(one("scopes: { all: [a] }").requirement.scopes, Demand::All(_)));
     assert_eq!(one("access: anonymous").requirement, Requirement::anonymous());
     assert!(!one("preflight: deny").requirement.preflight);
-    assert_eq!(one("on_store_error: { allow_cached_for: 30s }").requirement.cached_for, Duration::from_secs(30));
+    assert_eq!(one("on_store_error: { allow_cached_for: 30s }").requirement.cached_for_ms, 30_000);
     assert!(!one("enforce: true").requirement.shadow);
 }
 
