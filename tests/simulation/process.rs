@@ -128,6 +128,7 @@ impl Process {
     /// A new connection, to whatever server is the primary by what it hears.
     pub(crate) fn reconnect(&self) {
         self.follower.borrow_mut().lost(self.link.get());
+        self.follower.borrow().replaced();
         self.link.set(self.link.get() + 1);
         self.server.set(self.world.primary.get());
         self.moved.set(true);

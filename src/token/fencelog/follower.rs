@@ -181,12 +181,17 @@ impl Follower {
         self.ack()
     }
 
-    /// A connection that carried heartbeats and fills ended: answers that still wait die with it.
+    /// A connection that carried heartbeats and fills ended: answers that still wait die with it. What is cached stays until the
+    /// lease is over.
     pub fn lost(&mut self, link: u64) {
-        self.fence.bump_all();
         if let Some(held) = &mut self.held {
             held.waiting.retain(|waiting| waiting.link != link);
         }
+    }
+
+    /// Another connection stands in its place: what was read before is read again.
+    pub fn replaced(&self) {
+        self.fence.bump_all();
     }
 
     /// The process stops: no check is allowed from here on.

@@ -128,6 +128,7 @@ impl Core {
             Ok(None) => {
                 heart.wire = Some(wire.clone());
                 heart.link += 1;
+                self.follower().replaced();
                 Ok(wire)
             }
             Ok(Some(failure)) => {
