@@ -148,11 +148,12 @@ fn ask(question: &str) -> Result<String, String> {
     silent.local_modes -= LocalModes::ECHO;
     silent.local_modes |= LocalModes::ECHONL;
     let mut out = std::io::stderr();
-    out.write_all(question.as_bytes()).and_then(|()| out.flush()).map_err(|error| wrong(&error))?;
+    // silent before it asks: a quick answer is neither shown nor thrown away
     tcsetattr(&stdin, OptionalActions::Flush, &silent).map_err(|error| wrong(&error))?;
+    let asked = out.write_all(question.as_bytes()).and_then(|()| out.flush());
     let mut line = String::new();
-    let read = stdin.lock().take(LONGEST).read_line(&mut line);
-    let back = tcsetattr(&stdin, OptionalActions::Flush, &before);
+    let read = asked.and_then(|()| stdin.lock().take(LONGEST).read_line(&mut line));
+    let back = tcsetattr(&stdin, OptionalActions::Now, &before);
     read.map_err(|error| wrong(&error))?;
     back.map_err(|error| wrong(&error))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
