@@ -171,7 +171,10 @@ impl Core {
         }
         // nobody is on the way to found what the database has: it lost an epoch, or its founder died
         let stray = self.strays.load(Ordering::Relaxed) >= STRAYS && !beat.recovering;
-        if beat.whole && (!beat.listed || self.listed.is_short(self.fence.longest_cached())) {
+        if !beat.listed {
+            self.listed.lose();
+        }
+        if beat.whole && self.listed.is_short(self.fence.longest_cached()) {
             // nobody may wait for less than this process's leases: the database has to know of it first
             return match self.list_again().await {
                 Ok(()) => Duration::ZERO,

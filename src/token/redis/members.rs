@@ -2,7 +2,7 @@
 //! stand still for longer, on its own clock, than any lease of that member can last.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::core::{Core, Held};
@@ -26,21 +26,32 @@ pub(super) struct Others {
 
 /// What the database knows of this process: the longest `allow_cached_for` it may use, in ms. It only grows.
 #[derive(Default)]
-pub(super) struct Listed(AtomicU64);
+pub(super) struct Listed {
+    cached_ms: AtomicU64,
+    /// Whether it knows of it since the last heartbeat that found it not among the members. A heartbeat lists it there in any
+    /// case, so only the first one tells.
+    is_written: AtomicBool,
+}
 
 impl Listed {
     /// The longest it may use.
     pub(super) fn cached(&self) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Acquire))
+        Duration::from_millis(self.cached_ms.load(Ordering::Acquire))
     }
 
-    /// Whether the database knows of less than `wanted`.
+    /// Whether the database knows nothing, or of less than `wanted`.
     pub(super) fn is_short(&self, wanted: Duration) -> bool {
-        self.cached() < wanted
+        !self.is_written.load(Ordering::Acquire) || self.cached() < wanted
+    }
+
+    /// This process was not among the members: the others may have taken it off the database's list, too.
+    pub(super) fn lose(&self) {
+        self.is_written.store(false, Ordering::Release);
     }
 
     fn set(&self, cached: Duration) {
-        self.0.fetch_max(millis(cached), Ordering::AcqRel);
+        self.cached_ms.fetch_max(millis(cached), Ordering::AcqRel);
+        self.is_written.store(true, Ordering::Release);
     }
 }
 

@@ -117,6 +117,7 @@ every_redis! {
         found_foreign_later_it_stays_unavailable,
         ids_are_in_key_names_and_secrets_are_not,
         who_stops_leaves_the_list_of_members,
+        whoever_takes_leases_is_listed_in_the_database,
         started_without_redis_it_serves_when_redis_comes,
     }
 }

@@ -104,3 +104,11 @@ pub(super) async fn started_without_redis_it_serves_when_redis_comes(house: Hous
     assert!(until_answered(&store, Ask::Key(KEY)).await < SECOND);
     assert!(store.is_ready());
 }
+
+pub(super) async fn whoever_takes_leases_is_listed_in_the_database(house: House) {
+    // the first process found a Redis that was not whole, the second a whole one
+    let _replica = house.replica().await;
+    assert_eq!(house.database.listed_replicas().await.unwrap().len(), 2);
+    let (bound, _) = house.database.longest_leases().await.unwrap();
+    assert_eq!(bound, house.settings.staleness_bound);
+}
