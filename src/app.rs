@@ -140,6 +140,24 @@ pub async fn existing_database(config: &Config) -> Result<Database, String> {
     database.map_err(|error| error.to_string())
 }
 
+/// The token store in Redis where the configuration names one: for a command that has to ask it.
+///
+/// # Errors
+/// Where it must not be used.
+pub async fn redis_of(config: &Config, database: &Database) -> Result<Option<Arc<Redis>>, StartError> {
+    match &config.tokens.store {
+        StoreConfig::Embedded => Ok(None),
+        StoreConfig::Redis(url) => {
+            let started = Redis::start(url, database.clone(), settings(config)).await;
+            started.map(Some).map_err(|error| StartError::Store(error.to_string()))
+        }
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings { ttl: config.tokens.ttl, max_lifetime: config.tokens.max_lifetime, staleness_bound: config.tokens.staleness_bound }
+}
+
 /// Opens database and token store.
 ///
 /// # Errors
@@ -147,8 +165,7 @@ pub async fn existing_database(config: &Config) -> Result<Database, String> {
 async fn open_stores(config: &Config) -> Result<Stores, StartError> {
     let database = open_database(config).await?;
     let randomness = |_| StartError::Process("the system gave no randomness".to_owned());
-    let settings =
-        Settings { ttl: config.tokens.ttl, max_lifetime: config.tokens.max_lifetime, staleness_bound: config.tokens.staleness_bound };
+    let settings = settings(config);
     let (tokens, alone) = match &config.tokens.store {
         StoreConfig::Embedded => (TokenStore::embedded(Embedded::start(database.clone(), settings).await?).map_err(randomness)?, None),
         StoreConfig::Redis(url) => {
@@ -157,7 +174,7 @@ async fn open_stores(config: &Config) -> Result<Stores, StartError> {
                 Engine::Sqlite => Some(database.lock().await?),
                 Engine::Postgres | Engine::Mysql if database.is_served().await? => {
                     return Err(StartError::Store(
-                        "another gatepost serves from this database with `store: embedded` and would not hear of ends; stop that one first"
+                        "another gatepost serves from this database with `store: embedded`, or imports into it, and would not hear of ends; stop that one first"
                             .to_owned(),
                     ));
                 }

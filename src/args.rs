@@ -49,6 +49,10 @@ pub enum Command {
     Keys(crate::keys_command::KeysCommand),
     /// Make the first admin, or one more.
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
+    /// Write a copy of everything, while servers run: a backup, or a move.
+    Export(crate::backup::export::ExportCommand),
+    /// Put a copy into empty stores.
+    Import(crate::backup::import::ImportCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
 }

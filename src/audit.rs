@@ -144,6 +144,8 @@ pub enum Action {
     TenantBlock,
     /// A tenant was let in again.
     TenantUnblock,
+    /// A copy of another database was put into this one.
+    Import,
 }
 
 impl Action {
@@ -184,6 +186,7 @@ impl Action {
             Self::InvitationEnd => "invitation_end",
             Self::TenantBlock => "tenant_block",
             Self::TenantUnblock => "tenant_unblock",
+            Self::Import => "import",
         }
     }
 }

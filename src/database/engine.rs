@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, SqlSafeStr, SqlStr};
 
 use super::DatabaseError;
@@ -66,6 +67,11 @@ impl Engine {
         }
     }
 
+    /// [`Engine::sql`] of a statement made of the schema's own names.
+    pub(super) fn sql_of(self, statement: &str) -> SqlStr {
+        AssertSqlSafe(if self == Self::Postgres { numbered(statement) } else { statement.to_owned() }).into_sql_str()
+    }
+
     /// One of two wordings.
     #[allow(dead_code, reason = "for the statement that cannot be written once")]
     pub(super) fn choose(self, general: &'static str, mysql: &'static str) -> SqlStr {
@@ -120,6 +126,20 @@ impl Engine {
         }
     }
 
+    /// Takes back the limits of [`Engine::welcome`] for a transaction that copies everything: nobody but who asked waits for it.
+    pub(super) async fn be_patient(self, transaction: &mut AnyConnection) -> Result<(), DatabaseError> {
+        let limits = match self {
+            Self::Sqlite => return Ok(()),
+            Self::Postgres => "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+            Self::Mysql => {
+                "SET SESSION innodb_lock_wait_timeout = 5 /*M!100300 , SESSION idle_transaction_timeout = 0, SESSION max_statement_time = 0 */ \
+                 /*!80000 , SESSION wait_timeout = 28800, SESSION max_execution_time = 0 */"
+            }
+        };
+        transaction.execute(limits).await?;
+        Ok(())
+    }
+
     fn options(url: &str) -> Result<AnyConnectOptions, DatabaseError> {
         sqlx::any::install_default_drivers();
         // the error of an address that cannot be read would show it, password and all
@@ -129,11 +149,11 @@ impl Engine {
 
     /// Connects and brings the schema up to date.
     pub(super) async fn open(self, url: &str) -> Result<AnyPool, DatabaseError> {
-        let (mut connection, migrations) = match self {
-            Self::Sqlite => (self.connect_apart(url).await?, sqlx::migrate!("src/database/migrations/sqlite")),
+        let migrations = migrations(self);
+        let mut connection = match self {
+            Self::Sqlite => self.connect_apart(url).await?,
             // without the welcome: who waits for another's migration, or migrates much, waits long
-            Self::Postgres => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/postgres")),
-            Self::Mysql => (Self::connect(url).await?, sqlx::migrate!("src/database/migrations/mysql")),
+            Self::Postgres | Self::Mysql => Self::connect(url).await?,
         };
         if self == Self::Mysql {
             // MariaDB does not wait where it is told to wait for ever, as the migrations would
@@ -181,6 +201,20 @@ impl Engine {
         connection.execute(self.welcome()).await?;
         Ok(connection)
     }
+}
+
+/// What makes the schema.
+fn migrations(engine: Engine) -> Migrator {
+    match engine {
+        Engine::Sqlite => sqlx::migrate!("src/database/migrations/sqlite"),
+        Engine::Postgres => sqlx::migrate!("src/database/migrations/postgres"),
+        Engine::Mysql => sqlx::migrate!("src/database/migrations/mysql"),
+    }
+}
+
+/// The number of the newest migration.
+pub(super) fn newest_migration(engine: Engine) -> i64 {
+    migrations(engine).iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// Whether two transactions waited for each other, and this one was chosen to give way: it may be tried again.

@@ -6,11 +6,14 @@
 //! INVARIANT: what one record hangs on is read in one transaction, so versions and contents belong
 //! together.
 
+mod arrivals;
 mod outbox;
 mod rows;
 mod tokens;
 
 use sqlx::AnyConnection;
+
+pub use arrivals::Arriving;
 
 use super::{Database, DatabaseError, column};
 use crate::clock::UnixMs;

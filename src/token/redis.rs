@@ -7,6 +7,7 @@
 //!   ended) → `gp_end` ([`relay`]), with what that record hangs on besides, so that a subject never names a
 //!   policy that is not there. A record just made is a version higher than absence, so `gp_end` writes it
 //!   like any change; as with `gp_mint`, the epoch is taken before the database is read;
+//! * live tokens that came with a copy of another database → [`arrive`];
 //! * a check that is not in the cache → the fill ([`fill`]), which reads and nothing else;
 //! * the log of ends, and who has applied it → [`log`], [`strict`];
 //! * Redis restarted, flushed or promoted → RECOVER ([`recover`]), found out by the heartbeat ([`heartbeat`]).
@@ -18,6 +19,7 @@
 //! INVARIANT: raw tokens and keys are in no name and no value; ids and hashes are.
 
 mod address;
+mod arrive;
 mod core;
 mod discovery;
 mod examine;
@@ -63,7 +65,7 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The store with the tasks that look after it; they end with it.
 pub struct Redis {
     core: Arc<Core>,
-    tasks: [tokio::task::JoinHandle<()>; 3],
+    tasks: [tokio::task::JoinHandle<()>; 4],
 }
 
 /// Why the store does not start.
@@ -126,6 +128,7 @@ impl Redis {
             tokio::spawn(heartbeat::run(Arc::downgrade(&core))),
             tokio::spawn(log::run(Arc::downgrade(&core))),
             tokio::spawn(relay::run(Arc::downgrade(&core))),
+            tokio::spawn(arrive::run(Arc::downgrade(&core))),
         ];
         let store = Arc::new(Self { core, tasks });
         let first = async {

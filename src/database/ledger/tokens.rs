@@ -11,7 +11,7 @@ use crate::token::record::{TokenFormat, TokenRecord};
 /// So often slides are written again after they gave way to others.
 const TRIES: usize = 3;
 
-type TokenRow = (String, String, String, String, String, String, i64, i64, i64);
+pub(super) type TokenRow = (String, String, String, String, String, String, i64, i64, i64);
 
 impl Database {
     /// Ids of tokens ended at or after `since`.
@@ -141,7 +141,7 @@ impl Database {
     }
 }
 
-fn live((id, key, scopes, format, signed_by, issuer, issued_at, cap, idle_end): TokenRow) -> Result<LiveToken, DatabaseError> {
+pub(super) fn live((id, key, scopes, format, signed_by, issuer, issued_at, cap, idle_end): TokenRow) -> Result<LiveToken, DatabaseError> {
     Ok(LiveToken {
         token: TokenRecord {
             key: parse("tokens", &id, &key)?,

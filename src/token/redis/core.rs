@@ -21,7 +21,7 @@ use crate::token::sliding::Grid;
 use crate::token::store::{Settings, Unavailable};
 
 /// What the clocks of replicas and of Redis may differ by, in what is kept and what is replayed.
-const CLOCKS: Duration = Duration::from_secs(3600);
+pub(super) const CLOCKS: Duration = Duration::from_secs(3600);
 /// Most idle ends that wait for the flusher; a check of a token that found no room asks again.
 const SLIDES: usize = 100_000;
 /// Idle ends sent at once.

@@ -17,6 +17,8 @@ pub(super) enum Script {
     End,
     /// `gp_mint`
     Mint,
+    /// Live tokens of a copy.
+    Arrive,
     /// What the members have applied.
     Acks,
     /// Who beats, and who leaves.
@@ -43,12 +45,13 @@ macro_rules! reading {
     };
 }
 
-const ALL: [(Script, &str, &str); 10] = [
+const ALL: [(Script, &str, &str); 11] = [
     (Script::Beat, "beat", script!(" flags=allow-oom", "beat.lua")),
     (Script::Fill, "fill", reading!("fill.lua")),
     (Script::Ends, "idle_ends", reading!("ends.lua")),
     (Script::End, "end", script!(" flags=allow-oom", "end.lua")),
     (Script::Mint, "mint", script!("", "mint.lua")),
+    (Script::Arrive, "arrive", script!("", "arrive.lua")),
     (Script::Acks, "acks", reading!("acks.lua")),
     (Script::Members, "members", script!(" flags=allow-oom", "members.lua")),
     (Script::Lock, "lock", script!(" flags=allow-oom", "lock.lua")),
@@ -57,7 +60,7 @@ const ALL: [(Script, &str, &str); 10] = [
 ];
 
 /// SHA-1 only names a script to Redis; nothing rests on it.
-static DIGESTS: LazyLock<[String; 10]> =
+static DIGESTS: LazyLock<[String; 11]> =
     LazyLock::new(|| ALL.map(|(_, _, text)| hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref())));
 
 impl Script {

@@ -1,0 +1,27 @@
+-- Live tokens of one key that came with a copy of another database, and the records they hang on.
+-- ARGV[6] ms that records are kept, [7] how many records; then the records, the time (Redis's, ms) after which nothing may be
+-- done any more, the key id; then of each token: id, content, cap, idle end (in
+-- Redis's time), what it is (format and scopes), its signer. One that is there already stays as it is.
+-- ABORTS, as MINT does, where Redis holds a higher version of a record.
+if not authorised() then return { 'epoch' } end
+local records = tonumber(ARGV[7])
+local at = 8 + 7 * records
+local time = redis.call('TIME')
+if time[1] * 1000 + time[2] / 1000 > tonumber(ARGV[at]) then return { 'late' } end
+for i = 0, records - 1 do
+  local of = 8 + 7 * i
+  if version(P .. ARGV[of] .. ':' .. ARGV[of + 1]) > tonumber(ARGV[of + 2]) then return { 'newer' } end
+end
+for i = 0, records - 1 do put(8 + 7 * i, ARGV[6]) end
+local key = ARGV[at + 1]
+local of_key = P .. 'm:' .. key
+for i = at + 2, #ARGV, 6 do
+  local token = P .. 't:' .. ARGV[i]
+  if redis.call('EXISTS', token) == 0 then
+    redis.call('HSET', token, 'c', ARGV[i + 1], 'k', key)
+    redis.call('PEXPIREAT', token, ARGV[i + 3])
+    redis.call('HSET', of_key, ARGV[i], ARGV[i + 2] .. '\n' .. ARGV[i + 5] .. '\n' .. ARGV[i + 4])
+  end
+end
+keep(of_key, ARGV[6])
+return { 'ok' }
