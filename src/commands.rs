@@ -28,8 +28,12 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::CreateAdmin(command) => {
             with(path, environment, |loaded| async move { crate::create_admin_command::run(command, &loaded.config, environment).await })
         }
-        Command::Export(command) => with(path, environment, |loaded| async move { crate::backup::export::run(command, &loaded.config).await }),
-        Command::Import(command) => with(path, environment, |loaded| async move { crate::backup::import::run(command, &loaded.config).await }),
+        Command::Export(command) => {
+            with(path, environment, |loaded| async move { crate::backup::export::run(command, &loaded.config).await })
+        }
+        Command::Import(command) => {
+            with(path, environment, |loaded| async move { crate::backup::import::run(command, &loaded.config).await })
+        }
         Command::Keys(command) => with(path, environment, |loaded| async move { crate::keys_command::run(command, &loaded.config).await }),
     }
 }

@@ -26,12 +26,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The database must be empty and nobody may serve from it; all of the copy stands then, or nothing. Live tokens are put into the token
 /// store, so whoever holds one goes on. The secret keys must be those of the copied installation.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:
+#[command(after_help = "Examples:
   gatepost import gatepost-2026-11-21.jsonl                       restore a backup
   zstd -dc gatepost.jsonl.zst | gatepost import -                 from standard input
-  gatepost import --config cluster.yaml gatepost.jsonl            a move to the database and the Redis of cluster.yaml"
-)]
+  gatepost import --config cluster.yaml gatepost.jsonl            a move to the database and the Redis of cluster.yaml")]
 pub struct ImportCommand {
     /// The copy; `-` = standard input.
     #[arg(required = true)]
@@ -92,12 +90,13 @@ fn admit(header: &Header, other_secret_keys: bool, config: &Config) -> Result<()
     if other_secret_keys {
         return Ok(());
     }
-    let what_to_do = "copy the secret key file of the copied installation first, or go on without its tokens and sessions by --other-secret-keys";
+    let what_to_do =
+        "copy the secret key file of the copied installation first, or go on without its tokens and sessions by --other-secret-keys";
     let keyring = read_secret_keys(config).map_err(|error| BackupError::said(format!("{error}; {what_to_do}")))?;
     match header.secret_keys.iter().find(|name| keyring.named(name).is_none()) {
-        Some(missing) => {
-            Err(BackupError::said(format!("the secret key `{missing}`, under which tokens of this copy were made, is not among those configured; {what_to_do}")))
-        }
+        Some(missing) => Err(BackupError::said(format!(
+            "the secret key `{missing}`, under which tokens of this copy were made, is not among those configured; {what_to_do}"
+        ))),
         None => Ok(()),
     }
 }
@@ -117,7 +116,9 @@ async fn fill<R: BufRead>(reader: &mut Reader<R>, header: &Header, database: &Da
             rows.clear();
         }
         match (next, &into) {
-            (Next::Table(name, columns), _) => into = Some(table(&known, &name, &columns, header).map_err(|problem| reader.wrong(&problem))?),
+            (Next::Table(name, columns), _) => {
+                into = Some(table(&known, &name, &columns, header).map_err(|problem| reader.wrong(&problem))?)
+            }
             (Next::Row(row), Some(table)) if row.len() == table.columns.len() => {
                 let row = row.into_iter().zip(&table.columns).map(|(json, column)| {
                     value(json, column).ok_or_else(|| reader.wrong(&format!("column `{}` cannot hold this", column.name)))

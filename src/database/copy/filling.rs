@@ -12,6 +12,8 @@ pub struct Filling {
     transaction: Transaction<'static, Any>,
     engine: Engine,
     tables: Vec<Table>,
+    /// The row of `installation`: written last, because whoever opens the database waits for it.
+    installation: Option<(Table, Row)>,
     now: UnixMs,
 }
 
@@ -27,7 +29,7 @@ impl Database {
         }
         self.engine.be_patient(&mut transaction).await?;
         let tables = tables(self.engine, &mut transaction).await?;
-        Ok(Filling { transaction, engine: self.engine, tables, now: self.clock.now() })
+        Ok(Filling { transaction, engine: self.engine, tables, installation: None, now: self.clock.now() })
     }
 }
 
@@ -69,7 +71,8 @@ impl Filling {
             return Ok(());
         }
         if table.name == INSTALLATION {
-            return self.installation(table, rows).await;
+            self.installation = rows.first().map(|row| (table.clone(), row.clone()));
+            return Ok(());
         }
         let places = format!("({})", listed(table.columns.iter().map(|_| "?")));
         let names = listed(table.columns.iter().map(|column| column.name.as_str()));
@@ -79,9 +82,10 @@ impl Filling {
 
     /// The row is there: it takes what was made once for the other installation. It keeps its own id, so that a token store that
     /// served the other one, and may know of later changes, is refused rather than believed.
-    async fn installation(&mut self, table: &Table, rows: &[Row]) -> Result<(), DatabaseError> {
+    async fn write_installation(&mut self) -> Result<(), DatabaseError> {
+        let Some((table, row)) = self.installation.take() else { return Ok(()) };
         let set = table.columns.iter().map(|column| format!("{} = ?", column.name)).collect::<Vec<_>>().join(", ");
-        self.run(&format!("UPDATE {INSTALLATION} SET {set}"), table, rows).await
+        self.run(&format!("UPDATE {INSTALLATION} SET {set}"), &table, &[row]).await
     }
 
     async fn run(&mut self, statement: &str, table: &Table, rows: &[Row]) -> Result<(), DatabaseError> {
@@ -109,16 +113,19 @@ impl Filling {
         if self.engine == Engine::Postgres {
             for table in NUMBERED {
                 // its own count begins after what came
-                let next = format!("SELECT setval(pg_get_serial_sequence('{table}', 'n'), COALESCE((SELECT MAX(n) FROM {table}), 0) + 1, false)");
+                let next =
+                    format!("SELECT setval(pg_get_serial_sequence('{table}', 'n'), COALESCE((SELECT MAX(n) FROM {table}), 0) + 1, false)");
                 sqlx::query(AssertSqlSafe(next)).execute(&mut *self.transaction).await?;
             }
         }
         if arrive {
-            let live = format!("INSERT INTO {ARRIVALS} (token) SELECT id FROM {TOKENS} WHERE ended_at IS NULL AND cap > ? AND idle_end > ?");
+            let live =
+                format!("INSERT INTO {ARRIVALS} (token) SELECT id FROM {TOKENS} WHERE ended_at IS NULL AND cap > ? AND idle_end > ?");
             let now = column(self.now);
             sqlx::query(self.engine.sql_of(&live)).bind(now).bind(now).execute(&mut *self.transaction).await?;
         }
         trail::write(&mut self.transaction, entry, self.now).await?;
+        self.write_installation().await?;
         self.transaction.commit().await?;
         entry.log(self.now);
         Ok(())

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::core::{CLOCKS, Core};
 use super::link::{ADMIN, Call};
+use super::relay::LOG;
 use super::scripts::Script;
 use super::text;
 use crate::clock::UnixMs;
@@ -63,7 +64,11 @@ impl Core {
             let records = self.database.records_of(PendingKind::Key, key).await?;
             let call = Call::new(Script::Arrive).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
             match held.wire.run(self.arriving(call, key, of_key, &records, until), ADMIN).await {
-                Ok(reply) if reply.status() == "ok" => done.extend(of_key.iter().map(|live| live.token.id)),
+                Ok(reply) if reply.status() == "ok" => of_key.iter().map(|live| live.token.id).for_each(|id| {
+                    // this process need not wait for the log
+                    self.fence.bump(id);
+                    done.push(id);
+                }),
                 Ok(reply) => {
                     if reply.status() == "epoch" {
                         self.let_go(&held, "its epoch is not whole or not the one held");
@@ -88,7 +93,7 @@ impl Core {
     /// The arguments of `arrive.lua`.
     fn arriving(&self, call: Call, key: Id, tokens: &[LiveToken], records: &[Record], until: UnixMs) -> Call {
         let call = records.iter().fold(call.number(self.kept_ms()).number(records.len() as u64), text::push);
-        let call = call.number(self.redis_time(until).0).id(key);
+        let call = call.number(self.redis_time(until).0).number(LOG).id(key);
         // one that would outlive what is replayed after a loss is not given: its holder asks for another
         let latest = self.now().after(self.settings.max_lifetime.saturating_add(CLOCKS));
         tokens.iter().filter(|live| live.token.cap <= latest).fold(call, |call, LiveToken { token, idle_end }| {

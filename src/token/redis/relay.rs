@@ -20,7 +20,7 @@ use crate::token::sliding::FLUSH_EVERY;
 use crate::token::store::{BATCH, OUTBOX_KEPT, Propagated, RELAY_EVERY, Unavailable};
 
 /// Length of the log.
-const LOG: u64 = 100_000;
+pub(super) const LOG: u64 = 100_000;
 /// How long an end waits for the next epoch where the one it ran in is over.
 const NEXT_EPOCH: Duration = Duration::from_millis(300);
 /// So often an end is sent again in the next epoch before it is left to the relay.

@@ -2,6 +2,7 @@
 //! [`lasting`]) and run on the embedded store, on Redis and on Valkey. What only a Redis can suffer is in [`loss`],
 //! [`outage`] and [`start`].
 
+mod arriving;
 mod ending;
 mod house;
 mod lasting;
@@ -84,6 +85,11 @@ every_engine! {
 }
 
 every_redis! {
+    arriving::{
+        a_new_redis_is_given_what_is_live,
+        what_is_there_already_stays_as_it_is,
+        a_redis_that_is_away_is_given_them_on_its_return,
+    }
     ending::{
         a_strict_end_waits_for_every_process,
         a_strict_end_waits_out_who_does_not_answer,
