@@ -72,7 +72,12 @@ async fn one_row_everywhere(database: &Database) {
     filling.commit(&By::cli().did(Action::Import, "x"), false).await.unwrap();
 }
 
-async fn rows(database: &Database) -> Vec<(&'static str, Vec<String>, Vec<Row>)> {
+/// A table's name, columns and rows.
+type Read = (&'static str, Vec<String>, Vec<Row>);
+/// The same, each row as its named values.
+type Sorted = (&'static str, Vec<Vec<(String, String)>>);
+
+async fn rows(database: &Database) -> Vec<Read> {
     let mut snapshot = database.snapshot().await.unwrap();
     let mut all = Vec::new();
     for table in snapshot.tables() {
@@ -104,7 +109,7 @@ async fn put(from: &Database, filling: &mut Filling) -> Result<(), DatabaseError
 }
 
 /// Sorted, without the entry of the import, column by name: engines list columns in orders of their own.
-fn sorted(mut all: Vec<(&'static str, Vec<String>, Vec<Row>)>) -> Vec<(&'static str, Vec<Vec<(String, String)>>)> {
+fn sorted(mut all: Vec<Read>) -> Vec<Sorted> {
     all.iter_mut()
         .map(|(name, columns, rows)| {
             let named = |row: &Row| {
