@@ -83,6 +83,8 @@ pub struct Config {
 pub enum RulesSource {
     /// This file; already relative to the working directory, not to the configuration file.
     File(PathBuf),
+    /// Every file of one directory whose name matches: a `*` stands for any characters. As above.
+    Files(PathBuf),
     /// The starter rules inside the program: nobody wrote a configuration file.
     BuiltIn,
 }

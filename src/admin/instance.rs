@@ -73,6 +73,10 @@ pub struct Rule {
     pub tenants: Vec<String>,
     /// False = shadow.
     pub enforce: bool,
+    /// The rules file that it stands in.
+    pub file: Option<String>,
+    /// Its line there.
+    pub line: Option<u32>,
 }
 
 #[derive(Serialize, ToSchema)]

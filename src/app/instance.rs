@@ -56,6 +56,8 @@ fn shown(rule: &Rule) -> Shown {
         any,
         tenants: requirement.tenants.clone(),
         enforce: !requirement.shadow,
+        file: rule.place.written.as_ref().map(|written| written.file.to_string()),
+        line: rule.place.written.as_ref().map(|written| written.line),
     }
 }
 

@@ -59,8 +59,10 @@ fn table(file: &RulesFile) -> (String, ExitCode) {
         let outcome = test.run(&file.rules);
         let mark = if outcome.passed { "ok  " } else { "FAIL" };
         failed += usize::from(!outcome.passed);
-        let rule = outcome.rule.as_deref().unwrap_or("-");
-        let _ = write!(text, "{mark}  line {:<5} {:<width$}  {:<5}  {rule}", test.line, shown(test), outcome.got.as_str());
+        let rule = outcome.rule.as_deref().map_or_else(|| "-".to_owned(), |id| format!("{id}{}", file.elsewhere(id, &test.file)));
+        // of one file the line is enough
+        let at = if test.file == file.name { format!("line {:<5}", test.line) } else { format!("{}:{}", test.file, test.line) };
+        let _ = write!(text, "{mark}  {at} {:<width$}  {:<5}  {rule}", shown(test), outcome.got.as_str());
         if !outcome.passed {
             let _ = write!(text, "  expected {}", test.expect.as_str());
         }

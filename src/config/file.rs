@@ -50,7 +50,7 @@ impl Environment {
 /// # Errors
 /// Everything that is wrong, in the order of the files.
 pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
-    load_with(path, environment, rules_file::load)
+    load_with(path, environment, rules_file::load_all)
 }
 
 /// As [`load`], but does not run the tests of the rules.
@@ -58,11 +58,11 @@ pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Ve
 /// # Errors
 /// As [`load`].
 pub fn load_without_tests(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Vec<Problem>> {
-    load_with(path, environment, rules_file::read)
+    load_with(path, environment, rules_file::read_all)
 }
 
-/// How rules of this name and text are read.
-type ReadRules = fn(Arc<str>, &str) -> Result<RulesFile, Vec<Problem>>;
+/// How rules of this name and these texts are read.
+type ReadRules = fn(Arc<str>, &[rules_file::Part]) -> Result<RulesFile, Vec<Problem>>;
 
 fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRules) -> Result<Loaded, Vec<Problem>> {
     let named = path.map(PathBuf::from).or_else(|| environment.get("GATEPOST_CONFIG").map(PathBuf::from));
@@ -133,9 +133,10 @@ fn leads_to_login(root: &Field<'_>, config: &Config, rules: &RulesFile) {
 
 /// Reads the rules; `None` only after a problem of the main file.
 fn load_rules(field: &Field<'_>, source: Option<RulesSource>, read_rules: ReadRules) -> Option<Result<RulesFile, Vec<Problem>>> {
-    match rules_file::text_of(&source?) {
-        (name, Ok(text)) => Some(read_rules(name, &text)),
-        (name, Err(what)) => {
+    let source = source?;
+    match rules_file::texts_of(&source) {
+        Ok(parts) => Some(read_rules(rules_file::called(&source), &parts)),
+        Err((name, what)) => {
             field.problem(Complaint::new(format!("`{name}` {what}"), "put the rules there, or name another file"));
             None
         }
@@ -214,7 +215,16 @@ fn rules_source(field: &Field<'_>, file: Option<&Path>, beside: &Path) -> Option
     if file.is_none() && !field.is_written() {
         return Some(RulesSource::BuiltIn);
     }
-    field.read(values::path).map(|path| RulesSource::File(beside.join(path)))
+    let source = |path: PathBuf| {
+        let has_star = |part: &std::ffi::OsStr| part.as_encoded_bytes().contains(&b'*');
+        let above = path.parent().is_some_and(|above| has_star(above.as_os_str()));
+        match path.file_name().is_some_and(has_star) {
+            _ if above => Err(Complaint::new("a `*` in the name of a directory", "name one directory, like rules.d/*.yaml")),
+            true => Ok(RulesSource::Files(beside.join(path))),
+            false => Ok(RulesSource::File(beside.join(path))),
+        }
+    };
+    field.read(|text| values::path(text).and_then(source))
 }
 
 /// Platforms inject variables of their own, so one that matches nothing is no error; but it may be a slip.

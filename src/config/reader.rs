@@ -34,6 +34,11 @@ impl<'e> Document<'e> {
         Field { document: self, parent: None, segment: Segment::Root, written, fallback }
     }
 
+    /// As it was named.
+    pub(super) fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
     pub(super) fn environment(&self) -> &'e Environment {
         self.environment
     }

@@ -1,5 +1,7 @@
 //! The tests inside a rules file: a request, what its credential would show, and what is expected.
 
+use std::sync::Arc;
+
 use super::accounts::scopes;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
@@ -21,9 +23,12 @@ pub struct RuleTest {
     pub trial: Trial,
     /// What is expected.
     pub expect: Expectation,
-    /// Where it stands in the rules file.
+    /// In which rules file it stands.
+    pub file: Arc<str>,
+    /// Where there.
     pub line: u32,
     pub(super) column: u32,
+    pub(super) path: String,
 }
 
 /// What a test expects.
@@ -90,7 +95,8 @@ pub(super) fn rule_test(field: &Field<'_>) -> Option<RuleTest> {
     let expect = field.key("expect").need(values::one_of(&[("allow", Expectation::Allow), ("deny", Expectation::Deny)]));
     let Place { line, column } = field.place();
     let trial = Trial { scopes: scopes?, holder: holder?, credential: credential?, ..trial? };
-    Some(RuleTest { request: request?, trial, expect: expect?, line, column })
+    let (file, path) = (field.document().file().clone(), field.path());
+    Some(RuleTest { request: request?, trial, expect: expect?, file, line, column, path })
 }
 
 /// `METHOD URL`

@@ -54,7 +54,8 @@ pub enum Change {
 /// Watches the rules file, the secret key file, and the files that listeners serve TLS from.
 #[derive(Debug)]
 pub struct Watch {
-    rules: Option<Watched<1>>,
+    /// Files may come and go.
+    rules: Option<(RulesSource, Settling<Vec<(PathBuf, Stamp)>>)>,
     keys: Option<Watched<1>>,
     certificates: Vec<Watched<2>>,
     /// Whether the rules last given have tests.
@@ -75,8 +76,8 @@ impl Watch {
         certificates: impl IntoIterator<Item = &'c TlsConfig>,
         asked: Arc<Notify>,
     ) -> Self {
-        let rules_file = match source {
-            RulesSource::File(path) => Some(Watched::new([path.clone()], Mark::Text(rules.hash))),
+        let rules_files = match source {
+            RulesSource::File(_) | RulesSource::Files(_) => Some((source.clone(), Settling::new(Mark::Text(rules.hash)))),
             RulesSource::BuiltIn => None,
         };
         let keys = key_file.map(|(path, keyring)| Watched::new([path], Mark::Keys(keyring.names())));
@@ -85,7 +86,7 @@ impl Watch {
             Watched::new([cert, key], Mark::Text(tls.hash))
         });
         let certificates = certificates.collect();
-        Self { rules: rules_file, keys, certificates, tested: rules.had_tests(), asked, every: POLL, pending: VecDeque::new() }
+        Self { rules: rules_files, keys, certificates, tested: rules.had_tests(), asked, every: POLL, pending: VecDeque::new() }
     }
 
     /// The next change. May be dropped and called again: no change is lost.
@@ -105,20 +106,28 @@ impl Watch {
     }
 
     async fn look_at_rules(&mut self, asked: bool) {
-        let Some(watched) = &mut self.rules else { return };
-        let name = watched.name();
-        let Some((stamp, [text])) = watched.read(rules_file::BYTES, asked).await else { return };
-        let mark = text.as_ref().map_or_else(|what| Mark::Unreadable(what.clone()), |text| Mark::Text(sha256(text.as_bytes())));
-        if !watched.settles(mark, stamp, asked, AGREEING) {
+        let Some((source, settling)) = &mut self.rules else { return };
+        let (name, regardless, known) = (rules_file::called(source), settling.regardless(asked), settling.stamp.clone());
+        let source = source.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let stamp = stamps(&source);
+            (regardless || known.as_ref() != Some(&stamp)).then(|| (stamp, rules_file::texts_of(&source)))
+        });
+        let Some((stamp, texts)) = read.await.ok().flatten() else { return };
+        let mark = match &texts {
+            Ok(parts) => Mark::Text(rules_file::hash_of(parts)),
+            Err((file, what)) => Mark::Unreadable(format!("{file}: {what}")),
+        };
+        if !settling.settles(mark, stamp, asked, AGREEING) {
             return;
         }
-        let loaded = match text {
-            Ok(text) => {
-                let file = name.clone();
-                let load = tokio::task::spawn_blocking(move || rules_file::load(file, &text)).await;
+        let loaded = match texts {
+            Ok(parts) => {
+                let set = name.clone();
+                let load = tokio::task::spawn_blocking(move || rules_file::load_all(set, &parts)).await;
                 load.unwrap_or_else(|error| Err(vec![whole_file(&name, format!("cannot be read: {error}"))]))
             }
-            Err(what) => Err(vec![whole_file(&name, what)]),
+            Err((file, what)) => Err(vec![whole_file(&file, what)]),
         };
         self.pending.push_back(match loaded {
             Ok(rules) if self.tested && !rules.had_tests() && !asked => Change::RulesRefused(vec![lost_tests(&rules.name)]),
@@ -136,8 +145,8 @@ impl Watch {
         let Some((stamp, [text])) = watched.read(KEY_BYTES, asked).await else { return };
         let keyring = text.and_then(|text| Keyring::parse(&text).map_err(|error| error.to_string()));
         let mark = keyring.as_ref().map_or_else(|what| Mark::Unreadable(what.clone()), |keyring| Mark::Keys(keyring.names()));
-        let same = watched.settled == mark;
-        if watched.settles(mark, stamp, asked, AGREEING) && !same {
+        let same = watched.settling.settled == mark;
+        if watched.settling.settles(mark, stamp, asked, AGREEING) && !same {
             self.pending.push_back(match keyring {
                 Ok(keyring) => Change::Keys(keyring),
                 Err(what) => Change::KeysRefused(whole_file(&name, what)),
@@ -152,8 +161,8 @@ impl Watch {
             let files = TlsFiles { cert, key };
             let (mark, read) = read_pair(&files, texts);
             let agreeing = if matches!(read, Err(Refused::Half(_))) { AGREEING_HALF } else { AGREEING };
-            let same = watched.settled == mark;
-            if watched.settles(mark, stamp, asked, agreeing) && !same {
+            let same = watched.settling.settled == mark;
+            if watched.settling.settles(mark, stamp, asked, agreeing) && !same {
                 self.pending.push_back(match read {
                     Ok(pair) => Change::Certificate(files, pair),
                     Err(Refused::Whole(problem) | Refused::Half(problem)) => Change::CertificateRefused(problem),
@@ -224,22 +233,26 @@ impl Stamp {
     }
 }
 
-/// One file, or several that are read together.
+/// Of each file that rules come from.
+fn stamps(source: &RulesSource) -> Vec<(PathBuf, Stamp)> {
+    let files = match source {
+        RulesSource::BuiltIn => Vec::new(),
+        RulesSource::File(path) => vec![path.clone()],
+        RulesSource::Files(pattern) => rules_file::files_of(pattern).unwrap_or_default(),
+    };
+    files.into_iter().map(|path| (path.clone(), Stamp::of(&path))).collect()
+}
+
+/// Several files that are read together.
 #[derive(Debug)]
 struct Watched<const N: usize> {
     paths: [PathBuf; N],
-    /// What was last acted upon.
-    settled: Mark,
-    /// What was read last, where that differs, and how often: acted upon when it is read again.
-    candidate: Option<(Mark, u32)>,
-    /// As they were when they were read last.
-    stamp: Option<[Stamp; N]>,
-    looks: u32,
+    settling: Settling<[Stamp; N]>,
 }
 
 impl<const N: usize> Watched<N> {
     fn new(paths: [PathBuf; N], settled: Mark) -> Self {
-        Self { paths, settled, candidate: None, stamp: None, looks: 0 }
+        Self { paths, settling: Settling::new(settled) }
     }
 
     /// As the first file is called in messages.
@@ -249,18 +262,41 @@ impl<const N: usize> Watched<N> {
 
     /// The text of each, or what is wrong with the file; `None` where nothing suggests that one changed.
     async fn read(&mut self, limit: u64, asked: bool) -> Option<([Stamp; N], [Result<String, String>; N])> {
-        self.looks = self.looks.wrapping_add(1);
-        let regardless = asked || self.candidate.is_some() || self.looks.is_multiple_of(READ_EVERY);
-        let (paths, known) = (self.paths.clone(), self.stamp);
+        let regardless = self.settling.regardless(asked);
+        let (paths, known) = (self.paths.clone(), self.settling.stamp);
         let read = tokio::task::spawn_blocking(move || {
             let stamp = paths.each_ref().map(|path| Stamp::of(path));
             (regardless || known != Some(stamp)).then(|| (stamp, paths.each_ref().map(|path| super::file::read_text(path, limit))))
         });
         read.await.ok().flatten()
     }
+}
+
+/// What was acted upon, and what may be soon.
+#[derive(Debug)]
+struct Settling<S> {
+    /// What was last acted upon.
+    settled: Mark,
+    /// What was read last, where that differs, and how often: acted upon when it is read again.
+    candidate: Option<(Mark, u32)>,
+    /// As files were when they were read last.
+    stamp: Option<S>,
+    looks: u32,
+}
+
+impl<S> Settling<S> {
+    fn new(settled: Mark) -> Self {
+        Self { settled, candidate: None, stamp: None, looks: 0 }
+    }
+
+    /// Whether texts are read whatever stamps say.
+    fn regardless(&mut self, asked: bool) -> bool {
+        self.looks = self.looks.wrapping_add(1);
+        asked || self.candidate.is_some() || self.looks.is_multiple_of(READ_EVERY)
+    }
 
     /// Whether what was read is to be acted upon: when `agreeing` readings in a row were the same.
-    fn settles(&mut self, mark: Mark, stamp: [Stamp; N], asked: bool, agreeing: u32) -> bool {
+    fn settles(&mut self, mark: Mark, stamp: S, asked: bool, agreeing: u32) -> bool {
         self.stamp = Some(stamp);
         let readings = match &self.candidate {
             Some((candidate, readings)) if *candidate == mark => readings + 1,

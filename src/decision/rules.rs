@@ -10,6 +10,7 @@ mod pattern;
 mod tree;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
@@ -209,6 +210,23 @@ pub struct Place {
     pub methods: Vec<Method>,
     /// Where.
     pub path: PathPattern,
+    /// Where it was written down, for whoever looks for it. `None` where nobody said.
+    pub written: Option<Written>,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// As it was named.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: u32,
+}
+
+impl std::fmt::Display for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
 }
 
 /// Two rules of equal precedence that can both match, with different demands.
@@ -255,7 +273,7 @@ impl RuleSet {
         let (mut clashes, mut told) = (Vec::new(), HashSet::new());
         for (number, spec) in specs.into_iter().enumerate() {
             let RuleSpec { id, hosts, methods, path, fallthrough, requirement } = spec;
-            let place = Box::new(Place { hosts: hosts.clone(), methods: methods.clone(), path: path.clone() });
+            let place = Box::new(Place { hosts: hosts.clone(), methods: methods.clone(), path: path.clone(), written: None });
             set.rules.push(Rule { number, id, requirement, place });
             let rules = &set.rules;
             let mut insert = |tree: &mut Tree, host: &str| {
@@ -296,6 +314,13 @@ impl RuleSet {
     /// The longest that any rule uses what is cached without the store, in ms.
     pub fn longest_cached_ms(&self) -> u64 {
         self.rules.iter().map(|rule| rule.requirement.cached_for_ms).max().unwrap_or_default()
+    }
+
+    /// Notes where each rule was written down, in the order they were given in.
+    pub fn note_places(&mut self, places: impl IntoIterator<Item = Written>) {
+        for (rule, written) in self.rules.iter_mut().zip(places) {
+            rule.place.written = Some(written);
+        }
     }
 
     /// Every rule, in the order written.

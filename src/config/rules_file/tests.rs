@@ -267,3 +267,63 @@ proptest! {
         }
     }
 }
+
+/// Each `(name, text)` a file of its own, all one set of rules.
+fn several(files: &[(&str, &str)]) -> Result<RulesFile, Vec<String>> {
+    let parts: Vec<Part> = files.iter().map(|(name, text)| ((*name).into(), (*text).to_owned())).collect();
+    load_all("rules.d/*.yaml".into(), &parts).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+const A: &str = "rules:\n  - { id: a, path: /a }\n";
+const B: &str = "tests:\n  - { request: GET https://h/a, expect: allow }\nrules:\n  - { id: b, path: /b, access: anonymous }\n";
+
+#[test]
+fn several_files_are_one_set() {
+    let set = several(&[("a.yaml", A), ("b.yaml", B)]).unwrap();
+    let places: Vec<String> = set.rules.rules().iter().map(|rule| rule.place.written.as_ref().unwrap().to_string()).collect();
+    assert_eq!(places, ["a.yaml:2", "b.yaml:4"]);
+    assert_eq!((set.tests.len(), &*set.tests[0].file, set.tests[0].line), (1, "b.yaml", 2));
+    assert_ne!(set.hash, several(&[("a.yaml", A), ("c.yaml", B)]).unwrap().hash, "a file of another name is another set");
+}
+
+#[test]
+fn what_is_wrong_between_files_names_both() {
+    let clash = "rules:\n  - { id: other, path: /a, scopes: { all: [x] } }\n";
+    let [problem] = &several(&[("a.yaml", A), ("b.yaml", clash)]).unwrap_err()[..] else { panic!() };
+    assert!(problem.starts_with("b.yaml:2:5: rules[0]: `other` here and `a` in a.yaml:2 both take GET https://any.example/a"), "{problem}");
+    let twice = "rules:\n  - { id: x, path: /x }\n  - { id: a, path: /y }\n";
+    let [problem] = &several(&[("a.yaml", A), ("b.yaml", twice)]).unwrap_err()[..] else { panic!() };
+    assert!(problem.starts_with("b.yaml:3:11: rules[1].id: `a` is the id of the rule in a.yaml:2 too"), "{problem}");
+    let failing = "tests: [{ request: POST https://h/a, credential: none, expect: allow }]\nrules: [{ id: c, path: /c }]\n";
+    let [problem] = &several(&[("a.yaml", A), ("b.yaml", failing)]).unwrap_err()[..] else { panic!() };
+    assert!(problem.starts_with("b.yaml:1:9: tests[0]: ") && problem.contains("rule `a` in a.yaml:2"), "{problem}");
+    // each file is told by its own lines, and one without rules is wrong wherever it stands
+    let problems = several(&[("a.yaml", "rules: [{ id: a, pth: /a }]"), ("b.yaml", "tests: []"), ("c.yaml", "rules: [")]).unwrap_err();
+    assert!(problems.iter().any(|problem| problem.starts_with("c.yaml:1:")), "{problems:?}");
+    let problems = several(&[("a.yaml", "rules: [{ id: a, pth: /a }]"), ("b.yaml", "tests: []")]).unwrap_err();
+    assert!(
+        problems.iter().any(|problem| problem.starts_with("a.yaml:1:"))
+            && problems.iter().any(|problem| problem.starts_with("b.yaml:1:1: rules: missing")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn which_files_a_star_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["20-b.yaml", "10-a.yaml", ".hidden.yaml", "x.yaml~", "x.yml"] {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    std::fs::create_dir(folder.path().join("d.yaml")).unwrap();
+    let taken = |pattern: &str| {
+        let files = files_of(&folder.path().join(pattern))?;
+        Ok::<_, String>(files.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(taken("*.yaml").unwrap(), ["10-a.yaml", "20-b.yaml"]);
+    assert_eq!(taken("*-*.y*ml").unwrap(), ["10-a.yaml", "20-b.yaml"]);
+    assert_eq!(taken("x*").unwrap(), ["x.yaml~", "x.yml"]);
+    assert_eq!(taken("*").unwrap().len(), 4);
+    assert_eq!(taken("*.json").unwrap_err(), "matches no file");
+    assert_eq!(taken("yaml*yaml").unwrap_err(), "matches no file", "one text is not used twice");
+    assert!(files_of(&folder.path().join("none/*.yaml")).unwrap_err().starts_with("cannot be read"));
+}

@@ -87,6 +87,34 @@ async fn rules_are_taken_when_they_load_and_pass_their_tests() {
 }
 
 #[tokio::test]
+async fn files_that_a_star_takes_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("a.yaml"), UNTESTED).unwrap();
+    let source = RulesSource::Files(at("*.yaml"));
+    let in_force = rules_file::load_all(rules_file::called(&source), &rules_file::texts_of(&source).unwrap()).unwrap();
+    let mut watch = Watch::new(&source, &in_force, None, [], Arc::default());
+    watch.every = Duration::from_millis(5);
+    let mut scene = Scene { watch, ..Scene::new() };
+    scene.assert_quiet().await;
+    fs::write(at("b.yaml"), UNTESTED.replace("b, path: /b", "n, path: /n")).unwrap();
+    assert_eq!(scene.next().await, "rules bn");
+    fs::rename(at("b.yaml"), at("0.yaml")).unwrap();
+    assert_eq!(scene.next().await, "rules nb", "in the order of their names");
+    fs::write(at("c.yaml"), UNTESTED).unwrap();
+    assert_eq!(scene.next().await, "rules refused: rules[0].id", "an id in two files");
+    fs::remove_file(at("c.yaml")).unwrap();
+    assert_eq!(scene.next().await, "rules nb");
+    fs::remove_file(at("a.yaml")).unwrap();
+    assert_eq!(scene.next().await, "rules n");
+    fs::remove_file(at("0.yaml")).unwrap();
+    assert_eq!(scene.next().await, "rules refused: (file)", "none is no set of rules");
+    scene.assert_quiet().await;
+    fs::write(at("d.yaml"), UNTESTED).unwrap();
+    assert_eq!(scene.next().await, "rules b");
+}
+
+#[tokio::test]
 async fn rules_that_lost_their_tests_wait_to_be_asked_for() {
     let mut scene = Scene::new();
     scene.write("rules.yaml", UNTESTED);
