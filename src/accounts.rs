@@ -10,6 +10,7 @@ pub mod browsers;
 pub mod codes;
 mod contacts;
 pub mod create_admin;
+pub mod declared;
 mod hashing;
 pub mod invitations;
 pub mod keys;

@@ -50,6 +50,8 @@ pub enum Command {
     Keys(crate::keys_command::KeysCommand),
     /// Make the first admin, or one more.
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
+    /// Make tenants, policies, principals and keys what files declare.
+    Apply(crate::apply_command::ApplyCommand),
     /// Write a copy of everything, while servers run: a backup, or a move.
     Export(crate::backup::export::ExportCommand),
     /// Put a copy into empty stores.

@@ -140,6 +140,8 @@ pub enum Action {
     InvitationCreate,
     /// An invitation was withdrawn.
     InvitationEnd,
+    /// A tenant was made from a file.
+    TenantCreate,
     /// A tenant was blocked.
     TenantBlock,
     /// A tenant was let in again.
@@ -184,6 +186,7 @@ impl Action {
             Self::PolicyEnd => "policy_end",
             Self::InvitationCreate => "invitation_create",
             Self::InvitationEnd => "invitation_end",
+            Self::TenantCreate => "tenant_create",
             Self::TenantBlock => "tenant_block",
             Self::TenantUnblock => "tenant_unblock",
             Self::Import => "import",

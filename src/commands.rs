@@ -28,6 +28,9 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::CreateAdmin(command) => {
             with(path, environment, |loaded| async move { crate::create_admin_command::run(command, &loaded.config, environment).await })
         }
+        Command::Apply(command) => {
+            with(path, environment, |loaded| async move { crate::apply_command::run(command, &loaded.config).await })
+        }
         Command::Export(command) => {
             with(path, environment, |loaded| async move { crate::backup::export::run(command, &loaded.config).await })
         }

@@ -5,6 +5,7 @@
 
 mod accounts;
 pub mod check;
+pub mod declared;
 mod environment;
 pub mod file;
 mod listeners;

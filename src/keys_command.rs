@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 pub use arguments::KeysCommand;
-use arguments::{Create, KeysAct, List};
+use arguments::{Create, Declare, KeysAct, List};
 
 use crate::accounts::keys::{Keys, NewKey, Reach};
 use crate::accounts::names::Name;
@@ -23,8 +23,8 @@ use crate::audit::By;
 use crate::clock::UnixMs;
 use crate::config::{Config, StoreConfig};
 use crate::database::{Committed, Database, KeyRow, Page};
-use crate::id::Id;
-use crate::token::secret::{PlainSecret, SecretMint};
+use crate::id::{Id, hex};
+use crate::token::secret::{PlainSecret, SecretKind, SecretMint};
 
 /// How long a running server is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -79,6 +79,7 @@ impl CommandLine<'_> {
     async fn run(mut self, act: KeysAct) -> Result<(), String> {
         match act {
             KeysAct::Create(create) => self.create(create).await,
+            KeysAct::Declare(declare) => self.declare(&declare),
             KeysAct::List(list) => self.list(list).await,
             KeysAct::Rotate(rotate) => {
                 let made = self.keys().rotate(&By::cli(), Reach::Everyone, rotate.id, rotate.grace).await;
@@ -100,6 +101,17 @@ impl CommandLine<'_> {
         let (key, secret, act) = self.keys().create(&By::cli(), &owner, new).await.map_err(|refusal| said(&refusal))?;
         self.show(&key, &secret, create.json)?;
         self.wait(act).await
+    }
+
+    /// The entry goes to standard output, so that it can be redirected into a file; the key itself beside it.
+    fn declare(&mut self, declare: &Declare) -> Result<(), String> {
+        let randomness = |_| "the system gave no randomness".to_owned();
+        let secret = Id::random().and_then(|id| self.mint.make(SecretKind::ApiKey, id)).map_err(randomness)?;
+        let scopes = declare.scopes.iter().map(|scope| format!("'{scope}'")).collect::<Vec<_>>().join(", ");
+        let (principal, name) = (json!(declare.principal), json!(declare.name));
+        let (id, hash) = (secret.id(), hex(&secret.hashed()));
+        self.print(&format!("- {{ id: '{id}', hash: '{hash}', principal: {principal}, name: {name}, scopes: [{scopes}] }}\n"))?;
+        self.note(&format!("API key  {}\n\nThe API key is shown this once, and is good once the entry is applied.", secret.reveal()))
     }
 
     async fn list(&mut self, list: List) -> Result<(), String> {

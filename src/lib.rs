@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod app;
+pub mod apply_command;
 pub mod args;
 pub mod audit;
 pub mod backup;

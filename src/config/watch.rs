@@ -21,7 +21,6 @@ use super::rules_file::{self, RulesFile};
 use super::{TlsConfig, TlsFiles, tls};
 use crate::server::{Pair, PairError};
 use crate::token::keyring::Keyring;
-use crate::token::secret::sha256;
 
 /// Between two looks.
 pub const POLL: Duration = Duration::from_millis(250);

@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 20] = [
+pub(super) const COPIED: [&str; 21] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -35,6 +35,7 @@ pub(super) const COPIED: [&str; 20] = [
     "identities",
     "sign_ins",
     "host_codes",
+    "declared",
 ];
 
 /// What is not: it belongs to the processes that serve from this very database, or to the schema.

@@ -135,6 +135,7 @@ fn the_same_tests_on(engine: &str) {
     let mut again = Command::new(std::env::current_exe().unwrap());
     again.args([
         "accounts::contacts::",
+        "accounts::declared::",
         "backup::",
         "database::",
         "admin::tests::",

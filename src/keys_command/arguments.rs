@@ -18,6 +18,8 @@ pub struct KeysCommand {
 pub(super) enum KeysAct {
     /// Make a key; its text is shown once.
     Create(Create),
+    /// Make a key without keeping it, and print the entry for the files of `gatepost apply`.
+    Declare(Declare),
     /// List live keys, oldest first.
     List(List),
     /// Give a key a new secret; its tokens go on.
@@ -43,6 +45,19 @@ pub(super) struct Create {
     /// As JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Declare {
+    /// The user name of its owner, who may not be there yet.
+    #[arg(long, value_name = "NAME")]
+    pub(super) principal: String,
+    /// What the key is called.
+    #[arg(long)]
+    pub(super) name: String,
+    /// What it may do at most.
+    #[arg(long, value_name = "A,B", value_parser = scopes)]
+    pub(super) scopes: ScopeSet,
 }
 
 #[derive(Debug, Args)]

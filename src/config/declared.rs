@@ -1,0 +1,142 @@
+//! The files of `gatepost apply`: what they declare, each with its place.
+
+use std::path::Path;
+
+use super::accounts::scopes;
+use super::environment::Environment;
+use super::problem::{Complaint, Problem};
+use super::reader::{Document, Field, Shape};
+use super::yaml::{self, Place};
+use super::{rules_file, values};
+use crate::accounts::declared::{Declared, Key, Policy, Principal, Tenant};
+use crate::decision::scopes::ScopeSet;
+use crate::id::{Id, from_hex};
+use crate::token::record::Role;
+
+/// Largest file.
+const BYTES: u64 = 16 << 20;
+
+/// Reads every `*.yaml` of a directory, in the order of their names.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn load(folder: &Path) -> Result<Declared, Vec<Problem>> {
+    let pattern = folder.join("*.yaml");
+    let whole = |path: &Path, what| {
+        let what_to_do = "name a directory with files that declare something, *.yaml".to_owned();
+        vec![Problem { file: rules_file::name_of(path), line: 1, column: 1, path: "(file)".into(), what, what_to_do }]
+    };
+    let files = rules_file::files_of(&pattern).map_err(|what| whole(&pattern, what))?;
+    let (mut declared, mut problems) = (Declared::default(), Vec::new());
+    for path in files {
+        match super::file::read_text(&path, BYTES) {
+            Err(what) => problems.extend(whole(&path, what)),
+            Ok(text) => {
+                let environment = Environment::default();
+                let document = Document::new(rules_file::name_of(&path), &environment);
+                let (written, faults) = yaml::parse(&text);
+                let unreadable = written.is_none() && !faults.is_empty();
+                document.faults(faults);
+                if !unreadable {
+                    read(&document.root(written.as_ref(), None), &mut declared);
+                }
+                problems.extend(document.collector.finish().0);
+            }
+        }
+    }
+    if problems.is_empty() { Ok(declared) } else { Err(problems) }
+}
+
+fn read(root: &Field<'_>, declared: &mut Declared) {
+    root.mapping(&["tenants", "policies", "principals", "keys"]);
+    let at = ["tenants", "policies", "principals", "keys"].map(|name| root.key(name));
+    let [tenants, policies, principals, keys] = &at;
+    declared.tenants.extend(list(tenants, tenant));
+    declared.policies.extend(list(policies, policy));
+    declared.principals.extend(list(principals, principal));
+    declared.keys.extend(list(keys, key));
+}
+
+fn list<T>(at: &Field<'_>, read: fn(&Field<'_>) -> Option<T>) -> Vec<T> {
+    if at.shape() == Shape::Absent { Vec::new() } else { at.items().iter().filter_map(read).collect() }
+}
+
+/// `FILE:LINE:COLUMN: path`
+fn at(field: &Field<'_>) -> String {
+    let Place { line, column } = field.place();
+    format!("{}:{line}:{column}: {}", field.document().file(), field.path())
+}
+
+fn tenant(field: &Field<'_>) -> Option<Tenant> {
+    field.mapping(&["name", "blocked"]);
+    let name = field.key("name").need(name);
+    let blocked = optional(&field.key("blocked"), false, values::boolean);
+    Some(Tenant { name: name?, blocked: blocked?, at: at(field) })
+}
+
+fn policy(field: &Field<'_>) -> Option<Policy> {
+    field.mapping(&["name", "tenant", "allow", "deny"]);
+    let named = field.key("name").need(name);
+    let tenant = optional(&field.key("tenant"), None, |text| name(text).map(Some));
+    let (allow, deny) = (scopes_or(&field.key("allow"), ScopeSet::default), scopes_or(&field.key("deny"), ScopeSet::default));
+    Some(Policy { name: named?, tenant: tenant?, allow: allow?, deny: deny?, at: at(field) })
+}
+
+fn principal(field: &Field<'_>) -> Option<Principal> {
+    const ROLES: [(&str, Role); 3] = [("admin", Role::Admin), ("client", Role::Client), ("sub_client", Role::SubClient)];
+    field.mapping(&["user", "tenant", "role", "below", "policies", "scopes", "blocked"]);
+    let user = field.key("user").need(name);
+    let tenant = optional(&field.key("tenant"), None, |text| name(text).map(Some));
+    let role = field.key("role").need(values::one_of(&ROLES));
+    let below_at = field.key("below");
+    let below = optional(&below_at, None, |text| name(text).map(Some));
+    let (policies_at, scopes_at) = (field.key("policies"), field.key("scopes"));
+    let policies = match policies_at.shape() {
+        Shape::Absent => Some(Vec::new()),
+        _ => policies_at.items().iter().map(|item| item.read(name)).collect(),
+    };
+    let top = below_at.shape() == Shape::Absent;
+    if top && scopes_at.shape() == Shape::Absent && policies_at.shape() == Shape::Absent {
+        scopes_at.missing("nobody stands above to say what it may do: write scopes, or policies");
+    }
+    // below somebody: without policies whatever that one may, with them exactly what they allow
+    let own = || if policies_at.shape() == Shape::Absent { ScopeSet::everything() } else { ScopeSet::default() };
+    let scopes = scopes_or(&scopes_at, own);
+    let blocked = optional(&field.key("blocked"), false, values::boolean);
+    let (user, tenant, role, below, policies) = (user?, tenant?, role?, below?, policies?);
+    Some(Principal { user, tenant, role, below, policies, scopes: scopes?, blocked: blocked?, at: at(field) })
+}
+
+fn key(field: &Field<'_>) -> Option<Key> {
+    field.mapping(&["id", "hash", "principal", "name", "scopes"]);
+    const HOW: &str = "`gatepost keys declare` prints both";
+    let id = field.key("id").need(|text| text.parse::<Id>().map_err(|error| Complaint::new(error.to_string(), HOW)));
+    let hash = field.key("hash").need(|text| {
+        // whoever writes the key itself should not see it again in the log
+        from_hex::<32>(text).ok_or_else(|| Complaint::new("not the SHA-256 of a key, 64 lower-case hex digits", HOW))
+    });
+    let principal = field.key("principal").need(name);
+    let named = field.key("name").need(name);
+    let scopes_at = field.key("scopes");
+    if scopes_at.shape() == Shape::Absent {
+        scopes_at.missing("write what the key may do, like [orders:read]");
+    }
+    let scopes = scopes(&scopes_at);
+    Some(Key { id: id?, hash: hash?, principal: principal?, name: named?, scopes: scopes?, at: at(field) })
+}
+
+fn name(text: &str) -> Result<String, Complaint> {
+    let text = values::text(text)?;
+    if text.chars().count() <= 100 { Ok(text) } else { Err(Complaint::new("longer than 100 characters", "write a shorter one")) }
+}
+
+fn scopes_or(field: &Field<'_>, otherwise: impl FnOnce() -> ScopeSet) -> Option<ScopeSet> {
+    if field.shape() == Shape::Absent { Some(otherwise()) } else { scopes(field) }
+}
+
+fn optional<T>(field: &Field<'_>, default: T, read: impl Fn(&str) -> Result<T, Complaint>) -> Option<T> {
+    if field.shape() == Shape::Absent { Some(default) } else { field.read(read) }
+}
+
+#[cfg(test)]
+mod tests;
