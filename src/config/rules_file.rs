@@ -33,7 +33,7 @@ pub struct RulesFile {
     pub tests: Vec<RuleTest>,
     /// What the user should know.
     pub warnings: Vec<Warning>,
-    /// SHA-256 over names and texts: two generations with the same one are the same.
+    /// SHA-256 of its text, or over names and texts: two generations with the same one are the same.
     pub hash: [u8; 32],
 }
 
@@ -199,8 +199,11 @@ pub(super) fn read_all(name: Arc<str>, parts: &[Part]) -> Result<RulesFile, Vec<
     }
 }
 
-/// Two sets of files with the same one are the same.
+/// Two sets of files with the same one are the same; of one file the text alone counts.
 pub(super) fn hash_of(parts: &[Part]) -> [u8; 32] {
+    if let [(_, text)] = parts {
+        return sha256(text.as_bytes());
+    }
     let hashes: Vec<u8> = parts.iter().flat_map(|(name, text)| [sha256(name.as_bytes()), sha256(text.as_bytes())]).flatten().collect();
     sha256(&hashes)
 }

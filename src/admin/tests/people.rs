@@ -153,6 +153,8 @@ fn instance() -> Instance {
         any: Vec::new(),
         tenants: Vec::new(),
         enforce: true,
+        file: None,
+        line: None,
     };
     Instance {
         decisions: Arc::new(recent),

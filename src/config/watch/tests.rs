@@ -210,7 +210,7 @@ async fn half_a_pair_waits_for_the_other_half() {
 fn a_change_counts_when_two_readings_agree() {
     let text = |n| Mark::Text([n; 32]);
     let mut watched = Watched::new(["x".into()], text(0));
-    let mut settles = |mark, asked| watched.settles(mark, [Stamp(None)], asked, AGREEING);
+    let mut settles = |mark, asked| watched.settling.settles(mark, [Stamp(None)], asked, AGREEING);
     assert!(!settles(text(0), false));
     assert!(!settles(text(1), false), "read once");
     assert!(!settles(text(2), false), "still being written");
@@ -229,6 +229,7 @@ async fn a_text_of_the_same_length_and_time_is_seen_as_well() {
     assert_eq!(scene.next().await, "rules a");
     scene.write("rules.yaml", &TESTED.replace("id: a", "id: z"));
     // as on a file system that tells times in seconds
-    scene.watch.rules.as_mut().unwrap().stamp = Some([Stamp::of(&scene.directory.path().join("rules.yaml"))]);
+    let path = scene.directory.path().join("rules.yaml");
+    scene.watch.rules.as_mut().unwrap().1.stamp = Some(vec![(path.clone(), Stamp::of(&path))]);
     assert_eq!(scene.next().await, "rules z");
 }
