@@ -6,6 +6,7 @@
 //! number of rules. Rules of one (host, path) stand in one group; two that both take a method must
 //! demand the same, otherwise the set does not compile.
 
+mod near;
 mod pattern;
 mod tree;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+pub use near::Near;
 pub use pattern::{HostPattern, PathPattern, PatternError, Segment};
 use tree::{Group, Tree};
 

@@ -19,17 +19,24 @@ BLOCKS = [block for page in pages.every() for block in pages.blocks(page)]
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory):
-    """The address of an empty one, for guides that say where it comes from."""
+def postgres(tmp_path_factory):
     server = databases.Postgres(tmp_path_factory.mktemp("postgres"), 5491).start()
-    server.value("CREATE DATABASE gatepost", "postgres")
-    yield server.url()
+    yield server
     server.stop()
 
 
+@pytest.fixture
+def given(page, request):
+    """What a guide says its reader has: the address of an empty database."""
+    if page not in NEED_A_DATABASE:
+        return {}
+    name, server = re.sub(r"\W", "_", page), request.getfixturevalue("postgres")
+    server.value(f"CREATE DATABASE {name}", "postgres")
+    return {"DATABASE": server.url(name)}
+
+
 @pytest.mark.parametrize("page", RUN)
-def test_commands(page, free_ports, tmp_path, request):
-    given = {"DATABASE": request.getfixturevalue("database")} if page in NEED_A_DATABASE else {}
+def test_commands(page, given, free_ports, tmp_path):
     for block, said in pages.run(page, tmp_path, **given):
         if block.is_run():
             pages.assert_as_told(block, said)
