@@ -119,6 +119,8 @@ pub struct Explanation {
     reason: Option<String>,
     message: Option<String>,
     rule: Option<String>,
+    /// `FILE:LINE` of the rule, where rules stand in several files.
+    written: Option<String>,
     shadow: Option<String>,
     missing_scopes: Option<String>,
     credential: Option<String>,
@@ -194,6 +196,7 @@ pub async fn explain(
         }
     };
     let mut explanation = Explanation { candidates, nearly, ..Explanation::of(&verdict, &dialect, through.outage).await };
+    explanation.written = explanation.rule.as_ref().and_then(|id| rules.written(id)).map(ToString::to_string);
     if let Some((fate, state)) = credential {
         (explanation.credential_state, explanation.credential) = (Some(fate.as_str().to_owned()), Some(state));
     }
@@ -335,6 +338,7 @@ impl Explanation {
             }
         };
         line("rule", self.rule.as_deref());
+        line("written", self.written.as_deref());
         line("message", self.message.as_deref());
         line("shadow", self.shadow.as_ref().map(|_| "the rule does not enforce: allowed, logged and counted as this refusal"));
         line("would be", self.shadow.as_deref());

@@ -325,6 +325,14 @@ impl RuleSet {
         }
     }
 
+    /// Where the rule of this id was written down, where rules stand in several files.
+    pub fn written(&self, id: &str) -> Option<&Written> {
+        let mut files = self.rules.iter().filter_map(|rule| rule.place.written.as_ref());
+        let first = files.next()?;
+        files.find(|other| other.file != first.file)?;
+        self.rules.iter().find(|rule| rule.id == id)?.place.written.as_ref()
+    }
+
     /// Every rule, in the order written.
     pub fn rules(&self) -> &[Rule] {
         &self.rules

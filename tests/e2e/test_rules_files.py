@@ -28,6 +28,8 @@ def test_files_come_and_go(tmp_path):
           [{"request": "GET https://h/first/1", "credential": "none", "expect": "allow"}])
     table = gatepost.run("test-rules", check=0).stdout
     assert "20-orders.yaml:" in table and f"first in {folder}/10-first.yaml:" in table, table
+    explained = gatepost.run("explain", "GET", "/orders/1", "--scopes", "orders:read", check=0).stdout
+    assert f"  written     {folder}/20-orders.yaml:" in explained, explained
     # a conflict names both files and lines
     write("15-other.yaml", [rule("other", path="/first/**"), {"id": "clash", "path": "/first/**", "credentials": ["token"]}])
     bad = gatepost.run("check-config", check=64).stdout

@@ -327,3 +327,9 @@ fn which_files_a_star_takes() {
     assert_eq!(taken("yaml*yaml").unwrap_err(), "matches no file", "one text is not used twice");
     assert!(files_of(&folder.path().join("none/*.yaml")).unwrap_err().starts_with("cannot be read"));
 }
+
+#[test]
+fn of_one_file_nobody_is_told_where_a_rule_stands() {
+    assert_eq!(several(&[("a.yaml", A)]).unwrap().rules.written("a"), None);
+    assert_eq!(several(&[("a.yaml", A), ("b.yaml", B)]).unwrap().rules.written("a").unwrap().to_string(), "a.yaml:2");
+}
