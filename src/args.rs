@@ -30,6 +30,7 @@ First steps:
   gatepost                            serve; without a configuration everything is embedded and on loopback
   gatepost create-admin --user ann    the first admin, for a machine without a browser
   gatepost check-config               everything that is wrong with the configuration, at once
+  gatepost apply people/ --check      what differs from tenants, policies, principals and keys declared in files
   gatepost export backup.jsonl        a copy of everything, while servers run; `gatepost import` restores or moves it
   gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
                                       which rule decides, and how

@@ -54,7 +54,7 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Watch {
     /// Files may come and go.
-    rules: Option<(RulesSource, Settling<Vec<(PathBuf, Stamp)>>)>,
+    rules: Option<(RulesSource, Settling<Stamps>)>,
     keys: Option<Watched<1>>,
     certificates: Vec<Watched<2>>,
     /// Whether the rules last given have tests.
@@ -232,8 +232,11 @@ impl Stamp {
     }
 }
 
+/// Which files there are, and what is said of each.
+type Stamps = Vec<(PathBuf, Stamp)>;
+
 /// Of each file that rules come from.
-fn stamps(source: &RulesSource) -> Vec<(PathBuf, Stamp)> {
+fn stamps(source: &RulesSource) -> Stamps {
     let files = match source {
         RulesSource::BuiltIn => Vec::new(),
         RulesSource::File(path) => vec![path.clone()],
