@@ -6,6 +6,7 @@ import time
 import pytest
 
 from support.gate import bearer
+from support.replica import Replica
 from support.services import until
 
 RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]}]
@@ -22,7 +23,6 @@ principals:
 
 @pytest.fixture
 def gatepost(tmp_path):
-    from support.replica import Replica
     started = Replica(tmp_path / "machine", 0, RULES).start()
     (started.folder / "people").mkdir()
     yield started
