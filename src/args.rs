@@ -35,6 +35,7 @@ First steps:
   gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
                                       which rule decides, and how
   gatepost test-rules                 run the tests that stand in the rules file
+  gatepost import openapi api.yaml    rules from an OpenAPI document
   gatepost print-config nginx         what nginx (or traefik, caddy, envoy, haproxy, gateway-api) needs";
 
 /// A command.
@@ -58,10 +59,40 @@ pub enum Command {
     Apply(crate::apply_command::ApplyCommand),
     /// Write a copy of everything, while servers run: a backup, or a move.
     Export(crate::backup::export::ExportCommand),
-    /// Put a copy into empty stores.
-    Import(crate::backup::import::ImportCommand),
+    /// Put a copy into empty stores; or make rules of what others wrote.
+    Import(ImportCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
+}
+
+/// Put a copy made by `gatepost export` into the stores that the configuration names; or make rules of what others wrote.
+///
+/// The database must be empty and nobody may serve from it; all of the copy stands then, or nothing. Live tokens are put into the token
+/// store, so whoever holds one goes on. The secret keys must be those of the copied installation.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Examples:
+  gatepost import gatepost-2026-11-21.jsonl                       restore a backup
+  zstd -dc gatepost.jsonl.zst | gatepost import -                 from standard input
+  gatepost import --config cluster.yaml gatepost.jsonl            a move to the database and the Redis of cluster.yaml
+  gatepost import openapi api.yaml                                rules from an OpenAPI document"
+)]
+pub struct ImportCommand {
+    /// What is no copy.
+    #[command(subcommand)]
+    pub from: Option<ImportFrom>,
+    /// A copy.
+    #[command(flatten)]
+    pub copy: crate::backup::import::CopyArguments,
+}
+
+/// What rules can be made of.
+#[derive(Debug, Subcommand)]
+pub enum ImportFrom {
+    /// Make rules of the `security` of an OpenAPI 3 document, YAML or JSON.
+    Openapi(crate::import_openapi::ImportOpenapiArguments),
 }
 
 /// What to explain.

@@ -8,6 +8,7 @@ pub mod check;
 pub mod declared;
 mod environment;
 pub mod file;
+pub mod foreign;
 mod listeners;
 mod oidc;
 pub mod problem;

@@ -21,16 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Put a copy made by `gatepost export` into the stores that the configuration names.
-///
-/// The database must be empty and nobody may serve from it; all of the copy stands then, or nothing. Live tokens are put into the token
-/// store, so whoever holds one goes on. The secret keys must be those of the copied installation.
+/// Which copy, and how.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  gatepost import gatepost-2026-11-21.jsonl                       restore a backup
-  zstd -dc gatepost.jsonl.zst | gatepost import -                 from standard input
-  gatepost import --config cluster.yaml gatepost.jsonl            a move to the database and the Redis of cluster.yaml")]
-pub struct ImportCommand {
+pub struct CopyArguments {
     /// The copy; `-` = standard input.
     #[arg(required = true)]
     file: Option<PathBuf>,
@@ -40,7 +33,7 @@ pub struct ImportCommand {
 }
 
 /// Runs the command.
-pub async fn run(command: ImportCommand, config: &Config) -> ExitCode {
+pub async fn run(command: CopyArguments, config: &Config) -> ExitCode {
     match import(command.file.as_deref().unwrap_or(Path::new("-")), command.other_secret_keys, config).await {
         Ok(said) => {
             tell(&said);

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::export::{ExportCommand, export};
 use super::import::import;
-use crate::args::Arguments;
+use crate::args::{Arguments, Command, ImportCommand};
 use crate::config::{Config, Environment};
 use crate::database::Database;
 
@@ -189,7 +189,10 @@ fn how_it_is_typed() {
     assert!(Typed::try_parse_from(["export", "-"]).is_ok());
     let import = |line: &str| Arguments::try_parse_from(format!("gatepost import{line}").split(' '));
     assert!(import("").is_err(), "no file");
+    let Ok(Arguments { command: Some(Command::Import(ImportCommand { from: Some(_), .. })), .. }) = import(" openapi api.yaml") else {
+        panic!("not a copy");
+    };
     for line in [" copy.jsonl", " -", " copy.jsonl --other-secret-keys", " --config there.yaml copy.jsonl"] {
-        assert!(import(line).is_ok(), "{line}");
+        let Ok(Arguments { command: Some(Command::Import(ImportCommand { from: None, .. })), .. }) = import(line) else { panic!("{line}") };
     }
 }

@@ -13,6 +13,7 @@ use super::reader::{Document, Field, Shape};
 use super::rule::rule;
 pub use super::rule_test::{Expectation, Outcome, RuleTest};
 use super::yaml::{self, Place};
+use crate::decision::credential::CredentialKind;
 use crate::decision::rules::{Clash, RuleSet, RuleSpec, Written};
 use crate::token::secret::sha256;
 
@@ -221,6 +222,7 @@ fn compile(roots: &[Field<'_>]) -> Option<(RuleSet, Vec<RuleTest>)> {
     let fields: Vec<Field<'_>> = rules_at.iter().flat_map(Field::items).collect();
     let specs: Vec<Option<RuleSpec>> = fields.iter().map(rule).collect();
     refuse_doubled_ids(&fields, &specs);
+    warn_of_logins(&fields, &specs);
     let tests_at = tests_at.iter().filter(|tests| tests.shape() != Shape::Absent);
     let tests: Vec<Option<RuleTest>> = tests_at.flat_map(Field::items).map(|test| rule_test_of(&test)).collect();
     // a rule that could not be read may be one half of a clash, so the others are compared as well
@@ -257,6 +259,23 @@ fn refuse_doubled_ids(fields: &[Field<'_>], specs: &[Option<RuleSpec>]) {
 /// A place as told to whoever looks at `here`: the line alone where it is in the same file.
 fn place(document: &Document<'_>, Place { line, .. }: Place, here: &Field<'_>) -> String {
     if std::ptr::eq(document, here.document()) { format!("line {line}") } else { format!("{}:{line}", document.file()) }
+}
+
+/// A login's JWT is good for more than the request that shows it. Said once, whatever the number of such rules.
+fn warn_of_logins(fields: &[Field<'_>], specs: &[Option<RuleSpec>]) {
+    let takes = |spec: &RuleSpec| !spec.requirement.anonymous && spec.requirement.credentials.takes(CredentialKind::Jwt);
+    let mut taking = fields.iter().zip(specs).filter(|(_, spec)| spec.as_ref().is_some_and(takes));
+    let Some((field, _)) = taking.next() else { return };
+    let more = match taking.count() {
+        0 => String::new(),
+        n => format!(" (and in {n} more)"),
+    };
+    field.key("credentials").warning(Complaint::new(
+        format!(
+            "a login's JWT is taken here{more}, and the admin listener takes it as well: an application that sees it can act as that person"
+        ),
+        "keep the line of the proxy's file that takes Authorization away from the application, or take session or token instead",
+    ));
 }
 
 /// Two rules of equal precedence take the same request and demand different things: to choose would be a guess.
