@@ -245,6 +245,11 @@ impl Accounts {
         self.setup_code.as_ref().map(SetupCode::reveal)
     }
 
+    /// Who may sign up.
+    pub fn sign_up_rule(&self) -> SignUp {
+        self.rules.sign_up
+    }
+
     /// The database.
     pub fn database(&self) -> &Database {
         &self.database

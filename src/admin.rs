@@ -56,7 +56,7 @@ use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
-pub use instance::{Explained, Instance, Question, Rule};
+pub use instance::{Explained, Instance, Question, Rule, StoreState, Tested};
 pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
@@ -197,7 +197,7 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
 /// The admin listener.
 pub fn router(state: Arc<Admin>) -> Router {
     let (router, _) = routes().split_for_parts();
-    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
+    router.merge(pages::routes::routes()).layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
 }
 
 /// The OpenAPI document of every route.

@@ -20,6 +20,7 @@ pub mod keys_command;
 pub mod metrics;
 pub mod oidc;
 pub mod probes;
+pub mod pulse;
 pub mod senders;
 pub mod server;
 pub mod token;
