@@ -119,7 +119,7 @@ pub(super) fn boxes(policies: &[PolicyRow], ticked: impl Fn(Id) -> bool) -> Mark
     html! {
         fieldset {
             legend { "Policies" }
-        @if policies.is_empty() { span.quiet { "There is no policy yet." } }
+            @if policies.is_empty() { span.quiet { "There is no policy yet." } }
             @for policy in policies {
                 label.tick {
                     input type="checkbox" name={ "policy-" (policy.id) } checked[ticked(policy.id)];
