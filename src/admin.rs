@@ -30,6 +30,7 @@ mod profile;
 mod refresh_key;
 mod register;
 mod request;
+mod second_factor;
 mod sessions;
 mod tenants;
 mod tokens;
@@ -161,6 +162,9 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(profile::verify))
         .routes(routes!(refresh_key::set))
         .routes(routes!(refresh_key::log_in))
+        .routes(routes!(second_factor::show, second_factor::begin))
+        .routes(routes!(second_factor::confirm))
+        .routes(routes!(second_factor::remove))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))

@@ -202,7 +202,7 @@ async fn come_back(admin: &Admin, call: &Call, client: &Client, sign_in: &SignIn
     metrics::oidc_signed_in(&client.provider().name, how.as_str());
     let answer = match how {
         How::New(Some(api_key)) => answered(enter_anew(admin, call, &proof, &api_key, return_to).await),
-        How::Known | How::Linked | How::New(None) => answered(browser::enter(admin, call, &proof, return_to).await),
+        How::Known | How::Linked | How::New(None) => answered(browser::enter(admin, call, &proof, None, return_to).await),
     };
     let remembered = kept(PROVIDER_COOKIE, &client.provider().name, REMEMBERED_S);
     Ok(browser::with_cookies(answer, [remembered, ended(PAPERS_COOKIE), ended(BROWSER_COOKIE)]))
@@ -219,7 +219,7 @@ pub(super) async fn enter_anew(
     api_key: &PlainSecret,
     return_to: &ReturnTo,
 ) -> Result<Answer, Failure> {
-    let cookies = browser::open(admin, call, proof).await?;
+    let cookies = browser::open(admin, call, proof, None).await?;
     Ok(browser::with_cookies(secret::welcome(&browser::next_stop(admin, call, return_to), api_key), cookies))
 }
 

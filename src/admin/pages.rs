@@ -18,6 +18,7 @@ mod policies;
 mod refusals;
 pub(super) mod routes;
 mod rules;
+pub(super) mod second_factor;
 pub(super) mod secret;
 mod sessions;
 mod sign_up;

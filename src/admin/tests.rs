@@ -18,6 +18,7 @@ mod people;
 mod profile;
 mod refresh_key;
 mod register;
+mod second_factor;
 mod sessions;
 mod store_away;
 mod tokens;

@@ -10,9 +10,9 @@ use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::request::Call;
-use super::Page;
 use super::frame::role;
 use super::visit::{Trouble, Visit, acted, shown};
+use super::{Page, second_factor};
 use crate::accounts::codes::Given;
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
@@ -78,7 +78,11 @@ async fn try_password(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failur
         return Err(Failure::invalid("there is no name that a password could belong to"));
     };
     let everywhere = fields.get("everywhere").is_some();
-    let act = visit.admin.accounts.change_password(&Name::given(kind, &name)?, old, new, everywhere, visit.call.origin).await?;
+    let act = visit
+        .admin
+        .accounts
+        .change_password(&Name::given(kind, &name)?, old, new, fields.get("totp"), everywhere, visit.call.origin)
+        .await?;
     Ok(visit.done(act, PATH, "password").await)
 }
 
@@ -108,11 +112,13 @@ fn code_form(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, contact: &str, ch
     visit.page(PATH, "The code", body)
 }
 
-async fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
+pub(super) async fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
     let profile = profile(visit).await?;
+    let having = visit.admin.accounts.second_factor_of(&visit.caller).await?;
     let body = html! {
         (contacts(visit, trouble, &profile))
-        (password_card(visit, trouble))
+        (password_card(visit, trouble, having.since.is_some()))
+        (second_factor::card(visit, trouble, having))
     };
     Ok(visit.page(PATH, "Account", body))
 }
@@ -167,12 +173,13 @@ pub(super) fn contact_fields(trouble: Option<&Trouble<'_>>) -> Markup {
     }
 }
 
-fn password_card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Markup {
+fn password_card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, asks_for_code: bool) -> Markup {
     let fields = html! {
         // for whatever keeps the person's passwords
         input type="text" name="username" value=(visit.caller.standing.subject.name) autocomplete="username" hidden;
         label { "The password now" input name="old_password" type="password" autocomplete="current-password" maxlength="256" required; }
         label { "The new one" input name="new_password" type="password" autocomplete="new-password" maxlength="256" required; }
+        @if asks_for_code { (second_factor::code_field(false)) }
         label.tick { input type="checkbox" name="everywhere"; "Log out everywhere else and here" }
         button { "Change the password" }
     };

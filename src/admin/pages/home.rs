@@ -15,6 +15,7 @@ use super::super::{Admin, browser};
 use super::visit::{Trouble, Visit, shown};
 use super::{Page, account, frame, overview};
 use crate::id::Id;
+use crate::token::record::Role;
 
 /// After how many seconds a browser without script asks for the overview again.
 const AGAIN_S: u32 = 15;
@@ -27,10 +28,18 @@ pub(in crate::admin) async fn show(admin: &Admin, call: &Call) -> Answer {
 async fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
     let standing = &visit.caller.standing;
     let profile = account::profile(visit).await?;
+    let having = visit.admin.accounts.second_factor_of(&visit.caller).await?;
+    let manages = standing.outranks(Role::SubClient);
     let live = visit.admin.instance_for(&visit.caller).ok().map(|instance| overview::live(instance, visit.now()));
     let again_s = live.is_some().then_some(AGAIN_S);
     let body = html! {
         @if profile.phone_required { (ask_for_phone(visit, trouble)) }
+        @if manages && having.since.is_none() {
+            p.notice.warn {
+                "You look after other people here. " a href=(visit.path(account::PATH)) { "Set up a second factor" }
+                " so that your password alone lets nobody in."
+            }
+        }
         @if let Some(live) = live { (live) } @else { (first_steps(visit)) }
         section.card {
             h2 { "You" }

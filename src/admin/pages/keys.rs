@@ -116,7 +116,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
         } @else {
             p.quiet { "Of " code { (asked.of.map(|uid| uid.to_string()).unwrap_or_default()) } "." }
         }
-        @if own && keys.len() > 1 { p { a.button.second href="#create" { "A new key" } } }
+        @if own && keys.len() > 1 { p { a.button.second href="#new" { "A new key" } } }
         @if keys.is_empty() { (parts::empty("There is no API key.")) }
         @for key in &keys { (card(visit, trouble, key, now)) }
         (parts::more(&visit.path(&back(visit)), cursor.as_deref()))
@@ -133,7 +133,7 @@ fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Markup {
         (parts::choice("It lives", "expires_in", was("expires_in"), &LIVES))
         button { "Create the key" }
     };
-    html! { section.card { h2 { "A new key" } (visit.form(PATH, "create", trouble, fields)) } }
+    html! { section.card #new { h2 { "A new key" } (visit.form(PATH, "create", trouble, fields)) } }
 }
 
 fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: UnixMs) -> Markup {

@@ -112,6 +112,12 @@ struct LoginForm {
     /// As it was sent.
     #[schema(nullable = false)]
     code: Option<String>,
+    /// As the form for the second factor has it.
+    #[schema(nullable = false)]
+    half: Option<String>,
+    /// The second factor's code, or a recovery code.
+    #[schema(nullable = false)]
+    totp: Option<String>,
     /// As the form has it.
     token: String,
     /// Where to go after the login.
@@ -142,12 +148,22 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
             field("name").unwrap_or_default(),
         );
     }
+    if let Some(half) = field("half") {
+        let Some(proof) = browser_id(call).and_then(|browser| admin.accounts.read_half_login(browser, half)) else {
+            return form(admin, call, &way, Some(&Failure::forbidden("that took too long: please log in again")), "");
+        };
+        return match browser::enter(admin, call, &proof, Some(field("totp").unwrap_or_default()), &way.return_to).await {
+            // the password was changed meanwhile, or too much was tried
+            Err(failure) => form(admin, call, &way, Some(&failure), ""),
+            entered => entered,
+        };
+    }
     let name = field("name").unwrap_or_default();
     if let Some(challenge) = field("challenge") {
         let given = Given { challenge: challenge.to_owned(), code: field("code").unwrap_or_default().trim().to_owned() };
         return match admin.accounts.prove_code(&given, call.origin).await {
             Ok((proof, Some(api_key))) => oidc::enter_anew(admin, call, &proof, &api_key, &way.return_to).await,
-            Ok((proof, None)) => browser::enter(admin, call, &proof, &way.return_to).await,
+            Ok((proof, None)) => browser::enter(admin, call, &proof, None, &way.return_to).await,
             Err(refusal) => code_form(admin, call, &way, challenge, Some(&refusal.into())),
         };
     }
@@ -158,7 +174,7 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
         };
     }
     match prove(admin, call, name, field("password").unwrap_or_default()).await {
-        Ok(proof) => browser::enter(admin, call, &proof, &way.return_to).await,
+        Ok(proof) => browser::enter(admin, call, &proof, None, &way.return_to).await,
         Err(failure) => form(admin, call, &way, Some(&failure), name),
     }
 }
@@ -190,6 +206,8 @@ fn browser_id(call: &Call) -> Option<Id> {
 
 /// What a form carries that is shown before anybody is logged in.
 pub(super) struct Entrance {
+    /// The browser.
+    pub(super) browser: Id,
     pub(super) token: String,
     /// Names the browser, where nothing does yet.
     pub(super) cookie: Option<String>,
@@ -203,7 +221,7 @@ impl Entrance {
             None => Id::random().map_err(crate::accounts::Refusal::from)?,
         };
         let cookie = known.is_none().then(|| browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, ""));
-        Ok(Self { token: admin.accounts.login_form_token(browser)?, cookie })
+        Ok(Self { browser, token: admin.accounts.login_form_token(browser)?, cookie })
     }
 }
 
@@ -257,13 +275,18 @@ fn hidden(entrance: &Entrance, way: &Way) -> Markup {
 
 /// A login page with this body, and what was wrong before.
 fn shown(way: &Way, failure: Option<&Failure>, body: &Markup) -> Answer {
+    shown_on_the_way_to(&way.return_to, failure, body)
+}
+
+/// The same, for who did not come by the login page.
+pub(super) fn shown_on_the_way_to(return_to: &ReturnTo, failure: Option<&Failure>, body: &Markup) -> Answer {
     let status = failure.map_or(StatusCode::OK, Failure::status);
     let body = html! {
         @if let Some(failure) = failure { (alert(&words::plain(failure))) }
         (body)
     };
     // not the one site alone: the application there may send the browser on
-    let leads_to = way.return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
+    let leads_to = return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
     let page = Page { status, leads_to, ..Page::new(LOG_IN, body) }.answer();
     with_headers(page, failure.map(Failure::headers).unwrap_or_default())
 }

@@ -131,11 +131,11 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
     }
     let body = html! {
         p.quiet { "Everyone below you. Blocking or deleting somebody refuses everyone further down, too." }
-        @if all.len() > 5 { p { a.button.second href="#create" { "Make somebody" } } }
+        @if all.len() > 5 { p { a.button.second href="#new" { "Make somebody" } } }
         @if all.is_empty() { (parts::empty("There is nobody below you yet.")) }
         @else { div.card { (branch(visit, &below, None, 0)) } }
         @if cut { p.quiet { "Only the first " (SHOWN) " of a role are shown." } }
-        section.card { h2 { "Make somebody" } (visit.form(PATH, "create", trouble, creation(visit, trouble, &all, &attachable))) }
+        section.card #new { h2 { "Make somebody" } (visit.form(PATH, "create", trouble, creation(visit, trouble, &all, &attachable))) }
     };
     Ok(visit.page(PATH, "People", body))
 }

@@ -64,12 +64,12 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
     let is_admin = visit.caller.standing.is_admin();
     let body = html! {
         p.quiet { "A policy gives scopes and takes scopes. It is attached to people; a change reaches their live tokens at the next check." }
-        @if is_admin && policies.len() > 1 { p { a.button.second href="#create" { "A new policy" } } }
+        @if is_admin && policies.len() > 1 { p { a.button.second href="#new" { "A new policy" } } }
         @if policies.is_empty() { (parts::empty("There is no policy yet.")) }
         @for policy in &policies { (card(visit, trouble, policy, is_admin)) }
         (parts::more(&visit.path(PATH), cursor.as_deref()))
         @if is_admin {
-            section.card {
+            section.card #new {
                 h2 { "A new policy" }
                 (visit.form(PATH, "create", trouble, html! {
                     (fields(|field| Trouble::was(trouble, "create", field).to_owned()))

@@ -6,7 +6,9 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use super::super::Admin;
-use super::{account, audit, invitations, keys, people, policies, refusals, rules, sessions, sign_up, tenants, tokens, try_it};
+use super::{
+    account, audit, invitations, keys, people, policies, refusals, rules, second_factor, sessions, sign_up, tenants, tokens, try_it,
+};
 
 /// Every page but the start page, the login pages and those on other hosts.
 pub(in crate::admin) fn routes() -> Router<Arc<Admin>> {
@@ -25,6 +27,9 @@ pub(in crate::admin) fn routes() -> Router<Arc<Admin>> {
         .route("/console/account/code/{kind}", post(account::send))
         .route("/console/account/verify", post(account::verify))
         .route("/console/account/password", post(account::password))
+        .route("/console/account/second-factor", get(second_factor::begun).post(second_factor::begin))
+        .route("/console/account/second-factor/confirm", post(second_factor::confirm))
+        .route("/console/account/second-factor/remove", post(second_factor::remove))
         .route("/console/people", get(people::show).post(people::create))
         .route("/console/people/{role}/{uid}", get(people::show_one))
         .route("/console/people/{role}/{uid}/{what}", post(people::change))

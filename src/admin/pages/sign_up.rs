@@ -54,7 +54,7 @@ async fn try_sign_up(admin: &Admin, call: &Call, fields: &Form) -> Result<Answer
     let proof = admin.accounts.prove_password(&name, password, None, call.origin).await?;
     match made.api_key {
         Some(api_key) => oidc::enter_anew(admin, call, &proof, &api_key, &ReturnTo::Start).await,
-        None => browser::enter(admin, call, &proof, &ReturnTo::Start).await,
+        None => browser::enter(admin, call, &proof, None, &ReturnTo::Start).await,
     }
 }
 

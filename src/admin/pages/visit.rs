@@ -98,11 +98,12 @@ impl<'a> Visit<'a> {
 
     /// A form of this page that posts to `action`; what was wrong with it stands in front.
     pub(super) fn form(&self, action: &str, name: &str, trouble: Option<&Trouble<'_>>, inside: Markup) -> Markup {
+        let trouble = trouble.filter(|trouble| trouble.form == name);
         html! {
             // where it is shown again the browser goes to what was wrong with it
-            form #(name) method="post" action={ (self.path(action)) "#" (name) } {
+            form id=[trouble.map(|_| name)] method="post" action={ (self.path(action)) "#" (name) } {
                 input type="hidden" name="token" value=(self.token);
-                @if let Some(trouble) = trouble.filter(|trouble| trouble.form == name) { (super::alert(&words::plain(trouble.failure))) }
+                @if let Some(trouble) = trouble { (super::alert(&words::plain(trouble.failure))) }
                 (inside)
             }
         }

@@ -25,7 +25,7 @@ impl<'a> Browser<'a> {
         pairs.collect::<Vec<_>>().join("; ")
     }
 
-    fn cookie(&self, of: &str, name: &str) -> Option<&str> {
+    pub(super) fn cookie(&self, of: &str, name: &str) -> Option<&str> {
         self.cookies.get(&(of.to_owned(), name.to_owned())).map(String::as_str)
     }
 
