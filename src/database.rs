@@ -53,7 +53,7 @@ pub use refresh_keys::RefreshKeyRow;
 pub use second_factors::SecondFactorRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use sign_ins::SignInRow;
-pub use tokens::TokenRow;
+pub use tokens::{TokenFate, TokenRow};
 pub use trail::AuditRow;
 
 /// Why the database gave no answer.

@@ -1,12 +1,15 @@
 //! Every metric: names, help, and the handles of the hot path. Prefix `gatepost_`.
 
+mod durations;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use self::durations::Durations;
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::rules::RuleSet;
@@ -49,17 +52,11 @@ const BUCKETS: [f64; 14] = [50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e
 
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// What the console charts, readable as the recorder's counters are not.
-static TOTALS: Totals = Totals {
-    allowed: AtomicU64::new(0),
-    refused: [const { AtomicU64::new(0) }; Reason::ALL.len()],
-    asked: AtomicU64::new(0),
-    cached: AtomicUsize::new(0),
-};
+/// What the console charts, readable as the recorder's counters are not; an allowed check writes none of it.
+static TOTALS: Totals =
+    Totals { refused: [const { AtomicU64::new(0) }; Reason::ALL.len()], asked: AtomicU64::new(0), cached: AtomicUsize::new(0) };
 
 struct Totals {
-    /// By rules that do not enforce, too.
-    allowed: AtomicU64,
     /// In the order of [`Reason::ALL`].
     refused: [AtomicU64; Reason::ALL.len()],
     /// Commands to the token store.
@@ -71,7 +68,7 @@ struct Totals {
 pub fn sample(at: UnixMs) -> Sample {
     Sample {
         at,
-        allowed: TOTALS.allowed.load(Ordering::Relaxed),
+        decided: TOOK.count(),
         refused: std::array::from_fn(|n| TOTALS.refused.get(n).map_or(0, |refused| refused.load(Ordering::Relaxed))),
         asked: TOTALS.asked.load(Ordering::Relaxed),
     }
@@ -91,7 +88,6 @@ pub fn install() -> Result<PrometheusHandle, String> {
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS).map_err(|e| e.to_string())?;
     let handle = builder.install_recorder().map_err(|e| e.to_string())?;
     describe_counter!(DECISIONS, "Decisions, by rule, result, reason and kind of credential");
-    describe_histogram!(DECISION_DURATION, Unit::Seconds, "From the head being read to the answer being ready");
     describe_gauge!(RULES_GENERATION, "The rules in force, counted up by each reload that took");
     describe_gauge!(RULES, "How many rules are in force");
     describe_counter!(RELOADS, "Reloads that took");
@@ -174,6 +170,13 @@ pub fn store_failed(operation: &'static str, cause: &'static str) {
     counter!(STORE_ERRORS, "operation" => operation, "cause" => cause).increment(1);
 }
 
+/// Every metric as text, for whoever scrapes.
+pub fn render(handle: &PrometheusHandle) -> String {
+    let mut text = handle.render();
+    TOOK.render(DECISION_DURATION, "From the head being read to the answer being ready", &mut text);
+    text
+}
+
 /// Folds recorded samples into their buckets from time to time: without it, they pile up while nobody scrapes.
 pub async fn upkeep(handle: PrometheusHandle) {
     loop {
@@ -182,11 +185,16 @@ pub async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
+/// How long decisions took.
+static TOOK: Durations = Durations::new();
+
 /// The counters of one generation of rules: allows are counted without looking anything up.
 pub struct DecisionMetrics {
-    allows: Box<[[OnceLock<Counter>; 1 + CredentialKind::ALL.len()]]>,
-    duration: Histogram,
+    /// For each rule that has allowed anything, by what was presented.
+    allows: Box<[OnceLock<Box<Allows>>]>,
 }
+
+type Allows = [OnceLock<Counter>; 1 + CredentialKind::ALL.len()];
 
 impl std::fmt::Debug for DecisionMetrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -197,21 +205,15 @@ impl std::fmt::Debug for DecisionMetrics {
 impl DecisionMetrics {
     /// For these rules.
     pub fn new(rules: &RuleSet) -> Self {
-        Self { allows: rules.rules().iter().map(|_| Default::default()).collect(), duration: histogram!(DECISION_DURATION) }
+        Self { allows: rules.rules().iter().map(|_| OnceLock::new()).collect() }
     }
 
     /// Counts one decision that took `took`.
     pub fn count(&self, verdict: &Verdict<'_>, kind: Option<CredentialKind>, took: Duration) {
         match verdict {
             Verdict::Allow(permit) => match permit.shadowed() {
-                None => {
-                    TOTALS.allowed.fetch_add(1, Ordering::Relaxed);
-                    self.count_allow(permit);
-                }
-                Some(denial) => {
-                    TOTALS.allowed.fetch_add(1, Ordering::Relaxed);
-                    count_denial("shadow", denial, kind);
-                }
+                None => self.count_allow(permit),
+                Some(denial) => count_denial("shadow", denial, kind),
             },
             Verdict::Deny(denial) => {
                 if let Some(refused) = TOTALS.refused.get(denial.reason as usize) {
@@ -220,13 +222,13 @@ impl DecisionMetrics {
                 count_denial("deny", denial, kind);
             }
         }
-        self.duration.record(took.as_secs_f64());
+        TOOK.record(took);
     }
 
     fn count_allow(&self, permit: &Permit<'_>) {
         let kind = permit.holder().map(|holder| holder.kind());
         let slot = kind.map_or(0, |kind| 1 + kind as usize);
-        if let Some(counter) = self.allows.get(permit.rule().number).and_then(|slots| slots.get(slot)) {
+        if let Some(counter) = self.allows.get(permit.rule().number).and_then(|allows| allows.get_or_init(Box::default).get(slot)) {
             let rule = || permit.rule().id.clone();
             counter
                 .get_or_init(|| counter!(DECISIONS, "rule" => rule(), "result" => "allow", "reason" => "", "credential" => name(kind)))

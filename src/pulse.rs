@@ -19,9 +19,9 @@ const KEPT: usize = 121;
 pub struct Sample {
     /// When.
     pub at: UnixMs,
-    /// Checks that were allowed, by rules that do not enforce, too.
-    pub allowed: u64,
-    /// Checks that were refused, in the order of [`Reason::ALL`].
+    /// Checks that were decided.
+    pub decided: u64,
+    /// Those that were refused, in the order of [`Reason::ALL`].
     pub refused: [u64; Reason::ALL.len()],
     /// Commands to the token store.
     pub asked: u64,
@@ -65,9 +65,9 @@ mod tests {
     fn the_oldest_make_room() {
         let pulse = Pulse::default();
         for n in 0..=KEPT as u64 {
-            pulse.push(Sample { allowed: n, ..Sample::default() });
+            pulse.push(Sample { decided: n, ..Sample::default() });
         }
         let samples = pulse.samples();
-        assert_eq!((samples.len(), samples[0].allowed, samples[KEPT - 1].allowed), (KEPT, 1, KEPT as u64));
+        assert_eq!((samples.len(), samples[0].decided, samples[KEPT - 1].decided), (KEPT, 1, KEPT as u64));
     }
 }

@@ -7,10 +7,11 @@ use arc_swap::ArcSwap;
 use crate::admin::{Explained, Instance, Question, Rule as Shown, StoreState, Tested};
 use crate::args::{ExplainArguments, State};
 use crate::config::rules_file::RuleTest;
+use crate::database::Database;
 use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::rules::{Demand, Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
-use crate::explain::{self, Through};
+use crate::explain::{self, Outage, Through};
 use crate::gate::Shared;
 use crate::pulse::Pulse;
 
@@ -21,6 +22,10 @@ pub(super) struct Gates {
     pub(super) proxies: Vec<crate::dialect::Proxy>,
     /// `denials.status`.
     pub(super) denial_status: Option<u16>,
+    /// What an outage of the store does.
+    pub(super) outage: Outage,
+    /// Knows what became of credentials that are not live.
+    pub(super) database: Database,
 }
 
 /// The tests in the rules file of what is in force; replaced with the rules.
@@ -105,7 +110,7 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             let names: Vec<_> = gates.proxies.iter().map(|proxy| proxy.as_str()).collect();
             return Err(format!("`gate`: one of {}", names.join(", ")));
         };
-        let through = Through { proxy, denial_status: gates.denial_status };
+        let through = Through { proxy, denial_status: gates.denial_status, outage: gates.outage };
         let presented = match (&question.token, &question.api_key) {
             (Some(token), _) => Some(Presented::Bearer(token, None)),
             (None, Some(api_key)) => Some(Presented::ApiKey(api_key)),
@@ -115,8 +120,7 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             None => None,
             Some(presented) => {
                 let keyring = shared.keyring.load_full();
-                let (now, ttl_s) = (shared.clock.now(), shared.ttl_s);
-                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, now, ttl_s).await)
+                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &gates.database, shared.ttl_s).await)
             }
         };
         let arguments = ExplainArguments {
@@ -133,6 +137,8 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             headers: Vec::new(),
             request_line: None,
             no_proxy_secret: false,
+            admin: None,
+            admin_token_file: None,
             json: true,
         };
         let in_force = shared.in_force.load_full();

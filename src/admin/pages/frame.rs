@@ -18,8 +18,11 @@ enum For {
     SuperAdmins,
 }
 
-/// Where one can go: heading, then path, label and whom for.
-const PLACES: [(&str, &[(&str, &str, For)]); 3] = [
+/// A page: its path, its label and whom it is for.
+type Place = (&'static str, &'static str, For);
+
+/// Where one can go, below headings.
+const PLACES: [(&str, &[Place]); 3] = [
     (
         "You",
         &[

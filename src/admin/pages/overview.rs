@@ -11,7 +11,7 @@ use crate::pulse::Sample;
 /// How it stands now; a script asks for the page again and puts the new one in its place.
 pub(super) fn live(instance: &Instance, now: UnixMs) -> Markup {
     let samples = instance.pulse.samples();
-    let checks: Vec<f64> = rates(&samples, |sample| sample.allowed + sample.refused.iter().sum::<u64>());
+    let checks: Vec<f64> = rates(&samples, |sample| sample.decided);
     let refusals: Vec<f64> = rates(&samples, |sample| sample.refused.iter().sum());
     let asked: Vec<f64> = rates(&samples, |sample| sample.asked);
     let store = (instance.store)();
@@ -85,10 +85,10 @@ mod tests {
 
     #[test]
     fn rates_are_a_second() {
-        let sample = |at, allowed| Sample { at: UnixMs(at), allowed, ..Sample::default() };
+        let sample = |at, decided| Sample { at: UnixMs(at), decided, ..Sample::default() };
         let samples = [sample(0, 0), sample(5000, 50), sample(10_000, 50)];
-        assert_eq!(rates(&samples, |sample| sample.allowed), [10.0, 0.0]);
-        assert!(rates(&samples[..1], |sample| sample.allowed).is_empty());
+        assert_eq!(rates(&samples, |sample| sample.decided), [10.0, 0.0]);
+        assert!(rates(&samples[..1], |sample| sample.decided).is_empty());
         assert_eq!([0.0, 0.24, 10.4].map(figure), ["0", "0.2", "10"]);
     }
 }

@@ -84,7 +84,19 @@ fn result(explanation: &Value) -> Markup {
     let text = |name: &str| explanation[name].as_str().unwrap_or_default();
     let allowed = text("decision") == "allow";
     let line = |label: &str, value: &str| html! { @if !value.is_empty() { dt { (label) } dd { (value) } } };
-    let candidates = explanation["candidates"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let list = |heading: &str, name: &str| {
+        let rules = explanation[name].as_array().map(Vec::as_slice).unwrap_or_default();
+        html! {
+            @if !rules.is_empty() {
+                h3 { (heading) }
+                ul {
+                    @for rule in rules {
+                        li { code { (rule["rule"].as_str().unwrap_or_default()) } " " span.quiet { (rule["why_not"].as_str().unwrap_or("decides")) } }
+                    }
+                }
+            }
+        }
+    };
     html! {
         section.card role="status" {
             div.lead {
@@ -98,15 +110,10 @@ fn result(explanation: &Value) -> Markup {
                 (line("Would be refused", &text("shadow").replace('_', " ")))
                 (line("Missing scopes", text("missing_scopes")))
                 (line("Credential", text("credential")))
+                (line("When the store is away", text("on_store_error")))
             }
-            @if !candidates.is_empty() {
-                h3 { "Rules for this host and path, most specific first" }
-                ul {
-                    @for candidate in candidates {
-                        li { code { (candidate["rule"].as_str().unwrap_or_default()) } @if candidate["takes_method"] != true { span.quiet { " not this method" } } }
-                    }
-                }
-            }
+            (list("Rules for this host and path, most specific first", "candidates"))
+            (list("Rules that nearly match", "nearly"))
             h3 { "What " (text("gate")) " gets" }
             pre { (text("answer")) }
         }
