@@ -16,6 +16,7 @@ pub mod dialect;
 pub mod explain;
 pub mod gate;
 pub mod id;
+pub mod import_openapi;
 pub mod keys_command;
 pub mod metrics;
 pub mod oidc;
