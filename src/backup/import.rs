@@ -27,7 +27,7 @@ pub struct CopyArguments {
     /// The copy; `-` = standard input.
     #[arg(required = true)]
     file: Option<PathBuf>,
-    /// Go on though the secret keys are others: tokens, sessions and codes of the copied installation are refused then, API keys are not.
+    /// Go on though the secret keys are others: tokens, sessions, codes and second factors of the copied installation count no more, API keys do.
     #[arg(long)]
     other_secret_keys: bool,
 }

@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 21] = [
+pub(super) const COPIED: [&str; 23] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -36,6 +36,8 @@ pub(super) const COPIED: [&str; 21] = [
     "sign_ins",
     "host_codes",
     "declared",
+    "second_factors",
+    "recovery_codes",
 ];
 
 /// What is not: it belongs to the processes that serve from this very database, or to the schema.
