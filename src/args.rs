@@ -32,7 +32,9 @@ First steps:
   gatepost check-config               everything that is wrong with the configuration, at once
   gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
                                       which rule decides, and how
-  gatepost test-rules                 run the tests that stand in the rules file";
+  gatepost test-rules                 run the tests that stand in the rules file
+  gatepost doctor http://127.0.0.1:8081/ --user ann
+                                      what is wrong with the proxy before it";
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -49,6 +51,8 @@ pub enum Command {
     Keys(crate::keys_command::KeysCommand),
     /// Make the first admin, or one more.
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
+    /// Find out through the real proxy what is wrong with its configuration.
+    Doctor(Box<crate::doctor::DoctorCommand>),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
 }

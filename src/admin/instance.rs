@@ -19,11 +19,16 @@ use super::request::{Call, scopes};
 use crate::accounts::Refusal;
 use crate::decision::scopes::ScopeSet;
 use crate::decisions::{Decision, Recent};
+use crate::examinations::Examinations;
 
 /// What a running instance tells of itself.
 pub struct Instance {
     /// Its last refusals.
     pub decisions: Arc<Recent>,
+    /// What its gates see of an examination.
+    pub examinations: Arc<Examinations>,
+    /// The number of the next connection.
+    pub next_connection: fn() -> u64,
     /// The rules in force after the first so many, at most so many.
     pub rules: Box<dyn Fn(usize, usize) -> Vec<Rule> + Send + Sync>,
     /// How they decide a request.
@@ -146,7 +151,7 @@ impl Admin {
         let _ = self.instance.set(instance);
     }
 
-    async fn shown_to(&self, call: &Call) -> Result<&Instance, Failure> {
+    pub(super) async fn shown_to(&self, call: &Call) -> Result<&Instance, Failure> {
         let caller = call.caller(self).await?;
         self.accounts.super_admins_only(&caller)?;
         Ok(self.instance.get().ok_or_else(|| Refusal::Unavailable("no gate is served by this process".to_owned()))?)

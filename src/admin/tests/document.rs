@@ -154,14 +154,17 @@ const CONTRACT: &[&str] = &[
 
 /// What stands beside the contract: the ways of browsers, and the parts of pages.
 const BESIDE: &[&str] = &[
+    "DELETE /v1/examinations/{id}",
     "GET /.gatepost/login",
     "GET /.gatepost/session",
     "GET /docs/viewer.css",
     "GET /docs/viewer.js",
+    "GET /v1/examinations/{id}",
     "GET /v1/rules",
     "GET /v1/session",
     "POST /login",
     "POST /logout",
+    "POST /v1/examinations",
     "POST /v1/explain",
     "POST /v1/oidc/{provider}/login",
 ];
