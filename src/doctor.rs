@@ -185,6 +185,12 @@ impl Work<'_> {
         if !examined.asked().faults.is_empty() {
             return Ok(examined);
         }
+        if examined.is_open() {
+            return Err(
+                "the rules let everyone pass there: name a URL that they refuse to strangers, so that no probe reaches the application"
+                    .to_owned(),
+            );
+        }
         let at = rest.iter().position(|(probe, _)| probe.kind == Kind::Silent);
         let silent = at.map(|at| rest.remove(at));
         let mut beside = visitor.another();

@@ -205,10 +205,17 @@ impl Examinations {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// The nonce that stands in one of these texts.
+    /// The nonce that stands in one of these texts. Where nothing looks like one, nobody waits.
     pub fn find<'t>(&self, texts: impl Iterator<Item = &'t [u8]>) -> Option<Found> {
+        let mut like = texts.flat_map(nonces_in).peekable();
+        if like.peek().is_none() {
+            if let Ok(mut open) = self.open.try_lock() {
+                self.tidy(&mut open);
+            }
+            return None;
+        }
         let open = self.lock();
-        texts.flat_map(nonces_in).find_map(|text| {
+        like.find_map(|text| {
             let of = |one: &Examination| {
                 let nonce = one.nonces.iter().find(|nonce| nonce.text.as_bytes() == text)?;
                 let path = format!("{}{RESERVED}{}", one.below, nonce.text);
@@ -237,9 +244,13 @@ impl Examinations {
     /// Those that are open still.
     fn lock(&self) -> MutexGuard<'_, Vec<Examination>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tidy(&mut open);
+        open
+    }
+
+    fn tidy(&self, open: &mut Vec<Examination>) {
         open.retain(|one| one.opened.elapsed() < LASTS);
         self.any.store(!open.is_empty(), Ordering::Relaxed);
-        open
     }
 }
 
@@ -341,6 +352,17 @@ mod tests {
         assert_eq!(table.open("", &[], 0), Err(NotOpened::TooMany));
         table.close(first.id);
         assert!(table.open("", &[], 0).is_ok());
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_by_the_next_check() {
+        let table = Examinations::default();
+        let opened = table.open("", &[Manner::Allow], 0).unwrap();
+        table.open.lock().unwrap()[0].opened -= LASTS;
+        assert!(table.are_open());
+        assert_eq!(table.find([&b"/a"[..]].into_iter()), None);
+        assert!(!table.are_open());
+        assert_eq!(table.find([opened.nonces[0].as_bytes()].into_iter()), None);
     }
 
     #[test]

@@ -112,12 +112,19 @@ impl Examined {
         self.of(Kind::Reach)?.sights.first().and_then(|sight| Proxy::from_name(&sight.gate))
     }
 
+    /// Whether the rules let everyone pass: then nothing is refused that could be looked at, and probes would reach the application.
+    pub(super) fn is_open(&self) -> bool {
+        self.of(Kind::Reach).and_then(Tried::verify).is_some_and(|sight| sight.allowed)
+    }
+
     /// The first line: whether the gate is asked, and told what was sent.
     pub(super) fn asked(&self) -> Line {
         const NAME: &str = "the gate is asked";
         let Some(tried) = self.of(Kind::Reach) else { return Line::unknown(NAME, "nothing was sent") };
         let Some(first) = tried.sights.first() else {
-            return Line::wrong(NAME, "no gate was asked", vec![(Fault::NotAsked, format!("nothing; {}", tried.answer()))]);
+            let elsewhere = tried.reply.as_ref().ok().and_then(|reply| reply.headers.get(http::header::LOCATION)?.to_str().ok());
+            let elsewhere = elsewhere.map(|to| format!(" and sent to `{to}`")).unwrap_or_default();
+            return Line::wrong(NAME, "no gate was asked", vec![(Fault::NotAsked, format!("nothing; {}{elsewhere}", tried.answer()))]);
         };
         let sight = tried.verify().unwrap_or(first);
         if let Some(other) = other_dialect(sight) {
@@ -202,9 +209,6 @@ impl Examined {
     fn refusal(&self) -> Line {
         const NAME: &str = "its no holds";
         let Some((tried, sight)) = self.seen(Kind::Reach) else { return Line::unknown(NAME, "not seen") };
-        if sight.allowed {
-            return Line::unknown(NAME, "the rules let everyone pass here; name a URL that they refuse");
-        }
         match tried.status() {
             Some(status) if tried.reached.is_empty() && status == sight.status => {
                 let explained =
@@ -382,7 +386,7 @@ impl Examined {
         if kind == Kind::Silent && took >= SLOW && !through && sight.gate != Proxy::Traefik.as_str() {
             faults.push((Fault::SlowTimeout, "a check that waited for the silent gate for three seconds".to_owned()));
         }
-        if faults.is_empty() && !self.stands_in && !sight.allowed && self.looks_like_the_application(tried) {
+        if faults.is_empty() && !self.stands_in && self.looks_like_the_application(tried) {
             return Some(Line::unknown(name, format!("{}, as the application answers; --application tells", tried.answer())));
         }
         let wrong = if through { "lets everyone pass" } else { "holds clients up" };

@@ -32,9 +32,9 @@ pub(super) fn check<Body>(
     connection: u64,
     at: Moment,
 ) -> Result<Checked, http::Request<Body>> {
-    let target = request.uri().to_string();
+    let target = request.uri().path_and_query().map(|target| target.as_str().as_bytes());
     let values = request.headers().values().map(http::HeaderValue::as_bytes);
-    match gate.shared.examinations.find(std::iter::once(target.as_bytes()).chain(values)) {
+    match gate.shared.examinations.find(target.into_iter().chain(values)) {
         None => Err(request),
         Some(found) => {
             let (gate, (head, _)) = (Arc::clone(gate), request.into_parts());
@@ -130,7 +130,12 @@ fn allowed(gate: &Gate, found: &Found, asked: &Asked<'_>) -> Option<Answer> {
     };
     let verdict = decide(request, &judged, evidence);
     let passes = matches!(verdict, Verdict::Allow(_)) && gate.shared.examinations.spend(&found.nonce);
-    passes.then(|| gate.dialect.answer(asked, &verdict))
+    passes.then(|| {
+        let (gate_name, request_id) = (gate.dialect.proxy().as_str(), asked.request_id.unwrap_or("-"));
+        // the line before says what the rules say
+        tracing::info!(target: "gatepost::check", result = "allow", gate = gate_name, request_id, rule = NAME, reason = "-", key_id = "-");
+        gate.dialect.answer(asked, &verdict)
+    })
 }
 
 /// Fixed, so that nobody can be impersonated.

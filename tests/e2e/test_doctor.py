@@ -15,7 +15,7 @@ from support.services import until
 from support.wire import ask
 
 APPLICATION = "127.0.0.1:8080"
-RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}}]
+RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}}, {"id": "open", "path": "/open/**", "access": "anonymous"}]
 BY_NAME = {proxy.name: proxy for proxy in PROXIES}
 NGINX, TRAEFIK, CADDY, HAPROXY, ENVOY = (BY_NAME[name] for name in ("nginx-1.22", "traefik", "caddy", "haproxy", "envoy"))
 
@@ -245,6 +245,17 @@ def test_who_may_ask_and_how(gatepost, free_ports):
     token = gatepost.ann.login()["token"]
     done = gatepost.run_printed(f"GATEPOST_ADMIN_TOKEN={token} gatepost doctor {url} --admin http://127.0.0.1:{ADMIN}")
     assert done.returncode == 1 and "the proxy does not answer" in done.stderr, done
+
+
+def test_an_open_location_is_not_examined(gatepost, free_ports, application, tmp_path):
+    application.start()
+    try:
+        with through(NGINX, tmp_path), application.watch() as reached:
+            done = gatepost.run("doctor", f"http://127.0.0.1:{NGINX.port}/open", "--user", "ann", "--password-env", "ANN", check=1)
+    finally:
+        application.stop()
+    assert "the rules let everyone pass there" in done.stderr and not done.stdout
+    assert [request.method for request in reached] == ["GET"]
 
 
 @pytest.fixture
