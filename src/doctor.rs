@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use secrecy::SecretString;
 
 use admin::{Admin, Credential, Opened};
 use judge::{Examined, Tried};
@@ -65,9 +64,9 @@ pub struct DoctorCommand {
     /// Read the password from this environment variable.
     #[arg(long, value_name = "NAME", requires = "user")]
     password_env: Option<String>,
-    /// Read a login's JWT from the first line of this file.
+    /// A file with a super admin's login, the `jwt.token` of POST /v1/login; `-` = standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "user")]
-    token_file: Option<PathBuf>,
+    admin_token_file: Option<PathBuf>,
     /// Stand in for the application at this address, and look at what it gets.
     #[arg(long, value_name = "ADDRESS:PORT")]
     application: Option<SocketAddr>,
@@ -263,10 +262,11 @@ fn credential(command: &DoctorCommand, environment: &Environment) -> Result<Cred
         first_line(file).map_err(|error| format!("`{}`: {error}", path.display()))
     };
     let Some(user) = &command.user else {
-        return match (&command.token_file, environment.get(TOKEN)) {
-            (Some(path), _) => read(path).map(|token| Credential::Login(token.into())),
-            (None, Some(token)) if !token.is_empty() => Ok(Credential::Login(SecretString::from(token))),
-            _ => Err(format!("a super admin must ask: give --user and a password, or a login's JWT by --token-file or ${TOKEN}")),
+        return match (&command.admin_token_file, environment.get(TOKEN)) {
+            (None, None) => {
+                Err(format!("a super admin must ask: give --user and a password, or a login's JWT by --admin-token-file or {TOKEN}"))
+            }
+            (file, variable) => crate::explain::running::login(file.as_deref(), variable).map(Credential::Login),
         };
     };
     let password = match (&command.password_env, &command.password_file) {
