@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from support import binaries
+from support.certificates import Authority
 from support.gate import IDENTITY, PORTS, check, refused
 from support.gatepost import ADMIN, PASSWORD, Gatepost
 from support.proxies import PROXIES
@@ -226,6 +227,26 @@ def test_the_text(gatepost, free_ports, application, tmp_path):
     said = done.stdout.partition("\n1. ")[2]
     assert "arrived  6 checks over 6 connections" in said and "means    " in said and "mend     nginx: `keepalive 64;`" in said
     assert "1 fault\n" in said and "s3cret" not in done.stdout and PASSWORD not in done.stdout
+
+
+def test_over_tls(gatepost, free_ports, application, tmp_path):
+    """The name and the port of the URL are what the proxy is told; where to connect may be said apart."""
+    authority = Authority(tmp_path / "authority")
+    key = authority.key()
+    pair = tmp_path / "pair.pem"
+    pair.write_text(authority.sign(key, 1) + key)
+    listen = f"listen 127.0.0.1:{NGINX.port} ssl; ssl_certificate {pair}; ssl_certificate_key {pair};"
+    url, here = "https://localhost:9999/", ["--connect", f"127.0.0.1:{NGINX.port}", "--no-outages", "--json"]
+    application.start()
+    try:
+        with through(NGINX, tmp_path, [("nginx.conf", f"listen 127.0.0.1:{NGINX.port};", listen)]):
+            done = doctor(gatepost, url, *here, "--ca", str(authority.cert))
+            distrusted = gatepost.run("doctor", url, *here, "--user", "ann", "--password-env", "ANN", check=1)
+    finally:
+        application.stop()
+    report = json.loads(done.stdout)
+    assert report["faults"] == [] and report["gate"] == "nginx", report
+    assert "cannot connect" in distrusted.stderr and "certificate" in distrusted.stderr.lower(), distrusted
 
 
 def test_who_may_ask_and_how(gatepost, free_ports):
