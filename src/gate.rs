@@ -145,13 +145,12 @@ impl Gate {
     }
 
     /// Answers one check, which came over the connection of this number: at once where what it presents is known, or does not matter.
-    pub fn check<Body>(self: &Arc<Self>, mut request: http::Request<Body>, connection: u64) -> Checked {
+    pub fn check<Body>(self: &Arc<Self>, request: http::Request<Body>, connection: u64) -> Checked {
         let at = self.shared.clock.moment();
-        if self.shared.examinations.are_open() {
-            match examined::check(self, request, connection, at) {
-                Ok(examined) => return examined,
-                Err(other) => request = other,
-            }
+        if self.shared.examinations.are_open()
+            && let Some(found) = examined::nonce_of(self, &request)
+        {
+            return examined::check(self, found, request, connection, at);
         }
         let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
         match self.answer(head, at, None) {

@@ -24,23 +24,19 @@ const SILENCE: Duration = Duration::from_secs(3);
 /// Who is let through in [`Manner::Identify`].
 const NAME: &str = "gatepost-doctor";
 
-/// The answer to this check, where it carries a nonce.
+/// The nonce that this check carries.
 #[cold]
-pub(super) fn check<Body>(
-    gate: &Arc<Gate>,
-    request: http::Request<Body>,
-    connection: u64,
-    at: Moment,
-) -> Result<Checked, http::Request<Body>> {
+pub(super) fn nonce_of<Body>(gate: &Gate, request: &http::Request<Body>) -> Option<Found> {
     let target = request.uri().path_and_query().map(|target| target.as_str().as_bytes());
     let values = request.headers().values().map(http::HeaderValue::as_bytes);
-    match gate.shared.examinations.find(target.into_iter().chain(values)) {
-        None => Err(request),
-        Some(found) => {
-            let (gate, (head, _)) = (Arc::clone(gate), request.into_parts());
-            Ok(Checked::Later(Box::pin(async move { answer(&gate, found, head, connection, at).await })))
-        }
-    }
+    gate.shared.examinations.find(target.into_iter().chain(values))
+}
+
+/// The answer to a check that carries this nonce.
+#[cold]
+pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: http::Request<Body>, connection: u64, at: Moment) -> Checked {
+    let (gate, (head, _)) = (Arc::clone(gate), request.into_parts());
+    Checked::Later(Box::pin(async move { answer(&gate, found, head, connection, at).await }))
 }
 
 async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
