@@ -10,18 +10,20 @@ mod listener;
 mod tls;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{self, Parts};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 
 pub use drain::{Drain, Phase, Stopper};
-use guard::Guarded;
+use guard::{Guarded, Turn};
 use listener::Accepted;
 pub use listener::{BindError, Listen, Listener, Peer, bind};
 pub use tls::{Pair, PairError, Tls, install_cryptography};
@@ -107,13 +109,15 @@ where
         () = drain.until(Phase::Ending) => None,
     };
     let Some(stream) = opened else { return };
-    let closing = drain.clone();
-    let service = service_fn(move |request| {
+    let turn = Arc::new(Turn::default());
+    let (closing, turns) = (drain.clone(), turn.clone());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        turns.asked(&request);
         let answer = handler(request, from);
-        let close = closing.phase() >= Phase::Closing;
+        let closes = closing.has_reached(Phase::Closing);
         async move {
             let mut answer = answer.await?;
-            if close {
+            if closes {
                 // tells the proxy before the connection goes, so that it sends nothing into a closed one
                 answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
@@ -121,10 +125,15 @@ where
         }
     });
     let mut http = http1::Builder::new();
-    let io = match limits {
+    match limits {
         Limits::Gate { raw_target } => {
-            http.max_headers(256).max_header_size(128 * 1024).max_buf_size(128 * 1024);
-            Guarded::heads(stream, HEAD_TIMEOUT, raw_target)
+            http.max_header_size(128 * 1024).max_buf_size(128 * 1024);
+            let few = http.serve_connection(TokioIo::new(Guarded::heads(stream, HEAD_TIMEOUT, raw_target, turn)), &service);
+            let Some(Parts { io, read_buf, .. }) = until_over(few, &drain).await else { return };
+            if let Some(io) = io.into_inner().resumed(&read_buf) {
+                let many = http.max_headers(256).serve_connection(TokioIo::new(io), &service);
+                until_over(many, &drain).await;
+            }
         }
         Limits::Admin => {
             http.max_headers(64)
@@ -132,14 +141,38 @@ where
                 .max_buf_size(16 * 1024)
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT);
-            Guarded::open(stream)
+            until_over(http.serve_connection(TokioIo::new(Guarded::open(stream)), &service), &drain).await;
         }
-    };
-    let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(io), service));
-    tokio::select! {
-        _ = serving.as_mut() => return,
-        () = drain.until(Phase::Ending) => {}
     }
-    serving.as_mut().graceful_shutdown();
+}
+
+/// Serves a connection to its end, or until the process ends and what it is answering is answered. Returns what is left of it where
+/// it ended by itself.
+async fn until_over<S, B>(mut serving: http1::Connection<TokioIo<Guarded>, S>, drain: &Drain) -> Option<Parts<TokioIo<Guarded>, S>>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut ending = std::pin::pin!(drain.until(Phase::Ending));
+    let mut listens = false;
+    let is_over = std::future::poll_fn(|context| {
+        if Pin::new(&mut serving).poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        // asked once, it wakes this task: until then there is no need to ask it with every request
+        if listens && !drain.has_reached(Phase::Ending) {
+            return Poll::Pending;
+        }
+        listens = true;
+        ending.as_mut().poll(context).map(|()| false)
+    })
+    .await;
+    if is_over {
+        return Some(serving.into_parts());
+    }
+    Pin::new(&mut serving).graceful_shutdown();
     let _ = serving.await;
+    None
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 
 use super::{Checked, Gate, Head, HungUp};
 use crate::clock::Moment;
@@ -42,8 +42,8 @@ pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: http::Request
 async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
     let head = Head { method: &parts.method, target: &parts.uri, headers: &parts.headers };
     let usual = match gate.answer(head, at, None) {
-        Ok(answer) => answer,
-        Err(question) => gate.ask(question, &parts, at).await,
+        Ok(ready) => ready.given(HeaderMap::new()),
+        Err(question) => gate.ask(question, parts.clone(), at).await,
     };
     let (may_ask, allowed) = look(gate, &found, head, connection, at, &usual);
     if !may_ask {
