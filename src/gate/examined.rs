@@ -127,7 +127,7 @@ fn allowed(gate: &Gate, found: &Found, asked: &Asked<'_>) -> Option<Answer> {
     let verdict = decide(request, &judged, evidence);
     let passes = matches!(verdict, Verdict::Allow(_)) && gate.shared.examinations.spend(&found.nonce);
     passes.then(|| {
-        let (gate_name, request_id) = (gate.dialect.proxy().as_str(), asked.request_id.unwrap_or("-"));
+        let (gate_name, request_id) = (gate.dialect.proxy().as_str(), asked.request_id().unwrap_or("-"));
         // the line before says what the rules say
         tracing::info!(target: "gatepost::check", result = "allow", gate = gate_name, request_id, rule = NAME, reason = "-", key_id = "-");
         gate.dialect.answer(asked, &verdict)
