@@ -33,6 +33,7 @@ First steps:
   gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
                                       which rule decides, and how
   gatepost test-rules                 run the tests that stand in the rules file
+  gatepost import openapi api.yaml    rules from an OpenAPI document
   gatepost print-config nginx         what nginx (or traefik, caddy, envoy, haproxy, gateway-api) needs
   gatepost doctor http://127.0.0.1:8081/ --user ann
                                       what is wrong with the proxy before it";
@@ -56,8 +57,25 @@ pub enum Command {
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
     /// Find out through the real proxy what is wrong with its configuration.
     Doctor(Box<crate::doctor::DoctorCommand>),
+    /// Make rules of what others wrote.
+    Import(ImportCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+pub struct ImportCommand {
+    /// From what.
+    #[command(subcommand)]
+    pub from: ImportFrom,
+}
+
+/// What rules can be made of.
+#[derive(Debug, Subcommand)]
+pub enum ImportFrom {
+    /// Make rules of the `security` of an OpenAPI 3 document, YAML or JSON.
+    Openapi(crate::import_openapi::ImportOpenapiArguments),
 }
 
 /// What to explain.

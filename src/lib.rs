@@ -18,6 +18,7 @@ pub mod examinations;
 pub mod explain;
 pub mod gate;
 pub mod id;
+pub mod import_openapi;
 pub mod keys_command;
 pub mod metrics;
 pub mod oidc;
