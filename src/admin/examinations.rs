@@ -70,7 +70,7 @@ struct Closed {
     responses((status = 201, description = "Opened.", body = OneExamination), Managed, Forbidden, Throttled))]
 pub(super) async fn open(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
-    admin.accounts.super_admins_only(&caller)?;
+    let instance = admin.instance_for(&caller)?;
     let body: Examine = call.json()?;
     if !(1..=NONCES).contains(&body.manners.len()) {
         return Err(Failure::invalid(format!("`manners`: 1 to {NONCES}")));
@@ -80,7 +80,6 @@ pub(super) async fn open(State(admin): State<Arc<Admin>>, call: Call) -> Result<
     if !is_plain(below) {
         return Err(Failure::invalid("`below`: a path of plain segments, such as /api"));
     }
-    let instance = admin.shown_to(&call).await?;
     let Opened { id, nonces } = instance.examinations.open(below, &body.manners, (instance.next_connection)()).map_err(refused)?;
     if let Err(refusal) = admin.accounts.examine(&caller, id, call.origin).await {
         instance.examinations.close(id);

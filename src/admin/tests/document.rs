@@ -152,7 +152,7 @@ const CONTRACT: &[&str] = &[
     "PUT /v1/policies/{id}",
 ];
 
-/// What stands beside the contract: the ways of browsers, and the parts of pages.
+/// What stands beside the contract: the ways of browsers, the parts of pages, and the second factor.
 const BESIDE: &[&str] = &[
     "DELETE /v1/examinations/{id}",
     "GET /.gatepost/login",
@@ -161,12 +161,16 @@ const BESIDE: &[&str] = &[
     "GET /docs/viewer.js",
     "GET /v1/examinations/{id}",
     "GET /v1/rules",
+    "GET /v1/second-factor",
     "GET /v1/session",
     "POST /login",
     "POST /logout",
     "POST /v1/examinations",
     "POST /v1/explain",
     "POST /v1/oidc/{provider}/login",
+    "POST /v1/second-factor",
+    "POST /v1/second-factor/confirm",
+    "POST /v1/second-factor/remove",
 ];
 
 #[test]
