@@ -156,6 +156,8 @@ pub enum Action {
     TenantUnblock,
     /// A copy of another database was put into this one.
     Import,
+    /// An examination of a proxy was opened.
+    Examine,
 }
 
 impl Action {
@@ -202,6 +204,7 @@ impl Action {
             Self::TenantBlock => "tenant_block",
             Self::TenantUnblock => "tenant_unblock",
             Self::Import => "import",
+            Self::Examine => "examine",
         }
     }
 }

@@ -9,10 +9,10 @@ mod guard;
 mod listener;
 mod tls;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -33,6 +33,23 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Most connections of one listener at once.
 const CONNECTIONS: usize = 16_384;
 
+/// Connections accepted so far, by every listener.
+static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the next connection: those that are open have lower ones.
+pub fn next_connection() -> u64 {
+    ACCEPTED.load(Ordering::Relaxed)
+}
+
+/// What a request came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Which of all that this process accepted.
+    pub number: u64,
+}
+
 /// What a listener allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limits {
@@ -46,10 +63,11 @@ pub enum Limits {
 }
 
 /// Accepts connections and serves each with `handler`, until the drain is over.
-pub async fn serve<H, F, B>(listener: Listener, limits: Limits, drain: Drain, handler: Arc<H>)
+pub async fn serve<H, F, B, E>(listener: Listener, limits: Limits, drain: Drain, handler: Arc<H>)
 where
-    H: Fn(hyper::Request<Incoming>, Peer) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<http::Response<B>, Infallible>> + Send + 'static,
+    H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     B: hyper::body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -67,17 +85,19 @@ where
             continue;
         };
         let (handler, drain) = (handler.clone(), drain.clone());
+        let from = Connection { peer, number: ACCEPTED.fetch_add(1, Ordering::Relaxed) };
         tokio::spawn(async move {
-            connection(accepted, peer, limits, drain, handler).await;
+            connection(accepted, from, limits, drain, handler).await;
             drop(place);
         });
     }
 }
 
-async fn connection<H, F, B>(accepted: Accepted, peer: Peer, limits: Limits, drain: Drain, handler: Arc<H>)
+async fn connection<H, F, B, E>(accepted: Accepted, from: Connection, limits: Limits, drain: Drain, handler: Arc<H>)
 where
-    H: Fn(hyper::Request<Incoming>, Peer) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<http::Response<B>, Infallible>> + Send + 'static,
+    H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     B: hyper::body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -93,7 +113,7 @@ where
     let (closing, turns) = (drain.clone(), turn.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         turns.asked(&request);
-        let answer = handler(request, peer);
+        let answer = handler(request, from);
         let closes = closing.has_reached(Phase::Closing);
         async move {
             let mut answer = answer.await?;
@@ -101,7 +121,7 @@ where
                 // tells the proxy before the connection goes, so that it sends nothing into a closed one
                 answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, E>(answer)
         }
     });
     let mut http = http1::Builder::new();
