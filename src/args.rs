@@ -51,6 +51,8 @@ pub enum Command {
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
+    /// Ask the running program whether it can decide, as containers do.
+    Healthcheck(crate::healthcheck::HealthcheckCommand),
 }
 
 /// What to explain.

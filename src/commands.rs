@@ -22,6 +22,7 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         // of the program, not of a configuration
         Command::Openapi => say(&format!("{}\n", crate::admin::openapi().to_json().unwrap_or_default())),
         Command::Serve => ExitCode::FAILURE,
+        Command::Healthcheck(command) => crate::healthcheck::run(&command, path, environment),
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
         Command::TestRules => finish(config::check::test_rules(path, environment)),
         Command::Explain(arguments) => with(path, environment, |loaded| explain_request(*arguments, loaded)),

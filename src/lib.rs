@@ -15,6 +15,7 @@ pub mod decisions;
 pub mod dialect;
 pub mod explain;
 pub mod gate;
+pub mod healthcheck;
 pub mod id;
 pub mod keys_command;
 pub mod metrics;

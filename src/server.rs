@@ -7,11 +7,13 @@
 mod drain;
 mod guard;
 mod listener;
+mod passed;
 mod tls;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -24,10 +26,13 @@ pub use drain::{Drain, Phase, Stopper};
 use guard::Guarded;
 use listener::Accepted;
 pub use listener::{BindError, Listen, Listener, Peer, bind};
+pub use passed::{Passed, PassedError};
 pub use tls::{Pair, PairError, Tls, install_cryptography};
 
 /// How long a head may take from its first byte to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that was taken just before the end has for its first request.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 /// Most connections of one listener at once.
 const CONNECTIONS: usize = 16_384;
 
@@ -43,7 +48,10 @@ pub enum Limits {
     Admin,
 }
 
-/// Accepts connections and serves each with `handler`, until the drain is over.
+/// Accepts connections and serves each with `handler`, until the drain closes.
+///
+/// From a socket that was passed it accepts to the very end: what it leaves there waits for the process that comes after, and
+/// would wait the longer the earlier this one looked away.
 pub async fn serve<H, F, B>(listener: Listener, limits: Limits, drain: Drain, handler: Arc<H>)
 where
     H: Fn(hyper::Request<Incoming>, Peer) -> F + Send + Sync + 'static,
@@ -53,21 +61,23 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let last = if listener.is_passed() { Phase::Ending } else { Phase::Closing };
+    let accepting = drain.alive();
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = drain.until(Phase::Closing) => return,
+            () = drain.until(last) => return,
         };
         let Ok((accepted, peer)) = accepted else {
             // out of file descriptors, most likely: give the others time to end
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (handler, drain) = (handler.clone(), drain.clone());
+        let (handler, drain, alive) = (handler.clone(), drain.clone(), accepting.clone());
         tokio::spawn(async move {
             connection(accepted, peer, limits, drain, handler).await;
-            drop(place);
+            drop((place, alive));
         });
     }
 }
@@ -80,7 +90,6 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let _alive = drain.alive();
     let opened = tokio::select! {
         biased;
         opened = accepted.open() => opened,
@@ -88,7 +97,10 @@ where
     };
     let Some(stream) = opened else { return };
     let closing = drain.clone();
+    let asked = Arc::new(AtomicBool::new(false));
+    let asking = asked.clone();
     let service = service_fn(move |request| {
+        asking.store(true, Ordering::Relaxed);
         let answer = handler(request, peer);
         let close = closing.phase() >= Phase::Closing;
         async move {
@@ -119,6 +131,9 @@ where
     tokio::select! {
         _ = serving.as_mut() => return,
         () = drain.until(Phase::Ending) => {}
+    }
+    if !asked.load(Ordering::Relaxed) && tokio::time::timeout(FIRST_REQUEST, serving.as_mut()).await.is_ok() {
+        return;
     }
     serving.as_mut().graceful_shutdown();
     let _ = serving.await;
