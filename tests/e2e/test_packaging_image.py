@@ -12,17 +12,10 @@ from support import binaries
 from support.certificates import Authority
 from support.gate import PORTS, check
 from support.gatepost import ADMIN, METRICS, call
-from support.image import CERTIFICATES, USER, Image, Names, interpreter, run
+from support.image import CERTIFICATES, USER, Names, interpreter, run
 from support.redises import WRITTEN, Node
 
 MOST_BYTES = 20_000_000
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    image = Image(tmp_path_factory.mktemp("image"))
-    yield image
-    image.remove()
 
 
 @pytest.fixture
