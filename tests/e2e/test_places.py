@@ -1,4 +1,4 @@
-"""The map directory: what its `run` shows, and the README's commands as they stand there."""
+"""The map directory: what its `run` shows, and the commands of its page as they stand there."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import signal
 import subprocess
 from contextlib import contextmanager
 
-from support import binaries
+from support import binaries, pages
 from support.gate import PORTS, bearer
 from support.gatepost import ADMIN, METRICS, NO_GATEPOST, PASSWORD, call
 from support.services import listening, until
@@ -16,8 +16,7 @@ from support.wire import ask
 ROOT = binaries.REPOSITORY
 RUN = ROOT / "examples/places/run"
 EVERY = (8080, 8081, PORTS["nginx"], ADMIN, METRICS)
-SECTION = re.search(r"^## An application, end to end\n(.*?)^## ", (ROOT / "README.md").read_text(), re.S | re.M)[1]
-START, *BY_HAND = re.findall(r"^```sh\n(.*?)^```", SECTION, re.S | re.M)
+START, *BY_HAND = (block.text for block in pages.blocks("examples/places/README.md"))
 
 
 def environment():
@@ -52,7 +51,7 @@ def test_run_says_which_port_is_taken(application):
     assert done.returncode == 1 and "port 8080 on 127.0.0.1 is taken" in done.stderr, done
 
 
-def test_readme_commands(free_ports, tmp_path):
+def test_commands_of_the_page(free_ports, tmp_path):
     assert START.split() == ["examples/places/run"] and len(BY_HAND) == 2
     with running(tmp_path, START.split()):
         done = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", "\n".join(BY_HAND)], cwd=tmp_path, env=NO_GATEPOST, capture_output=True, text=True, timeout=60)
