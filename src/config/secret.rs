@@ -102,7 +102,14 @@ pub(super) fn text_or_file_to_make(field: &Field<'_>, data: Option<&Path>, makes
                 }
                 Err(error) => {
                     let what = format!("`{}` cannot be read: {error}", path.display());
-                    field.problem(Complaint::new(what, "put the secret there, readable for this program"));
+                    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+                    let what_to_do = match error.kind() {
+                        std::io::ErrorKind::PermissionDenied => {
+                            format!("give it and its directory to the user that this program runs as: chown -R {user}:{group} …")
+                        }
+                        _ => "put the secret there, readable for this program".to_owned(),
+                    };
+                    field.problem(Complaint::new(what, what_to_do));
                     return None;
                 }
             }

@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 
+import pytest
+
 from support.gate import PORTS, check
 from support.gatepost import METRICS, call
 from support.services import until
@@ -63,9 +65,11 @@ def test_a_proxy_secret_is_made_for_the_proxy_to_read(gatepost_with):
         assert file.read_text() == secret
 
 
-def test_a_data_directory_of_somebody_else_is_told_loudly(gatepost_with, tmp_path):
-    gatepost = gatepost_with(RULES)
-    (tmp_path / "data").mkdir(mode=0o755)
+@pytest.mark.parametrize("mode", [0o755, 0o700], ids=oct)
+def test_a_data_directory_of_somebody_else_is_told_loudly(gatepost_with, tmp_path, mode):
+    gatepost = gatepost_with(RULES, gates=[{"proxy": "nginx", "listen": f"127.0.0.1:{PORTS['nginx']}", "secret": {"file": "proxy/secret"}}])
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(mode)
     command = [*gatepost.command]
     if os.geteuid() == 0:  # root may write anywhere
         for folder in (tmp_path, *tmp_path.parents):
@@ -73,9 +77,10 @@ def test_a_data_directory_of_somebody_else_is_told_loudly(gatepost_with, tmp_pat
                 folder.chmod(folder.stat().st_mode | 0o055)
         command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", shutil.copy(command[0], tmp_path / "gatepost")]
     else:
-        (tmp_path / "data").chmod(0o555)
+        (tmp_path / "data").chmod(mode - 0o200)
     done = subprocess.run(command, cwd=tmp_path, env=gatepost.environment, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 1, done
+    assert done.returncode == (1 if mode == 0o755 else 64), done
     user = 65534 if os.geteuid() == 0 else os.geteuid()
-    assert f"data cannot be written by user {user}: " in done.stderr and f"chown -R {user}:" in done.stderr
+    said = f"data cannot be written by user {user}: " if mode == 0o755 else "data/proxy/secret` cannot be read: Permission denied"
+    assert said in done.stderr and f"chown -R {user}:" in done.stderr
     assert not list((tmp_path / "data").iterdir())

@@ -7,6 +7,7 @@ what `examples/docker/binary` has made on this machine: the very script that the
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -24,6 +25,10 @@ def run(command, **named):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **{"timeout": 600, **named})
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+class Container(Service):
+    end = signal.SIGINT
 
 
 class Image:
@@ -77,7 +82,7 @@ class Image:
         return {**dict(variable.split("=", 1) for variable in self.about["Env"]), **more}
 
     def container(self, folder, **environment):
-        return Service("container", self.command(*self.about["Entrypoint"]), folder, self.environment(**environment))
+        return Container("container", self.command(*self.about["Entrypoint"]), folder, self.environment(**environment))
 
     def run(self, *words, **environment):
         return subprocess.run(self.command(*words), env=self.environment(**environment), capture_output=True, text=True, timeout=30)
