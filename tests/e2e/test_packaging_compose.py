@@ -7,6 +7,8 @@ import pytest
 
 from support import binaries
 from support.compose import Stack
+from support.services import listening, until
+from support.wire import ask
 
 EXAMPLES = binaries.REPOSITORY / "examples"
 FILES = {"traefik": EXAMPLES / "quickstart/compose.yaml", "nginx": EXAMPLES / "quickstart-nginx/compose.yaml"}
@@ -32,8 +34,10 @@ def test_a_compose_file_starts_what_it_promises(file, image, tmp_path, free_port
             done = stack.execute(name, *line.split(), input="a long enough password\n")
             assert done.returncode == 0, done
             key = re.search(r"gpk_\w+", done.stdout)[0]
+        port = int(re.search(r"localhost:(\d+)", curls[0][0])[1])
+        until("the proxy has its routes", 10, lambda: listening(port) and ask(port).status != 404)
         for line, status in curls:
-            done = subprocess.run(["bash", "-c", f"KEY={key}; {line} -sS --retry 20 --retry-connrefused --retry-delay 1"], capture_output=True, text=True, timeout=30)
+            done = subprocess.run(["bash", "-c", f"KEY={key}; {line} -sS"], capture_output=True, text=True, timeout=30)
             assert done.stdout.startswith("HTTP/1.1 " + status), (line, done)
         assert "the application answers GET /quickstart/hello" in done.stdout and "X-Auth-Scopes: quickstart:read" in done.stdout
         # nobody but the proxy has the secret, and the gates are for those who have it

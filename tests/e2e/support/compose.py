@@ -27,7 +27,7 @@ while [ "$1" != -- ]; do
   case $1 in
     borrow) mount --rbind "$2" "$root$2"; shift 2 ;;
     lock) mount -o remount,bind,ro "$root"; shift ;;
-    rw | ro) mount --bind "$2" "$root$3"; [ "$1" = rw ] || mount -o remount,bind,ro "$root$3"; shift 3 ;;
+    rw | ro) [ ! -d "$2" ] || mkdir -p "$root$3"; mount --bind "$2" "$root$3"; [ "$1" = rw ] || mount -o remount,bind,ro "$root$3"; shift 3 ;;
   esac
 done
 shift
