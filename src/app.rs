@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 
 use crate::accounts::Rules;
@@ -22,11 +23,12 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::file::Loaded;
 use crate::config::watch::Watch;
-use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles};
+use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles, TokensConfig};
 use crate::database::{Database, Engine, Lock};
 use crate::decision::cookies::Domains;
 use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
+use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
 use crate::senders::Senders;
@@ -231,6 +233,17 @@ fn admin_settings(config: &Config) -> admin::Settings {
     admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone() }
 }
 
+/// What a rule's `on_store_error` is added to.
+pub fn outage(tokens: &TokensConfig) -> Outage {
+    match &tokens.store {
+        StoreConfig::Embedded => Outage::Embedded,
+        StoreConfig::Redis(address) => match address.expose_secret().split_once(':') {
+            Some((scheme, _)) if scheme.contains('+') => Outage::BoundAndFailover(tokens.staleness_bound),
+            _ => Outage::Bound(tokens.staleness_bound),
+        },
+    }
+}
+
 /// TLS of every listener that has it.
 fn tls_configs(config: &Config) -> impl Iterator<Item = &TlsConfig> {
     config.gates.iter().filter_map(|gate| gate.tls.as_ref()).chain(&config.admin.tls)
@@ -283,7 +296,8 @@ impl App {
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
         let proxies = config.gates.iter().map(|gate| gate.proxy).collect();
-        admin.show(instance::of(&shared, instance::Gates { proxies, denial_status: config.denial_status }));
+        let (denial_status, outage, database_of) = (config.denial_status, outage(&config.tokens), database.clone());
+        admin.show(instance::of(&shared, instance::Gates { proxies, denial_status, outage, database: database_of }));
         let mut gates = Vec::new();
         for gate in &config.gates {
             let secret = gate.secret.as_ref().map(proxy_secret::read_or_make).transpose()?;

@@ -32,7 +32,8 @@ First steps:
   gatepost check-config               everything that is wrong with the configuration, at once
   gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
                                       which rule decides, and how
-  gatepost test-rules                 run the tests that stand in the rules file";
+  gatepost test-rules                 run the tests that stand in the rules file
+  gatepost print-config nginx         what nginx (or traefik, caddy, envoy, haproxy, gateway-api) needs";
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -43,6 +44,8 @@ pub enum Command {
     CheckConfig,
     /// Run the tests of the rules file.
     TestRules,
+    /// Print what a proxy needs to ask the gate of this configuration.
+    PrintConfig(crate::print_config::PrintConfigArguments),
     /// Show how the rules decide a request, and why.
     Explain(Box<ExplainArguments>),
     /// Make, list, rotate and revoke API keys.
@@ -61,6 +64,8 @@ pub enum Command {
   gatepost explain GET https://api.example.com/orders/t1 --scopes orders:read --as tenant=t1
   gatepost explain DELETE /orders/7 --credential none
   gatepost explain GET /orders/7 --token gpt_…      (whether it is authentic, and live in the embedded store)
+  gatepost explain GET /orders/7 --token gpt_… --admin https://auth.example.com --admin-token-file login.jwt
+                                                    (a running instance, with its rules and its token store)
   gatepost explain --gate nginx --header 'X-Original-URI: /a' --header 'X-Original-Method: GET'")]
 pub struct ExplainArguments {
     /// The original method.
@@ -101,6 +106,12 @@ pub struct ExplainArguments {
     /// As if the proxy had not sent its secret.
     #[arg(long)]
     pub no_proxy_secret: bool,
+    /// Ask a running instance at the address of its admin listener. Its configuration and rules count, none are read here.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["attributes", "credential", "preflight_for", "headers", "request_line", "no_proxy_secret"])]
+    pub admin: Option<String>,
+    /// With --admin: a file with a super admin's login, the `jwt.token` of POST /v1/login; - for standard input. Default: $GATEPOST_ADMIN_TOKEN.
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    pub admin_token_file: Option<PathBuf>,
     /// JSON instead of text.
     #[arg(long)]
     pub json: bool,

@@ -15,6 +15,7 @@ use crate::args::{Command, ExplainArguments};
 use crate::config::file::Loaded;
 use crate::config::{self, BAD_CONFIGURATION, Environment, LogConfig, StoreConfig};
 use crate::explain::{self, Shown, Through};
+use crate::print_config::{self, PrintConfigArguments};
 
 /// Runs a command other than `serve`.
 pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> ExitCode {
@@ -25,6 +26,8 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::Healthcheck(command) => crate::healthcheck::run(&command, path, environment),
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
         Command::TestRules => finish(config::check::test_rules(path, environment)),
+        Command::PrintConfig(arguments) => with(path, environment, |loaded| async move { print_config(&arguments, &loaded.config) }),
+        Command::Explain(arguments) if arguments.admin.is_some() => explain_running(&arguments, environment),
         Command::Explain(arguments) => with(path, environment, |loaded| explain_request(*arguments, loaded)),
         Command::CreateAdmin(command) => {
             with(path, environment, |loaded| async move { crate::create_admin_command::run(command, &loaded.config, environment).await })
@@ -95,14 +98,57 @@ async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCod
     else {
         return fail("no gate is configured");
     };
-    let through = Through { proxy: arguments.gate.unwrap_or(gate.proxy), denial_status: config.denial_status };
+    let through = Through {
+        proxy: arguments.gate.unwrap_or(gate.proxy),
+        denial_status: config.denial_status,
+        outage: crate::app::outage(&config.tokens),
+    };
     let shown = match shown(&arguments, config).await {
         Ok(shown) => shown,
         Err(error) => return fail(&error),
     };
-    match explain::explain(&arguments, &through, &loaded.rules.rules, shown).await {
-        Ok(explanation) if arguments.json => say(&format!("{}\n", serde_json::to_string_pretty(&explanation).unwrap_or_default())),
+    told(explain::explain(&arguments, &through, &loaded.rules.rules, shown).await, arguments.json)
+}
+
+/// Asks a running instance.
+fn explain_running(arguments: &ExplainArguments, environment: &Environment) -> ExitCode {
+    if arguments.state != crate::args::State::Live {
+        return fail("--state is what is made up here; a running instance knows what is");
+    }
+    let login = match explain::running::login(arguments.admin_token_file.as_deref(), environment.get("GATEPOST_ADMIN_TOKEN")) {
+        Ok(login) => login,
+        Err(error) => return fail(&error),
+    };
+    let admin = arguments.admin.as_deref().unwrap_or_default();
+    match runtime(1) {
+        Ok(runtime) => told(runtime.block_on(explain::running::explain(arguments, admin, &login)), arguments.json),
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn told(explanation: Result<explain::Explanation, String>, json: bool) -> ExitCode {
+    match explanation {
+        Ok(explanation) if json => say(&format!("{}\n", serde_json::to_string_pretty(&explanation).unwrap_or_default())),
         Ok(explanation) => say(&explanation.to_text()),
+        Err(error) => fail(&error),
+    }
+}
+
+fn print_config(arguments: &PrintConfigArguments, config: &config::Config) -> ExitCode {
+    let printed = match print_config::print(arguments.proxy, arguments.gate.as_deref(), config) {
+        Ok(printed) => printed,
+        Err(error) => return fail(&error),
+    };
+    let text = match &arguments.dir {
+        None => Ok(print_config::shown(&printed.files)),
+        Some(directory) => print_config::write(&printed.files, directory, arguments.force),
+    };
+    // what is to be known goes beside the text, which may be on its way into a file
+    match text {
+        Ok(text) => {
+            printed.notes.iter().for_each(|note| complain(&format!("note: {note}")));
+            say(&text)
+        }
         Err(error) => fail(&error),
     }
 }

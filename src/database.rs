@@ -51,7 +51,7 @@ pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use sign_ins::SignInRow;
-pub use tokens::TokenRow;
+pub use tokens::{TokenFate, TokenRow};
 pub use trail::AuditRow;
 
 /// Why the database gave no answer.

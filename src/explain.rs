@@ -1,13 +1,16 @@
-//! `gatepost explain`: the engine that serves, on the files.
+//! `gatepost explain`: the engine that serves, on the files, or on a running instance.
 //!
-//! It reads rules and configuration, and for a given token or key the secret keys and the SQLite
-//! database; it asks no running process and changes nothing.
+//! It reads rules and configuration, and for a given token or key the secret keys and the database; it changes
+//! nothing. With `--admin` a running instance is asked instead, by [`running`].
 
+mod near;
+pub mod running;
 mod shown;
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
@@ -15,12 +18,16 @@ use http_body_util::BodyExt;
 use crate::args::ExplainArguments;
 use crate::decision::credential::CredentialKind;
 use crate::decision::request::Request;
-use crate::decision::rules::RuleSet;
+use crate::decision::rules::{Rule, RuleSet};
+use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
 use crate::dialect::{Call, Dialect, NOTHING_HERE, Proxy};
 
 pub use shown::{shown, shown_live};
+
+/// Most rules that nearly match to be shown.
+const NEARLY: usize = 5;
 
 /// What stands behind a given token or key.
 #[derive(Debug)]
@@ -29,8 +36,56 @@ pub struct Shown {
     pub evidence: Evidence<'static>,
     /// The kind, where it is authentic.
     pub kind: Option<CredentialKind>,
-    /// In words.
+    /// What became of it.
+    pub fate: Fate,
+    /// The same in words.
     pub state: String,
+}
+
+/// What became of a credential: more than a gate would tell anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is live.
+    Live,
+    /// It is authentic; whether it is live is known to the token store only, which was not asked.
+    Assumed,
+    /// It is not authentic: forged, malformed or of another installation.
+    Forged,
+    /// Its time is over.
+    Expired,
+    /// Somebody ended it.
+    Ended,
+    /// The key it is, or was minted from, has been deleted.
+    KeyDeleted,
+    /// The same, by its own end.
+    KeyExpired,
+    /// It is a secret that a rotation has replaced.
+    SecretReplaced,
+    /// Its owner, or someone above, is blocked or deleted.
+    Blocked,
+    /// The database has no row of it.
+    Unknown,
+    /// The token store cannot be asked.
+    Unavailable,
+}
+
+impl Fate {
+    /// A stable code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Assumed => "assumed_live",
+            Self::Forged => "forged",
+            Self::Expired => "expired",
+            Self::Ended => "ended",
+            Self::KeyDeleted => "key_deleted",
+            Self::KeyExpired => "key_expired",
+            Self::SecretReplaced => "secret_replaced",
+            Self::Blocked => "blocked",
+            Self::Unknown => "unknown",
+            Self::Unavailable => "store_unavailable",
+        }
+    }
 }
 
 /// The gate to explain.
@@ -40,28 +95,62 @@ pub struct Through {
     pub proxy: Proxy,
     /// `denials.status`.
     pub denial_status: Option<u16>,
+    /// What an outage of the store does.
+    pub outage: Outage,
+}
+
+/// What a rule's `on_store_error: { allow_cached_for: … }` is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// Nothing: the store is in the process.
+    Embedded,
+    /// `tokens.staleness_bound`, with one Redis.
+    Bound(Duration),
+    /// The same, and what a failover may lose: behind Sentinels, and in a Cluster.
+    BoundAndFailover(Duration),
 }
 
 /// An explanation.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Explanation {
-    decision: &'static str,
+    decision: String,
     status: u16,
-    reason: Option<&'static str>,
+    reason: Option<String>,
     message: Option<String>,
     rule: Option<String>,
-    shadow: Option<&'static str>,
+    shadow: Option<String>,
     missing_scopes: Option<String>,
     credential: Option<String>,
-    gate: &'static str,
+    /// What became of it, as a stable code.
+    credential_state: Option<String>,
+    /// What the rule says of an outage, where it is not just 503.
+    on_store_error: Option<String>,
+    gate: String,
+    /// The rules for host and path, most specific first.
     candidates: Vec<Candidate>,
+    /// Rules that everything but one thing speaks for.
+    nearly: Vec<Nearly>,
     answer: String,
 }
 
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 struct Candidate {
     rule: String,
     takes_method: bool,
+    /// `None` = it decides.
+    why_not: Option<String>,
+}
+
+/// A rule that everything but one thing speaks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct Nearly {
+    rule: String,
+    /// As written.
+    place: String,
+    why_not: String,
 }
 
 /// Explains. `shown` is what stands behind `--token` or `--api-key`.
@@ -88,8 +177,8 @@ pub async fn explain(
         }
         _ => return Err("METHOD and URL are needed, or --header".to_owned()),
     };
-    let mut candidates = Vec::new();
-    let credential = shown.as_ref().map(|shown| shown.state.clone());
+    let (mut candidates, mut nearly) = (Vec::new(), Vec::new());
+    let credential = shown.as_ref().map(|shown| (shown.fate, shown.state.clone()));
     let verdict = if arguments.no_proxy_secret {
         Verdict::Deny(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()))
     } else {
@@ -98,17 +187,17 @@ pub async fn explain(
             Ok(request) => {
                 let judged = Judged::of(rules, request);
                 let reading = request.path.readings().next().unwrap_or_default();
-                candidates.extend(
-                    rules
-                        .candidates(request, reading)
-                        .into_iter()
-                        .map(|(rule, takes)| Candidate { rule: rule.id.clone(), takes_method: takes }),
-                );
+                candidates = near::candidates(rules, request, reading);
+                nearly = near::nearly(rules, request, reading);
                 decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged)?)
             }
         }
     };
-    Ok(Explanation::of(&verdict, &dialect, candidates, credential).await)
+    let mut explanation = Explanation { candidates, nearly, ..Explanation::of(&verdict, &dialect, through.outage).await };
+    if let Some((fate, state)) = credential {
+        (explanation.credential_state, explanation.credential) = (Some(fate.as_str().to_owned()), Some(state));
+    }
+    Ok(explanation)
 }
 
 fn evidence(
@@ -202,47 +291,41 @@ impl CheckParts {
 }
 
 impl Explanation {
-    async fn of(verdict: &Verdict<'_>, dialect: &Dialect, candidates: Vec<Candidate>, credential: Option<String>) -> Self {
+    async fn of(verdict: &Verdict<'_>, dialect: &Dialect, outage: Outage) -> Self {
         let answer = raw(dialect, verdict).await;
-        let base = Self {
-            decision: "allow",
-            status: 200,
-            reason: None,
-            message: None,
-            rule: None,
-            shadow: None,
-            missing_scopes: None,
-            credential,
-            gate: dialect.proxy().as_str(),
-            candidates,
-            answer,
-        };
+        let base = Self { decision: "allow".to_owned(), status: 200, gate: dialect.proxy().as_str().to_owned(), answer, ..Self::default() };
+        let rule = |rule: &Rule| (Some(rule.id.clone()), in_outage(rule, outage));
         match verdict {
-            Verdict::Allow(permit) => Self {
-                rule: Some(permit.rule().id.clone()),
-                shadow: permit.shadowed().map(|denial| denial.reason.as_str()),
-                message: permit.shadowed().map(|denial| denial.message.to_string()),
-                ..base
-            },
-            Verdict::Deny(denial) => Self {
-                decision: "deny",
-                status: dialect.status_of(denial.reason),
-                reason: Some(denial.reason.as_str()),
-                message: Some(denial.message.to_string()),
-                rule: denial.rule.map(|rule| rule.id.clone()),
-                missing_scopes: denial
-                    .scope
-                    .as_ref()
-                    .zip(denial.holder.as_ref())
-                    .map(|(scope, holder)| crate::decision::scopes::ScopeSet::of(holder.grant.missing(scope)).to_string()),
-                ..base
-            },
+            Verdict::Allow(permit) => {
+                let (rule, on_store_error) = rule(permit.rule());
+                Self {
+                    rule,
+                    on_store_error,
+                    shadow: permit.shadowed().map(|denial| denial.reason.as_str().to_owned()),
+                    message: permit.shadowed().map(|denial| denial.message.to_string()),
+                    missing_scopes: permit.shadowed().and_then(missing),
+                    ..base
+                }
+            }
+            Verdict::Deny(denial) => {
+                let (rule, on_store_error) = denial.rule.map(rule).unwrap_or_default();
+                Self {
+                    decision: "deny".to_owned(),
+                    status: dialect.status_of(denial.reason),
+                    reason: Some(denial.reason.as_str().to_owned()),
+                    message: Some(denial.message.to_string()),
+                    rule,
+                    on_store_error,
+                    missing_scopes: missing(denial),
+                    ..base
+                }
+            }
         }
     }
 
     /// For a terminal.
     pub fn to_text(&self) -> String {
-        let mut text = match self.reason {
+        let mut text = match &self.reason {
             None => format!("allow  {}\n", self.status),
             Some(reason) => format!("deny  {} {reason}\n", self.status),
         };
@@ -253,17 +336,24 @@ impl Explanation {
         };
         line("rule", self.rule.as_deref());
         line("message", self.message.as_deref());
-        line(
-            "shadow",
-            self.shadow.map(|_| "the rule does not enforce: allowed, logged and counted as this refusal").filter(|_| self.shadow.is_some()),
-        );
-        line("would be", self.shadow);
+        line("shadow", self.shadow.as_ref().map(|_| "the rule does not enforce: allowed, logged and counted as this refusal"));
+        line("would be", self.shadow.as_deref());
         line("missing", self.missing_scopes.as_deref());
         line("credential", self.credential.as_deref());
+        line("outage", self.on_store_error.as_deref());
         if !self.candidates.is_empty() {
             text.push_str("  rules for this host and path, most specific first:\n");
-            for candidate in &self.candidates {
-                let _ = writeln!(text, "    {}{}", candidate.rule, if candidate.takes_method { "" } else { "  (not this method)" });
+            for Candidate { rule, why_not, .. } in &self.candidates {
+                let _ = match why_not {
+                    None => writeln!(text, "    {rule}"),
+                    Some(why_not) => writeln!(text, "    {rule}  ({why_not})"),
+                };
+            }
+        }
+        if !self.nearly.is_empty() {
+            text.push_str("  rules that nearly match:\n");
+            for Nearly { rule, place, why_not } in &self.nearly {
+                let _ = writeln!(text, "    {rule}  {place}  ({why_not})");
             }
         }
         let _ = writeln!(text, "  {} gets:", self.gate);
@@ -272,6 +362,29 @@ impl Explanation {
         }
         text
     }
+}
+
+/// The scopes that were missing.
+fn missing(denial: &Denial<'_>) -> Option<String> {
+    let (scope, holder) = denial.scope.as_ref().zip(denial.holder.as_ref())?;
+    Some(ScopeSet::of(holder.grant.missing(scope)).to_string())
+}
+
+/// What a rule's `on_store_error` means, where it is not `deny`.
+fn in_outage(rule: &Rule, outage: Outage) -> Option<String> {
+    let wanted = Some(rule.requirement.cached_for_ms).filter(|wanted| *wanted > 0).map(Duration::from_millis)?;
+    let said = format!("allow_cached_for {}", humantime::format_duration(wanted));
+    let (bound, besides) = match outage {
+        Outage::Embedded => return Some(format!("{said}: no effect, the store is in the process")),
+        Outage::Bound(bound) => (bound, ""),
+        Outage::BoundAndFailover(bound) => (bound, ", and min-replicas-max-lag and 2s more"),
+    };
+    Some(format!(
+        "{said}: what is cached passes that long after the lease while the store cannot be asked, so what has ended may pass here for up to {} \
+         (with tokens.staleness_bound {}{besides})",
+        humantime::format_duration(wanted + bound),
+        humantime::format_duration(bound)
+    ))
 }
 
 /// The answer as it goes to the proxy.
@@ -288,3 +401,6 @@ async fn raw(dialect: &Dialect, verdict: &Verdict<'_>) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

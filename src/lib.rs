@@ -20,6 +20,7 @@ pub mod id;
 pub mod keys_command;
 pub mod metrics;
 pub mod oidc;
+pub mod print_config;
 pub mod probes;
 pub mod senders;
 pub mod server;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::admin::{Explained, Instance, Question, Rule as Shown};
 use crate::args::{ExplainArguments, State};
+use crate::database::Database;
 use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::rules::{Demand, Rule};
 use crate::decision::scopes::ScopeSet;
-use crate::explain::{self, Through};
+use crate::explain::{self, Outage, Through};
 use crate::gate::Shared;
 
 /// The gates that are configured.
@@ -17,6 +18,10 @@ pub(super) struct Gates {
     pub(super) proxies: Vec<crate::dialect::Proxy>,
     /// `denials.status`.
     pub(super) denial_status: Option<u16>,
+    /// What an outage of the store does.
+    pub(super) outage: Outage,
+    /// Knows what became of credentials that are not live.
+    pub(super) database: Database,
 }
 
 /// What the instance tells of itself.
@@ -69,7 +74,7 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             let names: Vec<_> = gates.proxies.iter().map(|proxy| proxy.as_str()).collect();
             return Err(format!("`gate`: one of {}", names.join(", ")));
         };
-        let through = Through { proxy, denial_status: gates.denial_status };
+        let through = Through { proxy, denial_status: gates.denial_status, outage: gates.outage };
         let presented = match (&question.token, &question.api_key) {
             (Some(token), _) => Some(Presented::Bearer(token, None)),
             (None, Some(api_key)) => Some(Presented::ApiKey(api_key)),
@@ -79,8 +84,7 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             None => None,
             Some(presented) => {
                 let keyring = shared.keyring.load_full();
-                let (now, ttl_s) = (shared.clock.now(), shared.ttl_s);
-                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, now, ttl_s).await)
+                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &gates.database, shared.ttl_s).await)
             }
         };
         let arguments = ExplainArguments {
@@ -97,6 +101,8 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             headers: Vec::new(),
             request_line: None,
             no_proxy_secret: false,
+            admin: None,
+            admin_token_file: None,
             json: true,
         };
         let in_force = shared.in_force.load_full();

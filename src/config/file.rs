@@ -115,6 +115,7 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
     let (shipped, _) = yaml::parse(SHIPPED);
     let document = Document::new(name, environment);
     document.variable("GATEPOST_CONFIG");
+    document.variable("GATEPOST_ADMIN_TOKEN"); // of `gatepost explain --admin`
     let unreadable = written.is_none() && !faults.is_empty();
     document.faults(faults);
     let root = document.root(written.as_ref(), shipped.as_ref());

@@ -21,6 +21,17 @@ pub struct TokenRow {
     pub cap: UnixMs,
 }
 
+/// What became of an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenFate {
+    /// When it was ended, if it was.
+    pub ended_at: Option<UnixMs>,
+    /// When it ends if not used again: the truth with the embedded store, with Redis what it was at the mint.
+    pub idle_end: UnixMs,
+    /// Its absolute end.
+    pub cap: UnixMs,
+}
+
 type Columns = (String, String, String, i64, i64);
 
 fn row((id, key, scopes, issued_at, cap): Columns) -> Result<TokenRow, DatabaseError> {
@@ -34,6 +45,18 @@ fn row((id, key, scopes, issued_at, cap): Columns) -> Result<TokenRow, DatabaseE
 }
 
 impl Database {
+    /// What became of a token. `None` = never minted here, or gone for so long that its row is, too.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn token_fate(&self, token: Id) -> Result<Option<TokenFate>, DatabaseError> {
+        let row: Option<(Option<i64>, i64, i64)> = sqlx::query_as(self.sql("SELECT ended_at, idle_end, cap FROM tokens WHERE id = ?"))
+            .bind(token.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|(ended_at, idle_end, cap)| TokenFate { ended_at: ended_at.map(time), idle_end: time(idle_end), cap: time(cap) }))
+    }
+
     /// Tokens of a principal's live keys that have not been ended, oldest first.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! number of rules. Rules of one (host, path) stand in one group; two that both take a method must
 //! demand the same, otherwise the set does not compile.
 
+mod near;
 mod pattern;
 mod tree;
 
@@ -13,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
+pub use near::Near;
 pub use pattern::{HostPattern, PathPattern, PatternError, Segment};
 use tree::{Group, Tree};
 

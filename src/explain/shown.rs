@@ -1,14 +1,18 @@
-//! What stands behind a token or key given to `explain`: authentic or not, and live as far as the files tell.
+//! What stands behind a token or key given to `explain`: authentic or not, live or what became of it.
+//!
+//! The gate tells all that is not live by one word, so that nobody learns from it. Whoever explains may know more, so the database,
+//! which keeps ended tokens for a week, is asked besides.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::Shown;
+use super::{Fate, Shown};
 use crate::clock::UnixMs;
 use crate::database::{Database, DatabaseError, PendingKind};
 use crate::decision::Evidence;
 use crate::decision::credential::Presented;
 use crate::id::Id;
-use crate::token::holder::live;
+use crate::token::holder::{effective, live, secret_of};
+use crate::token::jwt::JwtFault;
 use crate::token::keyring::Keyring;
 use crate::token::recognise::{Authentic, recognise};
 use crate::token::record::{Fill, TokenFormat, TokenRecord};
@@ -28,37 +32,33 @@ pub async fn shown(
 ) -> Result<Shown, DatabaseError> {
     let now = database.clock().now();
     let mint = SecretMint::new(&database.installation().key_tag);
-    let Authentic { kind, ask, secret, .. } = match recognise(presented, keyring, &mint, None, now) {
+    let authentic = match recognise(presented, keyring, &mint, None, now) {
         Ok(authentic) => authentic,
-        Err(evidence) => {
-            return Ok(Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() });
-        }
+        Err(evidence) => return Ok(not_authentic(presented, evidence, keyring, now)),
     };
-    let (about, id) = match ask {
-        Ask::Token { key, .. } | Ask::Key(key) => (PendingKind::Key, key),
-        Ask::Session(sid) => (PendingKind::Session, sid),
-    };
-    let mut fill = Fill::of(database.records_of(about, id).await?);
-    let mut state = "authentic and live".to_owned();
+    let Authentic { ask, secret, .. } = authentic;
+    let mut fill = Fill::of(database.records_of(about(ask).0, about(ask).1).await?);
+    let mut is_assumed = false;
     if let Ask::Token { id, key } = ask {
         if presence_is_here {
             let found = database.live_tokens(now).await?.into_iter().find(|found| found.token.id == id);
             fill.token = found.map(|found| (found.token, found.idle_end));
-        } else {
+        } else if database.token_fate(id).await?.is_some_and(|fate| fate.ended_at.is_none() && fate.cap > now) {
+            is_assumed = true;
             fill.token = Some((assumed(id, key, &fill, now.after(ttl)), now.after(ttl)));
-            state = "authentic; whether it is live only the token store knows: shown as if it were, with all its key holds".into();
         }
     }
-    if fill.token.is_none() && matches!(ask, Ask::Token { .. }) {
-        state = "authentic, but ended or expired".into();
-    }
-    Ok(match live(ask, fill, secret.as_ref(), now, ttl.as_secs()) {
-        Some(live) => Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(kind), state },
-        None => {
-            let state = if state == "authentic and live" { "authentic, but ended, or someone above it is blocked".into() } else { state };
-            Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(kind), state }
+    match live(ask, fill, secret.as_ref(), now, ttl.as_secs()) {
+        Some(live) => {
+            let (fate, state) = if is_assumed {
+                (Fate::Assumed, "authentic; whether it is live only the token store knows: shown as if it were, with all its key holds")
+            } else {
+                (Fate::Live, LIVE)
+            };
+            Ok(Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(authentic.kind), fate, state: state.into() })
         }
-    })
+        None => Ok(not_live(&authentic, became(ask, secret.as_ref(), database, now).await?)),
+    }
 }
 
 /// The same, asked of the token store that the gates ask.
@@ -67,23 +67,105 @@ pub async fn shown_live(
     tokens: &TokenStore,
     keyring: &Keyring,
     mint: &SecretMint,
-    now: UnixMs,
+    database: &Database,
     ttl_s: u64,
 ) -> Shown {
-    let Authentic { kind, ask, secret, .. } = match recognise(presented, keyring, mint, None, now) {
+    let now = database.clock().now();
+    let authentic = match recognise(presented, keyring, mint, None, now) {
         Ok(authentic) => authentic,
-        Err(evidence) => {
-            return Shown { evidence, kind: None, state: "not authentic: forged, malformed, or of another installation".into() };
+        Err(evidence) => return not_authentic(presented, evidence, keyring, now),
+    };
+    let Authentic { kind, ask, secret, .. } = authentic;
+    match tokens.look_up(ask).await {
+        Err(_) => {
+            let state = "authentic; the token store cannot be asked whether it is live".into();
+            Shown { evidence: Evidence::Unavailable, kind: Some(kind), fate: Fate::Unavailable, state }
         }
-    };
-    let (evidence, state) = match tokens.look_up(ask).await {
-        Err(_) => (Evidence::Unavailable, "authentic; the token store cannot be asked whether it is live"),
         Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, ttl_s)) {
-            Some(live) => (Evidence::made(live.holder, live.expires_in_s), "authentic and live"),
-            None => (Evidence::Invalid("unknown or ended credential"), "authentic, but ended, or someone above it is blocked"),
+            Some(live) => {
+                Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(kind), fate: Fate::Live, state: LIVE.into() }
+            }
+            None => {
+                let unread = |_| (Fate::Unknown, "authentic, but not live; the database cannot be asked what became of it".to_owned());
+                not_live(&authentic, became(ask, secret.as_ref(), database, now).await.unwrap_or_else(unread))
+            }
         },
+    }
+}
+
+const LIVE: &str = "authentic and live";
+
+fn not_authentic(presented: Presented<'_>, evidence: Evidence<'static>, keyring: &Keyring, now: UnixMs) -> Shown {
+    let expired = match presented {
+        Presented::Bearer(text, _) => keyring.iter().any(|key| key.login_jwt().verify_login(text, now) == Err(JwtFault::Expired)),
+        _ => false,
     };
-    Shown { evidence, kind: Some(kind), state: state.into() }
+    let (fate, state) = match expired {
+        true => (Fate::Expired, "an authentic login's JWT that has expired"),
+        false => (Fate::Forged, "not authentic: forged, malformed, of another installation, or made under a secret key that is gone"),
+    };
+    Shown { evidence, kind: None, fate, state: state.into() }
+}
+
+fn not_live(authentic: &Authentic, (fate, state): (Fate, String)) -> Shown {
+    Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(authentic.kind), fate, state }
+}
+
+/// What became of an authentic credential that is not live.
+async fn became(ask: Ask, secret: Option<&[u8; 32]>, database: &Database, now: UnixMs) -> Result<(Fate, String), DatabaseError> {
+    let (kind, id) = about(ask);
+    let fill = Fill::of(database.records_of(kind, id).await?);
+    let unknown =
+        || (Fate::Unknown, "authentic, but the database does not know it: ended long ago, or an older database is in use".to_owned());
+    let told = |fate, text: &str| Ok((fate, format!("authentic, but {text}")));
+    if let Ask::Session(_) = ask {
+        let Some((_, session)) = &fill.session else { return Ok(unknown()) };
+        match session.idle_ends.filter(|end| *end <= now) {
+            _ if session.ended => return told(Fate::Ended, "its login has ended"),
+            _ if session.ends <= now => return told(Fate::Expired, &format!("its login expired at {}", in_words(session.ends))),
+            Some(end) => return told(Fate::Expired, &format!("its login was not used, and expired at {}", in_words(end))),
+            None => {}
+        }
+    } else {
+        let Some((_, key)) = &fill.key else { return Ok(unknown()) };
+        if key.ended {
+            return told(Fate::KeyDeleted, &format!("the key {id} has been deleted, and what was minted from it ended with it"));
+        }
+        if let Some(end) = key.ends.filter(|end| *end <= now) {
+            return told(
+                Fate::KeyExpired,
+                &format!("the key {id} expired at {}, and what was minted from it ended with it", in_words(end)),
+            );
+        }
+        if secret.is_some_and(|secret| secret_of(key, secret, now).is_none()) {
+            return told(Fate::SecretReplaced, &format!("the key {id} has been rotated: this secret of it has ended"));
+        }
+    }
+    if effective(&fill.chain, &fill.policies).is_none() {
+        return told(Fate::Blocked, "its owner, or someone above, is blocked or deleted");
+    }
+    let Ask::Token { id, .. } = ask else { return Ok(unknown()) };
+    let Some(fate) = database.token_fate(id).await? else { return Ok(unknown()) };
+    match fate.ended_at {
+        Some(at) => told(Fate::Ended, &format!("it was ended at {}", in_words(at))),
+        None if fate.cap <= now => told(Fate::Expired, &format!("it expired at {}, the end of its longest life", in_words(fate.cap))),
+        None if fate.idle_end <= now => told(Fate::Expired, &format!("it was not used, and expired at {}", in_words(fate.idle_end))),
+        // with Redis the database does not know the idle end
+        None => told(Fate::Expired, "it was not used for too long, and expired"),
+    }
+}
+
+/// The record that a credential hangs on first.
+fn about(ask: Ask) -> (PendingKind, Id) {
+    match ask {
+        Ask::Token { key, .. } | Ask::Key(key) => (PendingKind::Key, key),
+        Ask::Session(sid) => (PendingKind::Session, sid),
+    }
+}
+
+fn in_words(time: UnixMs) -> String {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(time.0)).unwrap_or(SystemTime::UNIX_EPOCH);
+    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 fn assumed(id: Id, key: Id, fill: &Fill, cap: UnixMs) -> TokenRecord {

@@ -156,7 +156,7 @@ pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s:
 }
 
 /// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.
-pub(super) fn secret_of(key: &KeyRecord, secret: &[u8; 32], now: UnixMs) -> Option<Option<UnixMs>> {
+pub fn secret_of(key: &KeyRecord, secret: &[u8; 32], now: UnixMs) -> Option<Option<UnixMs>> {
     let same = |hash: &[u8; 32]| bool::from(subtle::ConstantTimeEq::ct_eq(&hash[..], &secret[..]));
     let (_, until) = key.secrets.iter().find(|(hash, _)| same(hash))?;
     until.is_none_or(|until| until > now).then_some(*until)

@@ -1,0 +1,105 @@
+"""`gatepost explain` tells what became of a credential: on the files beside a server, and asked of the running instance."""
+
+import json
+import subprocess
+import time
+
+import pytest
+
+from support import binaries
+from support.gatepost import ADMIN, NO_GATEPOST, PASSWORD, Person
+from support.services import until
+
+RULES = [{"id": "orders", "path": "/orders/{id}", "methods": ["GET"], "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key", "jwt"],
+          "on_store_error": {"allow_cached_for": "30s"}}]
+URL = "https://api.example/orders/1"
+
+
+@pytest.fixture(scope="module")
+def stores(redis):
+    return {"embedded": "embedded", "redis": "redis://127.0.0.1:6390/0"}
+
+
+def asked(gatepost, login, *arguments, status=0, url=URL):
+    """By --admin, without any configuration at hand."""
+    command = [binaries.gatepost(), "explain", "GET", url, "--json", "--admin", f"http://127.0.0.1:{ADMIN}", *arguments]
+    environment = {**NO_GATEPOST, **({"GATEPOST_ADMIN_TOKEN": login} if login else {})}
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == status, done
+    return json.loads(done.stdout) if status == 0 else done.stderr
+
+
+@pytest.mark.parametrize("store", ["embedded", "redis"])
+def test_each_fate_is_told(gatepost_with, stores, store):
+    with gatepost_with(RULES, tokens={"store": stores[store], "ttl": "8s"}) as gatepost:
+        ann = gatepost.sign_up("ann")
+        login = ann.login()["token"]
+        answer = ann.call("POST", "/v1/clients", {"user": "cleo", "password": PASSWORD})
+        cleo = Person(gatepost, "cleo", answer.json["principal"]["uid"], answer.json["api_key"])
+        jwt = cleo.login()["token"]
+        unused = ann.token("orders:read")
+
+        doomed_id, doomed = ann.key("orders:read")
+        of_doomed = gatepost.token(doomed)
+        assert ann.call("DELETE", f"/v1/keys/{doomed_id}").status == 200
+        rotated_id, rotated = ann.key("orders:read")
+        assert ann.call("POST", f"/v1/keys/{rotated_id}/rotate", {}).status == 200
+        short = ann.call("POST", "/v1/keys", {"scopes": ["orders:read"], "expires_in": 1}).json["api_key"]
+        ended = ann.token("orders:read", "other")
+        ann.end("orders:read", "other")
+        of_blocked = cleo.token("orders:read")
+        assert ann.call("PATCH", f"/v1/clients/{cleo.uid}", {"blocked": True}).status == 200
+        deleted = [
+            ("forged", "invalid_credential", ["--token", unused[:-1] + ("a" if unused[-1] != "a" else "b")]),
+            ("ended", "invalid_credential", ["--token", ended]),
+            ("key_deleted", "invalid_credential", ["--token", of_doomed]),
+            ("key_deleted", "invalid_credential", ["--api-key", doomed]),
+            ("secret_replaced", "invalid_credential", ["--api-key", rotated]),
+            ("blocked", "invalid_credential", ["--token", of_blocked]),
+            ("blocked", "invalid_credential", ["--token", jwt]),
+        ]
+        live = ann.token("orders:read", "live")
+
+        def compare(rows):
+            login = ann.login()["token"]
+            for state, reason, arguments in rows:
+                told = asked(gatepost, login, *arguments)
+                assert (told["credential_state"], told["reason"]) == (state, reason), (arguments[0], told)
+                offline = json.loads(gatepost.run("explain", "GET", URL, "--json", *arguments, check=0).stdout)
+                expected = "assumed_live" if (store, state, arguments[0]) == ("redis", "live", "--token") else state
+                assert (offline["credential_state"], offline["reason"]) == (expected, reason), (arguments[0], offline)
+                assert told["answer"] == offline["answer"] or state == "live"
+
+        compare([("live", None, ["--token", live]), ("live", None, ["--api-key", ann.api_key]), *deleted])
+        time.sleep(8.2)  # nobody has used it meanwhile
+        assert asked(gatepost, ann.login()["token"], "--token", unused)["credential_state"] == "expired"
+        assert asked(gatepost, ann.login()["token"], "--token", login)["credential_state"] == "expired"
+        assert asked(gatepost, ann.login()["token"], "--api-key", short)["credential_state"] == "key_expired"
+        if store == "embedded":
+            compare([("expired", "invalid_credential", ["--token", unused])])
+
+
+def test_a_running_instance_is_asked(gatepost_with, tmp_path, redis):
+    with gatepost_with(RULES, tokens={"store": "redis://127.0.0.1:6390/1"}) as gatepost:
+        ann = gatepost.sign_up("ann")
+        login = ann.login()["token"]
+        (tmp_path / "login.jwt").write_text(login + "\n")
+        told = asked(gatepost, None, "--scopes", "a", "--gate", "envoy", "--admin-token-file", str(tmp_path / "login.jwt"))
+        assert (told["gate"], told["missing_scopes"], told["rule"]) == ("envoy", "orders:read", "orders")
+        assert "for up to 31s" in told["on_store_error"] and told["answer"].startswith("HTTP/1.1 403")
+        told = asked(gatepost, login, url="https://api.example/order/1")
+        assert [(one["rule"], one["why_not"]) for one in told["nearly"]] == [("orders", "segment 1 is `order`, not `orders`")]
+        # as text it is what the files tell
+        same = ["explain", "GET", URL, "--scopes", "a"]
+        text = subprocess.run([binaries.gatepost(), *same, "--admin", f"http://127.0.0.1:{ADMIN}"], env={**NO_GATEPOST, "GATEPOST_ADMIN_TOKEN": login},
+                              capture_output=True, text=True, timeout=30, cwd="/").stdout
+        assert text == gatepost.run(*same, check=0).stdout and "missing" in text
+
+        assert "by --admin-token-file" in asked(gatepost, None, status=1)
+        assert "the login has ended or is not of this instance" in asked(gatepost, login[:-4] + "AAAA", status=1)
+        bob = gatepost.sign_up("bob")
+        assert "only super admins" in asked(gatepost, bob.login()["token"], status=1)
+        assert "`url`" in asked(gatepost, login, status=1, url="ftp://api.example/")
+        assert login not in asked(gatepost, login, "--gate", "caddy", "--admin", "http://auth.example.com", status=64)
+        until("it ends", 5, lambda: gatepost.stop() is None)
+        assert f"http://127.0.0.1:{ADMIN}/v1/explain" in asked(gatepost, login, status=1)
