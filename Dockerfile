@@ -21,7 +21,8 @@ COPY --from=build /built/gatepost.cdx.json /usr/share/doc/gatepost/gatepost.cdx.
 COPY LICENSE /usr/share/doc/gatepost/LICENSE
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY examples/docker/passwd /etc/passwd
-COPY examples/docker/gatepost.yaml config/rules.yaml /etc/gatepost/
+COPY config/container.yaml /etc/gatepost/gatepost.yaml
+COPY config/rules.yaml /etc/gatepost/rules.yaml
 COPY --from=build --chown=10001:10001 /built/data/ /data/
 ENV GATEPOST_CONFIG=/etc/gatepost/gatepost.yaml
 USER 10001:10001
