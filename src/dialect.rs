@@ -6,6 +6,7 @@
 
 mod answer;
 mod envoy;
+mod field;
 mod forwarded;
 mod login;
 mod nginx;
@@ -15,9 +16,10 @@ mod proxy;
 use http::{HeaderMap, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use answer::{Answer, CLOSE};
+pub use answer::{Allowed, Answer, CLOSE};
 pub use proxy::Proxy;
 
+use self::field::{Field, Fields};
 use crate::decision::credential::{Carrier, Carriers, Presented};
 use crate::decision::page::Page;
 use crate::decision::request::{Request, RequestFault};
@@ -67,8 +69,8 @@ pub struct Asked<'a> {
     pub secret_is_right: bool,
     /// A body is announced: the answer ends the connection.
     pub announces_body: bool,
-    /// `X-Request-Id`, where it is `[A-Za-z0-9._-]{1,128}`.
-    pub request_id: Option<&'a str>,
+    /// `X-Request-Id`; see [`Asked::request_id`].
+    pub request_id: Carrier<'a>,
     /// The parts as given, for the log.
     pub told: Told<'a>,
 }
@@ -113,7 +115,7 @@ impl Dialect {
 
     /// Reads a check. Headers of other families are not looked at.
     pub fn read<'a>(&self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
-        let names = names_of(self.proxy);
+        let (names, fields) = (names_of(self.proxy), fields_of(self.proxy));
         let line = (method, target);
         let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent, line };
         let (mut carriers, mut secret, mut preflight, mut request_id) =
@@ -121,28 +123,27 @@ impl Dialect {
         let (mut page, mut has_cookies) = (Page::default(), false);
         let mut announces_body = false;
         for (name, value) in headers {
+            let Some(field) = fields.field(name.as_str()) else { continue };
             let value = value.as_bytes();
-            match name.as_str() {
-                "authorization" => carriers.authorization.add(value),
-                "x-authorization" => carriers.x_authorization.add(value),
-                "x-api-key" => carriers.x_api_key.add(value),
-                "x-proxy-secret" => secret.add(value),
-                "x-request-id" => request_id.add(value),
-                "origin" => page.origin.add(value),
-                "cookie" => has_cookies = true,
-                "sec-fetch-site" => page.site.add(value),
-                "sec-fetch-mode" => page.mode.add(value),
-                "accept" => page.takes_html |= memchr::memmem::find(value, b"text/html").is_some(),
-                "upgrade" => page.upgrade = true,
-                "access-control-request-method" => preflight.add(value),
-                "content-length" => announces_body |= value != b"0",
-                "transfer-encoding" => announces_body = true,
-                name if Some(name) == names.upgrade => page.upgrade = true,
-                name if name == names.host => told.host.add(value),
-                name if name == names.proto => told.proto.add(value),
-                name if Some(name) == names.uri => told.uri.add(value),
-                name if Some(name) == names.method => told.method.add(value),
-                _ => {}
+            match field {
+                Field::Authorization => carriers.authorization.add(value),
+                Field::XAuthorization => carriers.x_authorization.add(value),
+                Field::XApiKey => carriers.x_api_key.add(value),
+                Field::ProxySecret => secret.add(value),
+                Field::RequestId => request_id.add(value),
+                Field::Origin => page.origin.add(value),
+                Field::Cookie => has_cookies = true,
+                Field::FetchSite => page.site.add(value),
+                Field::FetchMode => page.mode.add(value),
+                Field::Accept => page.accept.add(value),
+                Field::Upgrade => page.upgrade = true,
+                Field::PreflightFor => preflight.add(value),
+                Field::ContentLength => announces_body |= value != b"0",
+                Field::TransferEncoding => announces_body = true,
+                Field::Method => told.method.add(value),
+                Field::Uri => told.uri.add(value),
+                Field::Host => told.host.add(value),
+                Field::Proto => told.proto.add(value),
             }
         }
         let (call, own_uri) = Self::call(target, names.uri.is_none());
@@ -167,7 +168,7 @@ impl Dialect {
             presented,
             secret_is_right: self.is_our_proxy(secret),
             announces_body,
-            request_id: request_id.once().and_then(request_id_of),
+            request_id,
             told,
         }
     }
@@ -210,6 +211,17 @@ fn names_of(proxy: Proxy) -> &'static Names {
     }
 }
 
+fn fields_of(proxy: Proxy) -> &'static Fields {
+    static NGINX: Fields = Fields::of(&nginx::NAMES);
+    static FORWARDED: Fields = Fields::of(&forwarded::NAMES);
+    static ENVOY: Fields = Fields::of(&envoy::NAMES);
+    match proxy {
+        Proxy::Nginx => &NGINX,
+        Proxy::Traefik | Proxy::Caddy | Proxy::Haproxy => &FORWARDED,
+        Proxy::Envoy => &ENVOY,
+    }
+}
+
 /// Missing, empty, doubled or unparsable = refuse, never a default of `/` or GET.
 fn described<'a>(told: &Told<'a>, preflight_for: Option<&'a [u8]>) -> Result<Request<'a>, RequestFault> {
     let once = |carrier: Carrier<'a>, absent, doubled| match carrier {
@@ -227,9 +239,13 @@ fn described<'a>(told: &Told<'a>, preflight_for: Option<&'a [u8]>) -> Result<Req
     Request::read(method, host, uri, preflight_for)
 }
 
-fn request_id_of(value: &[u8]) -> Option<&str> {
-    let fine = (1..=128).contains(&value.len()) && value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    fine.then(|| std::str::from_utf8(value).ok()).flatten()
+impl<'a> Asked<'a> {
+    /// The request's id, where it is `[A-Za-z0-9._-]{1,128}`.
+    pub fn request_id(&self) -> Option<&'a str> {
+        let value = self.request_id.once()?;
+        let fine = (1..=128).contains(&value.len()) && value.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        fine.then(|| std::str::from_utf8(value).ok()).flatten()
+    }
 }
 
 impl Told<'_> {

@@ -24,7 +24,7 @@ use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Shown, Verdict, decide};
 use crate::decisions::Recent;
-use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
+use crate::dialect::{Allowed, Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::metrics::DecisionMetrics;
 use crate::token::cache::{Cached, Entry, Held, Name};
 use crate::token::keep_alive::KeepAlive;
@@ -103,6 +103,33 @@ struct Heard {
     entry: Result<Arc<Entry>, Unavailable>,
 }
 
+/// An answer that lacks nothing but the memory for its headers.
+struct Ready {
+    answer: Rendered,
+    /// Whether the connection ends with it.
+    closes: bool,
+}
+
+enum Rendered {
+    Allowed(Allowed),
+    Whole(Box<Answer>),
+}
+
+impl Ready {
+    /// The answer. An allow takes the memory of the request's headers, which are not needed any more: hyper gives it to the
+    /// connection's next request, so no check has to ask for any.
+    fn given(self, used: HeaderMap) -> Answer {
+        let mut answer = match self.answer {
+            Rendered::Allowed(allowed) => allowed.answer(used),
+            Rendered::Whole(answer) => *answer,
+        };
+        if self.closes {
+            answer.headers_mut().extend([CLOSE]);
+        }
+        answer
+    }
+}
+
 /// What is known of a check's credential.
 struct Known<'e> {
     evidence: Evidence<'e>,
@@ -137,32 +164,32 @@ impl Gate {
     }
 
     /// Answers one check: at once where what it presents is known, or does not matter.
-    pub fn check<Body>(self: &Arc<Self>, request: http::Request<Body>) -> Checked {
+    pub fn check<Body>(self: &Arc<Self>, mut request: http::Request<Body>) -> Checked {
         let at = self.shared.clock.moment();
         let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
         match self.answer(head, at, None) {
-            Ok(answer) => Checked::Now(Some(answer)),
+            Ok(answer) => Checked::Now(Some(answer.given(std::mem::take(request.headers_mut())))),
             Err(question) => {
                 let (gate, (head, _)) = (Arc::clone(self), request.into_parts());
-                Checked::Later(Box::pin(async move { gate.ask(question, &head, at).await }))
+                Checked::Later(Box::pin(async move { gate.ask(question, head, at).await }))
             }
         }
     }
 
     /// Asks the store, then answers.
-    async fn ask(&self, question: Question, head: &http::request::Parts, at: Moment) -> Answer {
+    async fn ask(&self, question: Question, head: http::request::Parts, at: Moment) -> Answer {
         let Question { name, keyring, authentic } = question;
         let entry = self.shared.tokens.check(name, keyring, &authentic, at).await;
-        let head = Head { method: &head.method, target: &head.uri, headers: &head.headers };
-        match self.answer(head, at, Some(Heard { kind: authentic.kind, entry })) {
-            Ok(answer) => answer,
+        let said = Head { method: &head.method, target: &head.uri, headers: &head.headers };
+        match self.answer(said, at, Some(Heard { kind: authentic.kind, entry })) {
+            Ok(answer) => answer.given(head.headers),
             // nothing is asked twice
             Err(Question { .. }) => self.dialect.render(Call::Verify, &unavailable()),
         }
     }
 
     /// The answer, from what is known, and heard.
-    fn answer(&self, head: Head<'_>, at: Moment, heard: Option<Heard>) -> Result<Answer, Question> {
+    fn answer(&self, head: Head<'_>, at: Moment, heard: Option<Heard>) -> Result<Ready, Question> {
         let in_force = self.shared.in_force.load();
         let asked = self.dialect.read(head.method, head.target, head.headers);
         let mut held = None;
@@ -172,12 +199,12 @@ impl Gate {
             log::decision(self, &asked, &verdict, kind);
             recent::keep(self, &asked, &verdict);
         }
-        let mut answer = self.dialect.answer(&asked, &verdict);
-        if asked.announces_body {
-            // nothing of a body is read, so what follows on this connection is not a request (BYP-131)
-            answer.headers_mut().extend([CLOSE]);
-        }
-        Ok(answer)
+        let answer = match &verdict {
+            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => Rendered::Allowed(Allowed::by(permit)),
+            _ => Rendered::Whole(Box::new(self.dialect.answer(&asked, &verdict))),
+        };
+        // nothing of a body is read, so what follows on this connection is not a request (BYP-131)
+        Ok(Ready { answer, closes: asked.announces_body })
     }
 
     fn decide<'r>(

@@ -1,11 +1,14 @@
 //! Every metric: names, help, and the handles of the hot path. Prefix `gatepost_`.
 
+mod durations;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use self::durations::Durations;
 use crate::decision::credential::CredentialKind;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Permit, Verdict};
@@ -55,7 +58,6 @@ pub fn install() -> Result<PrometheusHandle, String> {
         PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS).map_err(|e| e.to_string())?;
     let handle = builder.install_recorder().map_err(|e| e.to_string())?;
     describe_counter!(DECISIONS, "Decisions, by rule, result, reason and kind of credential");
-    describe_histogram!(DECISION_DURATION, Unit::Seconds, "From the head being read to the answer being ready");
     describe_gauge!(RULES_GENERATION, "The rules in force, counted up by each reload that took");
     describe_gauge!(RULES, "How many rules are in force");
     describe_counter!(RELOADS, "Reloads that took");
@@ -136,6 +138,13 @@ pub fn store_failed(operation: &'static str, cause: &'static str) {
     counter!(STORE_ERRORS, "operation" => operation, "cause" => cause).increment(1);
 }
 
+/// Every metric as text, for whoever scrapes.
+pub fn render(handle: &PrometheusHandle) -> String {
+    let mut text = handle.render();
+    TOOK.render(DECISION_DURATION, "From the head being read to the answer being ready", &mut text);
+    text
+}
+
 /// Folds recorded samples into their buckets from time to time: without it, they pile up while nobody scrapes.
 pub async fn upkeep(handle: PrometheusHandle) {
     loop {
@@ -144,11 +153,16 @@ pub async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
+/// How long decisions took.
+static TOOK: Durations = Durations::new();
+
 /// The counters of one generation of rules: allows are counted without looking anything up.
 pub struct DecisionMetrics {
-    allows: Box<[[OnceLock<Counter>; 1 + CredentialKind::ALL.len()]]>,
-    duration: Histogram,
+    /// For each rule that has allowed anything, by what was presented.
+    allows: Box<[OnceLock<Box<Allows>>]>,
 }
+
+type Allows = [OnceLock<Counter>; 1 + CredentialKind::ALL.len()];
 
 impl std::fmt::Debug for DecisionMetrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -159,7 +173,7 @@ impl std::fmt::Debug for DecisionMetrics {
 impl DecisionMetrics {
     /// For these rules.
     pub fn new(rules: &RuleSet) -> Self {
-        Self { allows: rules.rules().iter().map(|_| Default::default()).collect(), duration: histogram!(DECISION_DURATION) }
+        Self { allows: rules.rules().iter().map(|_| OnceLock::new()).collect() }
     }
 
     /// Counts one decision that took `took`.
@@ -171,13 +185,13 @@ impl DecisionMetrics {
             },
             Verdict::Deny(denial) => count_denial("deny", denial, kind),
         }
-        self.duration.record(took.as_secs_f64());
+        TOOK.record(took);
     }
 
     fn count_allow(&self, permit: &Permit<'_>) {
         let kind = permit.holder().map(|holder| holder.kind());
         let slot = kind.map_or(0, |kind| 1 + kind as usize);
-        if let Some(counter) = self.allows.get(permit.rule().number).and_then(|slots| slots.get(slot)) {
+        if let Some(counter) = self.allows.get(permit.rule().number).and_then(|allows| allows.get_or_init(Box::default).get(slot)) {
             let rule = || permit.rule().id.clone();
             counter
                 .get_or_init(|| counter!(DECISIONS, "rule" => rule(), "result" => "allow", "reason" => "", "credential" => name(kind)))

@@ -31,7 +31,7 @@ impl Probes {
         let (status, kind, body) = match request.uri().path() {
             "/metrics" => {
                 crate::metrics::store_up(self.tokens.is_ready());
-                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render())
+                (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", crate::metrics::render(&self.metrics))
             }
             "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
             "/readyz" => match self.not_ready() {
@@ -48,7 +48,7 @@ impl Probes {
     }
 
     fn not_ready(&self) -> Option<&'static str> {
-        if self.drain.phase() > Phase::Serving {
+        if self.drain.has_reached(Phase::Unready) {
             Some("stopping")
         } else if !self.tokens.is_ready() {
             Some("the token store does not answer")

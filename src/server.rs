@@ -12,18 +12,20 @@ mod tls;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{self, Parts};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 pub use drain::{Drain, Phase, Stopper};
-use guard::Guarded;
+use guard::{Guarded, Turn};
 use listener::Accepted;
 pub use listener::{BindError, Listen, Listener, Peer, bind};
 pub use passed::{Passed, PassedError};
@@ -96,16 +98,16 @@ where
         () = drain.until(Phase::Ending) => None,
     };
     let Some(stream) = opened else { return };
-    let closing = drain.clone();
-    let asked = Arc::new(AtomicBool::new(false));
-    let asking = asked.clone();
-    let service = service_fn(move |request| {
-        asking.store(true, Ordering::Relaxed);
+    let first_request = Instant::now() + FIRST_REQUEST;
+    let turn = Arc::new(Turn::default());
+    let (closing, turns) = (drain.clone(), turn.clone());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        turns.asked(&request);
         let answer = handler(request, peer);
-        let close = closing.phase() >= Phase::Closing;
+        let closes = closing.has_reached(Phase::Closing);
         async move {
             let mut answer = answer.await?;
-            if close {
+            if closes {
                 // tells the proxy before the connection goes, so that it sends nothing into a closed one
                 answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
@@ -113,10 +115,15 @@ where
         }
     });
     let mut http = http1::Builder::new();
-    let io = match limits {
+    match limits {
         Limits::Gate { raw_target } => {
-            http.max_headers(256).max_header_size(128 * 1024).max_buf_size(128 * 1024);
-            Guarded::heads(stream, HEAD_TIMEOUT, raw_target)
+            http.max_header_size(128 * 1024).max_buf_size(128 * 1024);
+            let few = http.serve_connection(TokioIo::new(Guarded::heads(stream, HEAD_TIMEOUT, raw_target, turn)), &service);
+            let Some(Parts { io, read_buf, .. }) = until_over(few, &drain, first_request).await else { return };
+            if let Some(io) = io.into_inner().resumed(&read_buf) {
+                let many = http.max_headers(256).serve_connection(TokioIo::new(io), &service);
+                until_over(many, &drain, first_request).await;
+            }
         }
         Limits::Admin => {
             http.max_headers(64)
@@ -124,17 +131,44 @@ where
                 .max_buf_size(16 * 1024)
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT);
-            Guarded::open(stream)
+            let serving = http.serve_connection(TokioIo::new(Guarded::open(stream)), &service);
+            until_over(serving, &drain, first_request).await;
         }
-    };
-    let mut serving = std::pin::pin!(http.serve_connection(TokioIo::new(io), service));
-    tokio::select! {
-        _ = serving.as_mut() => return,
-        () = drain.until(Phase::Ending) => {}
     }
-    if !asked.load(Ordering::Relaxed) && tokio::time::timeout(FIRST_REQUEST, serving.as_mut()).await.is_ok() {
-        return;
+}
+
+/// Serves a connection to its end, or until the process ends and what it is answering is answered; one that was taken just before
+/// may still ask until `first_request`. Returns what is left of it where it ended by itself.
+async fn until_over<S, B>(
+    mut serving: http1::Connection<TokioIo<Guarded>, S>,
+    drain: &Drain,
+    first_request: Instant,
+) -> Option<Parts<TokioIo<Guarded>, S>>
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut ending = std::pin::pin!(drain.until(Phase::Ending));
+    let mut listens = false;
+    let is_over = std::future::poll_fn(|context| {
+        if Pin::new(&mut serving).poll(context).is_ready() {
+            return Poll::Ready(true);
+        }
+        // asked once, it wakes this task: until then there is no need to ask it with every request
+        if listens && !drain.has_reached(Phase::Ending) {
+            return Poll::Pending;
+        }
+        listens = true;
+        ending.as_mut().poll(context).map(|()| false)
+    })
+    .await;
+    // by now each answer says `close`: what was taken lately and is still open has not asked yet, or is being answered
+    if is_over || tokio::time::timeout_at(first_request, Pin::new(&mut serving)).await.is_ok() {
+        return Some(serving.into_parts());
     }
-    serving.as_mut().graceful_shutdown();
+    Pin::new(&mut serving).graceful_shutdown();
     let _ = serving.await;
+    None
 }

@@ -167,10 +167,10 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// One word of visible ASCII.
+/// One word of visible ASCII. Every byte is looked at, so that many are at once.
 fn word(bytes: &[u8]) -> Option<&str> {
-    let visible = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic);
-    visible.then(|| std::str::from_utf8(bytes).ok()).flatten()
+    let visible = bytes.iter().fold(true, |visible, byte| visible & byte.is_ascii_graphic());
+    (visible && !bytes.is_empty()).then(|| std::str::from_utf8(bytes).ok()).flatten()
 }
 
 #[cfg(test)]

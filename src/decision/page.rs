@@ -16,8 +16,8 @@ pub struct Page<'a> {
     pub mode: Carrier<'a>,
     /// `Origin`
     pub origin: Carrier<'a>,
-    /// Whether `Accept` names HTML.
-    pub takes_html: bool,
+    /// `Accept`
+    pub accept: Accept<'a>,
     /// Whether the connection is to become another (WebSocket): a GET that is no reading.
     pub upgrade: bool,
     /// Whether the proxy says that it was asked without TLS.
@@ -26,13 +26,38 @@ pub struct Page<'a> {
     pub authority: &'a [u8],
 }
 
+/// The lines of `Accept`, which count together (RFC 9110 §5.3). The first is looked into when somebody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Accept<'a> {
+    first: Option<&'a [u8]>,
+    another_names_html: bool,
+}
+
+impl<'a> Accept<'a> {
+    /// Takes one more line.
+    pub fn add(&mut self, line: &'a [u8]) {
+        match self.first {
+            None => self.first = Some(line),
+            Some(_) => self.another_names_html |= names_html(line),
+        }
+    }
+
+    fn names_html(&self) -> bool {
+        self.another_names_html || self.first.is_some_and(names_html)
+    }
+}
+
+fn names_html(line: &[u8]) -> bool {
+    memchr::memmem::find(line, b"text/html").is_some()
+}
+
 impl Page<'_> {
     /// Whether a person asks for a page: a refusal may then be an invitation to log in.
     pub fn is_navigation(&self) -> bool {
         !self.upgrade
             && match self.mode {
                 Carrier::Once(mode) => mode == b"navigate",
-                Carrier::Absent => self.takes_html,
+                Carrier::Absent => self.accept.names_html(),
                 Carrier::Doubled => false,
             }
     }
@@ -218,7 +243,9 @@ mod tests {
             ("", true, false, true),
             ("", false, false, false),
         ] {
-            let page = Page { mode: once(mode), takes_html, upgrade, ..Page::default() };
+            let mut accept = Accept::default();
+            accept.add(if takes_html { b"text/html,*/*;q=0.8" } else { b"application/json" });
+            let page = Page { mode: once(mode), accept, upgrade, ..Page::default() };
             assert_eq!(page.is_navigation(), expected, "{mode} {takes_html} {upgrade}");
         }
     }

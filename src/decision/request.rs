@@ -78,10 +78,12 @@ impl<'a> Host<'a> {
             [b':', digits @ ..] => (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
             _ => false,
         };
-        let lower = || {
-            if name.iter().any(u8::is_ascii_uppercase) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
+        let has_upper = match name.first() {
+            _ if !port_is_fine || name.len() > 253 => return None,
+            Some(b'[') => is_v6(name).then(|| name.iter().any(u8::is_ascii_uppercase))?,
+            _ => name_has_upper(name)?,
         };
-        (port_is_fine && name.len() <= 253 && (is_name(name) || is_v6(name))).then(|| Self(lower()))
+        Some(Self(if has_upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }))
     }
 
     /// In lower case, without port.
@@ -90,9 +92,18 @@ impl<'a> Host<'a> {
     }
 }
 
-fn is_name(name: &[u8]) -> bool {
-    let label = |label: &[u8]| !label.is_empty() && label.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    name.split(|byte| *byte == b'.').all(label)
+/// One pass over labels of letters, digits, `-` and `_` with single dots between: whether any letter is upper case. `None` = no name.
+fn name_has_upper(name: &[u8]) -> Option<bool> {
+    let (mut has_upper, mut is_label) = (false, false);
+    for byte in name {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => is_label = true,
+            b'A'..=b'Z' => (has_upper, is_label) = (true, true),
+            b'.' if is_label => is_label = false,
+            _ => return None,
+        }
+    }
+    is_label.then_some(has_upper)
 }
 
 fn is_v6(name: &[u8]) -> bool {

@@ -229,7 +229,7 @@ proptest! {
 mod sessions {
     use super::*;
     use crate::decision::credential::Carrier;
-    use crate::decision::page::Page;
+    use crate::decision::page::{Accept, Page};
 
     fn session(login_redirect: bool) -> RuleSet {
         let credentials = Accepts::default().with(CredentialKind::Session);
@@ -238,6 +238,12 @@ mod sessions {
 
     fn navigation() -> Page<'static> {
         Page { mode: Carrier::Once(b"navigate"), ..Page::default() }
+    }
+
+    fn html() -> Accept<'static> {
+        let mut accept = Accept::default();
+        accept.add(b"text/html,*/*;q=0.8");
+        accept
     }
 
     /// The refusal of `method /a`.
@@ -274,14 +280,14 @@ mod sessions {
         for (method, page, evidence, invited) in [
             ("GET", navigation(), Evidence::Nothing, true),
             ("GET", navigation(), Evidence::EndedSession, true),
-            ("GET", Page { takes_html: true, ..Page::default() }, Evidence::Nothing, true),
+            ("GET", Page { accept: html(), ..Page::default() }, Evidence::Nothing, true),
             // whoever presents something else, or two cookies, would be sent round in circles
             ("GET", navigation(), Evidence::Invalid("two session cookies of one name"), false),
             ("GET", navigation(), Evidence::NotTaken(CredentialKind::Token), false),
             ("GET", navigation(), Evidence::ForeignPage, false),
             ("GET", navigation(), Evidence::Unavailable, false),
             ("GET", Page::default(), Evidence::Nothing, false),
-            ("GET", Page { mode: Carrier::Once(b"cors"), takes_html: true, ..Page::default() }, Evidence::Nothing, false),
+            ("GET", Page { mode: Carrier::Once(b"cors"), accept: html(), ..Page::default() }, Evidence::Nothing, false),
             ("GET", Page { upgrade: true, ..navigation() }, Evidence::Nothing, false),
             ("HEAD", navigation(), Evidence::Nothing, false),
             ("POST", navigation(), Evidence::Nothing, false),

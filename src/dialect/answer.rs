@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 
 use super::{Call, Dialect, NO_STORE, Proxy, number};
+use crate::decision::holder::Told;
 use crate::decision::{Denial, Permit, Reason, Verdict};
 
 /// What a gate answers.
@@ -39,7 +40,7 @@ impl Dialect {
     /// The answer to `call`.
     pub fn render(&self, call: Call, verdict: &Verdict<'_>) -> Answer {
         match (call, verdict) {
-            (Call::Verify, Verdict::Allow(permit)) => allow(permit),
+            (Call::Verify, Verdict::Allow(permit)) => Allowed::by(permit).answer(HeaderMap::new()),
             // never 2xx, whatever misroutes a client's request here (BYP-126)
             (Call::Explain, Verdict::Allow(_)) => {
                 let mut answer = json(503, "not refused any more: try again", None);
@@ -81,23 +82,42 @@ impl Dialect {
     }
 }
 
-/// Exactly 200, no body, each identity header exactly once: a missing one would let the client's own through
-/// (CVE-2026-30851, CVE-2026-25748).
-fn allow(permit: &Permit<'_>) -> Answer {
-    let mut answer = Answer::new(Full::default());
-    let headers = answer.headers_mut();
-    match permit.holder() {
-        None => headers.extend([(USER, EMPTY), (SCOPES, EMPTY), (TENANT, EMPTY), (KEY_ID, EMPTY), (EXPIRES_IN, EMPTY)]),
-        Some(holder) => {
+/// What an allowed check is answered.
+#[derive(Debug)]
+pub struct Allowed {
+    told: Option<Told>,
+    expires_in_s: Option<u64>,
+}
+
+impl Allowed {
+    /// What this permit lets say.
+    pub fn by(permit: &Permit<'_>) -> Self {
+        let told = permit.holder().map(|holder| {
             let told = holder.told();
-            headers.insert(USER, told.user);
-            headers.insert(SCOPES, told.scopes.unwrap_or_else(|| permit.scopes_value()));
-            headers.insert(TENANT, told.tenant);
-            headers.insert(KEY_ID, told.key_id);
-            headers.insert(EXPIRES_IN, permit.expires_in_s().map_or(EMPTY, number::value));
-        }
+            Told { scopes: told.scopes.or_else(|| Some(permit.scopes_value())), ..told }
+        });
+        Self { told, expires_in_s: permit.expires_in_s() }
     }
-    answer
+
+    /// Exactly 200, no body, each identity header exactly once: a missing one would let the client's own through
+    /// (CVE-2026-30851, CVE-2026-25748). `used` is a map of headers whose memory is used again; what it holds goes.
+    pub fn answer(self, used: HeaderMap) -> Answer {
+        let mut headers = used;
+        headers.clear();
+        match self.told {
+            None => headers.extend([(USER, EMPTY), (SCOPES, EMPTY), (TENANT, EMPTY), (KEY_ID, EMPTY), (EXPIRES_IN, EMPTY)]),
+            Some(Told { user, scopes, tenant, key_id }) => {
+                headers.insert(USER, user);
+                headers.insert(SCOPES, scopes.unwrap_or(EMPTY));
+                headers.insert(TENANT, tenant);
+                headers.insert(KEY_ID, key_id);
+                headers.insert(EXPIRES_IN, self.expires_in_s.map_or(EMPTY, number::value));
+            }
+        }
+        let mut answer = Answer::new(Full::default());
+        *answer.headers_mut() = headers;
+        answer
+    }
 }
 
 fn explain_refusal(headers: &mut http::HeaderMap, denial: &Denial<'_>) {

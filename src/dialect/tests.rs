@@ -134,7 +134,7 @@ fn announced_bodies_and_request_ids() {
         let (method, target, headers) = parts(&format!("{NGINX}{line}"));
         let dialect = dialect(Proxy::Nginx);
         let asked = dialect.read(&method, &target, &headers);
-        assert_eq!((asked.announces_body, asked.request_id), (body, id), "{line}");
+        assert_eq!((asked.announces_body, asked.request_id()), (body, id), "{line}");
     }
 }
 

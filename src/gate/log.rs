@@ -12,20 +12,20 @@ use crate::dialect::{Asked, Proxy, Told};
 /// Writes the line of one decision.
 pub(super) fn decision(at: &Gate, asked: &Asked<'_>, verdict: &Verdict<'_>, kind: Option<CredentialKind>) {
     let gate = at.dialect.proxy().as_str();
-    let request_id = asked.request_id.unwrap_or("-");
+    let request_id = || asked.request_id().unwrap_or("-");
     match verdict {
         Verdict::Allow(permit) => {
             if let Some(denial) = permit.shadowed() {
-                refusal("shadow", gate, request_id, denial, &explain(at, asked, denial, kind));
+                refusal("shadow", gate, request_id(), denial, &explain(at, asked, denial, kind));
             } else if tracing::enabled!(target: "gatepost::check", tracing::Level::DEBUG) {
                 let key_id = permit.holder().map(|holder| holder.holder().key_id).unwrap_or_default();
                 let key_id = dash(&key_id);
-                tracing::debug!(target: "gatepost::check", result = "allow", gate, request_id, rule = permit.rule().id, reason = "-", key_id);
+                tracing::debug!(target: "gatepost::check", result = "allow", gate, request_id = request_id(), rule = permit.rule().id, reason = "-", key_id);
             }
         }
         Verdict::Deny(denial) => {
             if tracing::enabled!(target: "gatepost::check", tracing::Level::INFO) {
-                refusal("deny", gate, request_id, denial, &explain(at, asked, denial, kind));
+                refusal("deny", gate, request_id(), denial, &explain(at, asked, denial, kind));
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Serving → Unready (`/readyz` says so; balancers look away) → Closing (no new connections, but from sockets
 //! that were passed; answers carry `Connection: close`) → Ending (idle connections end, the rest after their answer).
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ pub enum Phase {
 #[derive(Debug, Clone)]
 pub struct Drain {
     phase: watch::Receiver<Phase>,
+    /// The same, for who asks with every request: without a lock.
+    now: std::sync::Arc<AtomicU8>,
     alive: std::sync::Arc<watch::Sender<()>>,
 }
 
@@ -38,6 +41,7 @@ pub struct Drain {
 #[derive(Debug)]
 pub struct Stopper {
     phase: watch::Sender<Phase>,
+    now: std::sync::Arc<AtomicU8>,
     alive: std::sync::Arc<watch::Sender<()>>,
 }
 
@@ -46,12 +50,13 @@ impl Drain {
     pub fn new() -> (Self, Stopper) {
         let (sender, phase) = watch::channel(Phase::Serving);
         let alive = std::sync::Arc::new(watch::Sender::new(()));
-        (Self { phase, alive: alive.clone() }, Stopper { phase: sender, alive })
+        let now = std::sync::Arc::new(AtomicU8::new(Phase::Serving as u8));
+        (Self { phase, now: now.clone(), alive: alive.clone() }, Stopper { phase: sender, now, alive })
     }
 
-    /// Where the process stands.
-    pub fn phase(&self) -> Phase {
-        *self.phase.borrow()
+    /// Whether the process is in that phase, or beyond.
+    pub fn has_reached(&self, phase: Phase) -> bool {
+        self.now.load(Ordering::Acquire) >= phase as u8
     }
 
     /// Until that phase.
@@ -70,14 +75,19 @@ impl Stopper {
     /// for balancers: somebody sits at the terminal.
     pub async fn stop(&self, at_once: bool) {
         if !at_once {
-            self.phase.send_replace(Phase::Unready);
+            self.enter(Phase::Unready);
             tokio::time::sleep(UNREADY).await;
         }
-        self.phase.send_replace(Phase::Closing);
+        self.enter(Phase::Closing);
         if tokio::time::timeout(CLOSING, self.alive.closed()).await.is_ok() {
             return;
         }
-        self.phase.send_replace(Phase::Ending);
+        self.enter(Phase::Ending);
         let _ = tokio::time::timeout(ENDING, self.alive.closed()).await;
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.now.store(phase as u8, Ordering::Release);
+        self.phase.send_replace(phase);
     }
 }

@@ -36,6 +36,8 @@ ANNOUNCED = {
     "chunked, another request behind": ([("Transfer-Encoding", "chunked")], b"0\r\n\r\n" + SMUGGLED),
     "both": ([("Content-Length", "6"), ("Transfer-Encoding", "chunked")], b"0\r\n\r\nG" + SMUGGLED),
     "both, the other way round": ([("Transfer-Encoding", "chunked"), ("Content-Length", "6")], b"0\r\n\r\nG" + SMUGGLED),
+    "many lines": ([("Content-Length", str(600 + len(SMUGGLED)))], b"\r\n" * 300 + SMUGGLED),
+    "many lines, chunked": ([("Transfer-Encoding", "chunked")], b"0\r\n\r\n" + b"\r\n" * 300 + SMUGGLED),
     "expecting": ([("Content-Length", "5"), ("Expect", "100-continue")], b""),
 }
 BROKEN = [[("Content-Length", "5"), ("Content-Length", "6")], [("Content-Length", "+1")], [("Content-Length", "-1")], [("Content-Length", "0x5")],
@@ -101,6 +103,38 @@ def test_number_of_headers(proxy):
     for count in (257, 300, 2000):
         answer = exchange(PORTS[proxy], with_headers(proxy, count))
         assert answer is None or answer.status == 431, (count, answer)
+
+
+@pytest.mark.parametrize("proxy", PORTS)
+def test_long_heads_among_short_ones(proxy):
+    """The first head of many lines changes how the connection is read: nothing is lost, doubled or taken for something else."""
+    many = [(f"X-H{n}", "v") for n in range(150)]
+    asked = [("/open/a", [], 200), ("/closed/a", [], 401), ("/closed/a", many, 401), ("/open/b", many, 200), ("/nowhere", [], 403), ("/open/c", many, 200)]
+    for pieces in (1, 2, 3, 40):
+        with Connection(PORTS[proxy]) as connection:
+            for uri, headers, status in asked:
+                data = question(proxy, uri=uri, headers=headers)
+                size = -(-len(data) // pieces)
+                for at in range(0, len(data), size):
+                    connection.send(data[at:at + size])
+                    if pieces > 1:
+                        time.sleep(0.002)
+                assert connection.answer().status == status, (pieces, uri, len(headers))
+
+
+@pytest.mark.parametrize("proxy", PORTS)
+def test_a_body_that_comes_late_is_no_request(proxy):
+    """However many lines it has: its connection is over."""
+    body = b"\r\n" * 300 + SMUGGLED
+    for length in (len(body), 10, 1 << 40):
+        with Connection(PORTS[proxy]) as connection:
+            connection.send(question(proxy, uri="/open/a", headers=[("Content-Length", str(length))]))
+            assert connection.answer().status == 200
+            try:
+                connection.send(body + b"\r\n" * 300 + SMUGGLED)
+            except OSError:
+                continue  # over already
+            assert connection.ended(within=3)
 
 
 @pytest.mark.parametrize("proxy", PORTS)

@@ -31,7 +31,7 @@ const MARK_EVERY: Duration = Duration::from_secs(2);
 /// How far ahead it is put, so that it does not lag.
 const MARK_AHEAD: Duration = Duration::from_secs(3);
 /// How often is looked for members that died.
-const DEAD_EVERY: Duration = Duration::from_secs(60);
+const DEAD_EVERY: Duration = Duration::from_secs(5);
 /// How often old rows are deleted from the database.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 

@@ -6,6 +6,7 @@ The schedule is drawn from a seed; each kind comes up once before any comes up t
 import shutil
 import signal
 import socket
+import threading
 import time
 
 from .nemesis_history import Fault, Loss, now
@@ -19,6 +20,7 @@ class Lane:
     def __init__(self, history, dice, pauses):
         self.history, self.dice, self.pauses = history, dice, pauses
         self.deck = []
+        self.turn = threading.RLock()  # for who does something of another lane
 
     def run(self, stop):
         while not stop.is_set():
@@ -27,7 +29,8 @@ class Lane:
                 self.dice.shuffle(self.deck)
             kind = self.deck.pop()
             began = now()
-            what = getattr(self, kind)()
+            with self.turn:
+                what = getattr(self, kind)()
             self.history.faults.append(Fault(kind, what or "", began, now()))
             stop.wait(self.dice.uniform(*self.pauses))
 
@@ -52,12 +55,12 @@ class Stopped:
 class OnReplicas(Lane):
     """Faults of one gatepost, or of its way to Redis."""
 
-    KINDS = ("stop", "stop", "flicker", "stall", "stall", "stall_one", "stall_one", "stall_one", "delay", "cut", "close", "kill", "leave",
-             "database_cut")
+    KINDS = ("stop", "stop", "stop_cut_off", "flicker", "stall", "stall", "stall_one", "stall_log", "stall_log", "flush_unheard", "delay", "cut",
+             "close", "kill", "leave", "database_cut")
 
-    def __init__(self, history, dice, pauses, replicas, links, database):
+    def __init__(self, history, dice, pauses, replicas, links, database, on_redis):
         super().__init__(history, dice, pauses)
-        self.replicas, self.links, self.database = replicas, links, database
+        self.replicas, self.links, self.database, self.on_redis = replicas, links, database, on_redis
 
     def one(self):
         """One of them, which people mostly leave alone until the next is chosen."""
@@ -71,6 +74,16 @@ class OnReplicas(Lane):
         with Stopped(replica.process):
             time.sleep(seconds)
         return f"replica {n}, {seconds} s"
+
+    def stop_cut_off(self):
+        """It hears of nothing before it is stopped, nor at first when it goes on: its lease alone tells it to say no."""
+        (n, replica), seconds = self.one(), self.dice.uniform(0.6, 1.6)
+        self.links.tell(at=n, do="stall", seconds=seconds + 0.5)
+        time.sleep(0.02)
+        with Stopped(replica.process):
+            time.sleep(seconds)
+        time.sleep(0.5)
+        return f"replica {n}, {seconds:.3f} s"
 
     def flicker(self):
         n, replica = self.one()
@@ -91,6 +104,19 @@ class OnReplicas(Lane):
 
     def stall_one(self):
         return self.stall(round(self.dice.random(), 3))
+
+    def stall_log(self):
+        """Heartbeats go on, entries of the log do not come."""
+        return self.link("stall", round(self.dice.uniform(0.5, 2), 3), way=self.dice.choice(("down", "both")), one="log")
+
+    def flush_unheard(self):
+        """Redis is emptied before a replica has heard of what ended last."""
+        n, _ = self.one()
+        self.links.tell(at=n, do="stall", seconds=1.5, way="down", one="log")
+        time.sleep(self.dice.uniform(0.3, 0.8))
+        self.on_redis.flush()
+        time.sleep(0.8)
+        return f"replica {n}"
 
     def delay(self):
         return self.link("delay", 1.0, ms=self.dice.choice((5, 20, 40, 80, 200)))
@@ -170,9 +196,10 @@ class OnRedis(Lane):
         self.snapshots.append((at, kept))
 
     def flush(self):
-        began = now()
-        self.ask("FLUSHALL")
-        self.lost(began, 0)
+        with self.turn:
+            began = now()
+            self.ask("FLUSHALL")
+            self.lost(began, 0)
 
     def restart(self):
         """With all it had."""

@@ -3,8 +3,9 @@
     python -m support.nemesis_link REDIS-PORT PORT...
 
 Commands are JSON lines on standard input, "at" is the number of a port:
-    {"at", "do": "stall", "seconds", "way": "up" | "down" | "both", "one": 0..1 | null}
-                                               what was sent waits; of one connection alone where `one` says which
+    {"at", "do": "stall", "seconds", "way": "up" | "down" | "both", "one": 0..1 | "log" | null}
+                                               what was sent waits; of one connection alone where `one` says which: "log" that
+                                               by which the log is read
     {"at", "do": "delay", "seconds", "ms"}     everything takes so much longer, in each direction
     {"at", "do": "cut"}                        every connection is reset
     {"at", "do": "close", "seconds"}           reset, and refused for so long
@@ -27,6 +28,7 @@ class Carried:
     def __init__(self, link, near, far):
         self.link, self.ends = link, (near, far)
         self.stalled_until = {"up": 0.0, "down": 0.0}
+        self.reads_log = False
         for way, source, sink in (("up", near, far), ("down", far, near)):
             source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             under_way = queue.SimpleQueue()
@@ -36,6 +38,7 @@ class Carried:
     def take(self, source, under_way):
         try:
             while data := source.recv(65536):
+                self.reads_log |= b"XREAD" in data
                 under_way.put((time.monotonic() + self.link.delay(), data))
         except OSError:
             pass
@@ -97,8 +100,12 @@ class Link:
         until = time.monotonic() + seconds
         if do == "stall":
             carried = sorted(self.carried, key=id)
-            stalled = carried[int(one * len(carried))] if one is not None and carried else self
-            stalled.stalled_until.update({name: until for name in ("up", "down") if way in (name, "both")})
+            if one == "log":
+                stalled = [each for each in carried if each.reads_log]
+            else:
+                stalled = [self] if one is None else carried[int(one * len(carried)):][:1]
+            for each in stalled:
+                each.stalled_until.update({name: until for name in ("up", "down") if way in (name, "both")})
         elif do == "delay":
             self.slow_until, self.slow_ms = until, ms
         else:

@@ -1,0 +1,217 @@
+//! An allowed check of a known credential allocates nothing.
+//!
+//! What is counted is everything that [`Gate::check`] does, from a request as hyper hands it over (with its map of headers, which
+//! hyper fills and takes back) to the finished answer: reading the dialect, finding the rule, looking the credential up, deciding,
+//! counting, rendering. What hyper and the sockets do before and after is theirs.
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use allocation_counter::{AllocationInfo, measure};
+use arc_swap::ArcSwap;
+use gatepost::accounts::names::Name;
+use gatepost::accounts::password::Password;
+use gatepost::accounts::return_to::ReturnRules;
+use gatepost::accounts::sign_up::Application;
+use gatepost::accounts::{Accounts, Origin, RequirePhone, Rules, SignUp};
+use gatepost::clock::{Clock, UnixMs};
+use gatepost::config::rules_file;
+use gatepost::database::{Database, NameKind};
+use gatepost::decision::cookies::Domains;
+use gatepost::decision::scopes::ScopeSet;
+use gatepost::dialect::{Answer, Dialect, Proxy};
+use gatepost::gate::{Gate, InForce, Shared};
+use gatepost::senders::Senders;
+use gatepost::token::embedded::Embedded;
+use gatepost::token::keyring::Keyring;
+use gatepost::token::record::TokenFormat;
+use gatepost::token::secret::SecretMint;
+use gatepost::token::store::{Settings, TokenStore};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+
+const ORIGIN: Origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), local: true };
+const HOST: &str = "app.example";
+
+/// Everything behind a gate, with a person and what they present.
+struct House {
+    shared: Arc<Shared>,
+    accounts: Accounts,
+    api_key: String,
+    _data: tempfile::TempDir,
+}
+
+impl House {
+    async fn new(format: TokenFormat) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        // time stands still: nothing comes due between two checks
+        let clock = Clock::manual(UnixMs(1_900_000_000_250));
+        let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
+        let ttl = Duration::from_secs(3600);
+        let settings = Settings { ttl, max_lifetime: 12 * ttl, staleness_bound: Duration::from_secs(1) };
+        let tokens = TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()).unwrap();
+        let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
+        let senders = Senders::start(gatepost::senders::Settings::default()).unwrap();
+        let accounts =
+            Accounts::start(rules_of_accounts(format), database.clone(), tokens.clone(), keyring.clone(), senders).await.unwrap();
+        let application = Application { name: name(), password: password(), phone: None, invitation: None, setup_code: None };
+        let signed_up = accounts.sign_up(application, ORIGIN).await.unwrap();
+        let shared = Arc::new(Shared {
+            in_force: Arc::new(ArcSwap::from_pointee(InForce::new(
+                rules_file::load("rules.yaml".into(), RULES).map_err(|problems| problems.len()).unwrap().rules,
+            ))),
+            tokens,
+            keyring,
+            mint: SecretMint::new(&database.installation().key_tag),
+            clock,
+            keep_alive: accounts.keep_alive().clone(),
+            domains: Domains::default(),
+            last_used: accounts.last_used().clone(),
+            decisions: Arc::default(),
+            ttl_s: ttl.as_secs(),
+            configuration: None,
+        });
+        let api_key = signed_up.api_key.unwrap().reveal().to_owned();
+        Self { shared, accounts, api_key, _data: data }
+    }
+
+    /// Everything that may be presented, as header and value.
+    async fn credentials(&self) -> Vec<(&'static str, String)> {
+        let token = self.accounts.exchange(&self.api_key, None, ORIGIN).await.unwrap().text;
+        let login = self.accounts.log_in(&name(), password(), ORIGIN).await.unwrap();
+        let proof = self.accounts.prove_password(&name(), password(), None, ORIGIN).await.unwrap();
+        let session = self.accounts.open_browser(&proof, None, ORIGIN).await.unwrap();
+        let cookie = self.accounts.gate_cookie(session, HOST).unwrap();
+        vec![
+            ("authorization", format!("Bearer {token}")),
+            ("x-authorization", format!("Agent {token}")),
+            ("authorization", format!("Bearer {}", login.jwt)),
+            ("x-api-key", self.api_key.clone()),
+            ("cookie", format!("theme=dark; {}={}", cookie.name, cookie.value)),
+        ]
+    }
+}
+
+fn name() -> Name {
+    Name::given(NameKind::User, "alice").unwrap()
+}
+
+fn password() -> Password {
+    Password::new("password", "a long and quiet passphrase").unwrap()
+}
+
+fn rules_of_accounts(format: TokenFormat) -> Rules {
+    Rules {
+        sign_up: SignUp::First,
+        direct_scopes: ScopeSet::everything(),
+        end_users: None,
+        require_phone: RequirePhone::Never,
+        password_min_length: 8,
+        reveal_unknown_users: false,
+        ttl: Duration::from_secs(3600),
+        session_max: Duration::from_secs(12 * 3600),
+        session_idle: Duration::from_secs(3600),
+        returns: ReturnRules::default(),
+        format,
+        issuer: "gatepost".to_owned(),
+    }
+}
+
+const RULES: &str = r"
+rules:
+  - { id: orders, hosts: [app.example], methods: [GET], path: '/orders/{id}', scopes: { all: [orders:read] }, credentials: [token, api_key, session, jwt] }
+  - { id: mine, path: '/mine/{role}/**', match: { role: subject.role }, credentials: [token, api_key, session, jwt] }
+  - { id: open, path: /open/**, access: anonymous }
+";
+
+/// The headers of a browser's request as this proxy sends them on, with what is presented.
+fn headers(proxy: Proxy, uri: &str, presented: Option<&(&'static str, String)>) -> HeaderMap {
+    let own = match proxy {
+        Proxy::Nginx => {
+            vec![("x-original-method", "GET"), ("x-original-uri", uri), ("x-original-host", HOST), ("x-original-proto", "https")]
+        }
+        Proxy::Envoy => vec![("host", HOST), ("x-forwarded-proto", "https")],
+        _ => vec![("x-forwarded-method", "GET"), ("x-forwarded-uri", uri), ("x-forwarded-host", HOST), ("x-forwarded-proto", "https")],
+    };
+    let usual = [
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-GB,en;q=0.7,de;q=0.3"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("referer", "https://app.example/orders"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-mode", "cors"),
+        ("x-request-id", "7f3a9c0d5e1b48f2a6c4d8e0b1f39275"),
+    ];
+    let presented = presented.map(|(name, value)| (*name, value.as_str()));
+    let mut headers = HeaderMap::new();
+    for (name, value) in own.into_iter().chain(usual).chain(presented) {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn request(proxy: Proxy, uri: &str, presented: Option<&(&'static str, String)>) -> Request<()> {
+    let target = if proxy == Proxy::Envoy { format!("/verify{uri}") } else { "/verify".to_owned() };
+    let mut request = Request::builder().uri(target).body(()).unwrap();
+    *request.headers_mut() = headers(proxy, uri, presented);
+    request
+}
+
+/// The answer, which must be there at once, and what it took.
+fn at_once(gate: &Arc<Gate>, request: Request<()>) -> (Answer, AllocationInfo) {
+    let mut answer = None;
+    let took = measure(|| {
+        let mut checked = std::pin::pin!(gate.check(request));
+        if let Poll::Ready(Ok(ready)) = checked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            answer = Some(ready);
+        }
+    });
+    (answer.unwrap(), took)
+}
+
+async fn nothing_is_allocated(format: TokenFormat) {
+    let house = House::new(format).await;
+    let credentials = house.credentials().await;
+    for proxy in Proxy::ALL {
+        let gate = Arc::new(Gate::new(Dialect::new(proxy, None, None), house.shared.clone()));
+        for (uri, presented) in [("/orders/17?page=2", true), ("/mine/super_admin/a/b", true), ("/open/a", false)] {
+            for presented in credentials.iter().map(Some).filter(|_| presented).chain((!presented).then_some(None)) {
+                let what = format!("{proxy:?} {uri} {presented:?}");
+                // the first check asks the store, the second fills what a process fills once
+                for _ in 0..2 {
+                    let answer = gate.check(request(proxy, uri, presented)).await.unwrap();
+                    assert_eq!(answer.status(), 200, "{what}");
+                }
+                for _ in 0..3 {
+                    let (answer, took) = at_once(&gate, request(proxy, uri, presented));
+                    assert_eq!((answer.status().as_u16(), answer.headers().len()), (200, 5), "{what}");
+                    assert_eq!(answer.headers()["x-auth-user"].is_empty(), presented.is_none(), "{what}");
+                    assert_eq!((took.count_total, took.bytes_total), (0, 0), "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_known_credential_takes_no_memory() {
+    nothing_is_allocated(TokenFormat::Opaque).await;
+}
+
+#[tokio::test]
+async fn nor_does_one_written_as_a_jwt() {
+    nothing_is_allocated(TokenFormat::Jwt).await;
+}
+
+/// The measure measures.
+#[tokio::test]
+async fn a_refusal_takes_some() {
+    let house = House::new(TokenFormat::Opaque).await;
+    let gate = Arc::new(Gate::new(Dialect::new(Proxy::Nginx, None, None), house.shared.clone()));
+    let (answer, took) = at_once(&gate, request(Proxy::Nginx, "/nowhere", None));
+    assert_eq!(answer.status(), 403);
+    assert!(took.count_total > 0);
+}
