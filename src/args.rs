@@ -33,6 +33,7 @@ First steps:
   gatepost explain GET https://api.example.com/orders/1 --scopes orders:read
                                       which rule decides, and how
   gatepost test-rules                 run the tests that stand in the rules file
+  gatepost import openapi api.yaml    rules from an OpenAPI document
   gatepost print-config nginx         what nginx (or traefik, caddy, envoy, haproxy, gateway-api) needs";
 
 /// A command.
@@ -52,10 +53,27 @@ pub enum Command {
     Keys(crate::keys_command::KeysCommand),
     /// Make the first admin, or one more.
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
+    /// Make rules of what others wrote.
+    Import(ImportCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
     /// Ask the running program whether it can decide, as containers do.
     Healthcheck(crate::healthcheck::HealthcheckCommand),
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+pub struct ImportCommand {
+    /// From what.
+    #[command(subcommand)]
+    pub from: ImportFrom,
+}
+
+/// What rules can be made of.
+#[derive(Debug, Subcommand)]
+pub enum ImportFrom {
+    /// Make rules of the `security` of an OpenAPI 3 document, YAML or JSON.
+    Openapi(crate::import_openapi::ImportOpenapiArguments),
 }
 
 /// What to explain.

@@ -11,10 +11,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Command, ExplainArguments};
+use crate::args::{Command, ExplainArguments, ImportCommand, ImportFrom};
 use crate::config::file::Loaded;
+use crate::config::foreign::Foreign;
 use crate::config::{self, BAD_CONFIGURATION, Environment, LogConfig, StoreConfig};
 use crate::explain::{self, Shown, Through};
+use crate::import_openapi::ImportOpenapiArguments;
 use crate::print_config::{self, PrintConfigArguments};
 
 /// Runs a command other than `serve`.
@@ -22,6 +24,7 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
     match command {
         // of the program, not of a configuration
         Command::Openapi => say(&format!("{}\n", crate::admin::openapi().to_json().unwrap_or_default())),
+        Command::Import(ImportCommand { from: ImportFrom::Openapi(arguments) }) => import_openapi(&arguments),
         Command::Serve => ExitCode::FAILURE,
         Command::Healthcheck(command) => crate::healthcheck::run(&command, path, environment),
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
@@ -151,6 +154,35 @@ fn print_config(arguments: &PrintConfigArguments, config: &config::Config) -> Ex
         }
         Err(error) => fail(&error),
     }
+}
+
+fn import_openapi(arguments: &ImportOpenapiArguments) -> ExitCode {
+    let read = Foreign::read(&arguments.file);
+    match read.and_then(|document| crate::import_openapi::import(&document, arguments.any_host, arguments.undeclared)) {
+        Ok(imported) => {
+            let written = match &arguments.output {
+                None => Ok(say(&imported.rules)),
+                Some(path) => write_new(path, &imported.rules, arguments.force),
+            };
+            complain(imported.summary().trim_end());
+            written.unwrap_or_else(|error| fail(&error))
+        }
+        Err(problems) => {
+            problems.iter().for_each(|problem| complain(&problem.to_string()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes a file; one that is there stays, unless `over`.
+fn write_new(path: &Path, text: &str, over: bool) -> Result<ExitCode, String> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = if over { options.write(true).create(true).truncate(true) } else { options.write(true).create_new(true) }.open(path);
+    let written = opened.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map(|()| ExitCode::SUCCESS).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => format!("`{}` is there already; --force writes over it", path.display()),
+        _ => format!("`{}` cannot be written: {error}", path.display()),
+    })
 }
 
 /// What stands behind `--token` or `--api-key`.

@@ -7,6 +7,7 @@ mod accounts;
 pub mod check;
 mod environment;
 pub mod file;
+pub mod foreign;
 mod listeners;
 mod oidc;
 pub mod problem;

@@ -156,8 +156,9 @@ where
         if Pin::new(&mut serving).poll(context).is_ready() {
             return Poll::Ready(true);
         }
-        // asked once, it wakes this task: until then there is no need to ask it with every request
-        if listens && !drain.has_reached(Phase::Ending) {
+        // asked once, it wakes this task at the first change of phase: until then there is no need to ask it with every request; from
+        // then on it has to be asked again, or nothing would tell of the next one
+        if listens && !drain.has_reached(Phase::Unready) {
             return Poll::Pending;
         }
         listens = true;

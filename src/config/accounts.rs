@@ -19,7 +19,7 @@ pub(super) fn accounts(field: &Field<'_>) -> Option<AccountsConfig> {
     if sign_up == Some(SignUp::Open) {
         if !scopes_at.is_written() {
             scopes_at.missing("with sign_up: open, write what everybody who signs up may do, like direct_scopes: [orders:read]");
-        } else if direct_scopes.as_ref().is_some_and(|scopes| *scopes == ScopeSet::everything()) {
+        } else if direct_scopes.as_ref().is_some_and(holds_everything) {
             scopes_at.warning(Complaint::new(
                 "everybody can sign up and then holds every scope",
                 "write the scopes that anybody may have, or sign_up: invitation",
@@ -70,7 +70,19 @@ fn end_users(field: &Field<'_>) -> Option<Option<ScopeSet>> {
     if at.shape() == Shape::Absent && !at.is_written() {
         at.missing("write what end users may do, like { scopes: [orders:read] }");
     }
-    Some(Some(scopes(&at)?))
+    let scopes = scopes(&at)?;
+    if holds_everything(&scopes) {
+        at.warning(Complaint::new(
+            "everybody who proves a phone, an e-mail or an identity joins and then holds every scope",
+            "write the scopes that anybody may have",
+        ));
+    }
+    Some(Some(scopes))
+}
+
+/// Whether `*` is among them.
+fn holds_everything(scopes: &ScopeSet) -> bool {
+    ScopeSet::everything().iter().all(|everything| scopes.covers(everything))
 }
 
 /// Sessions. `public_url` is where the login pages are.

@@ -13,6 +13,7 @@ use super::reader::{Document, Field, Shape};
 use super::rule::rule;
 pub use super::rule_test::{Expectation, Outcome, RuleTest};
 use super::yaml::{self, Place};
+use crate::decision::credential::CredentialKind;
 use crate::decision::rules::{Clash, RuleSet, RuleSpec};
 use crate::token::secret::sha256;
 
@@ -123,6 +124,7 @@ fn compile(root: &Field<'_>) -> Option<(RuleSet, Vec<RuleTest>)> {
     let fields = rules_at.items();
     let specs: Vec<Option<RuleSpec>> = fields.iter().map(rule).collect();
     refuse_doubled_ids(&fields, &specs);
+    warn_of_logins(&fields, &specs);
     let tests_at = root.key("tests");
     let tests: Vec<Option<RuleTest>> =
         if tests_at.shape() == Shape::Absent { Vec::new() } else { tests_at.items().iter().map(rule_test_of).collect() };
@@ -152,6 +154,23 @@ fn refuse_doubled_ids(fields: &[Field<'_>], specs: &[Option<RuleSpec>]) {
             field.key("id").problem(Complaint::new(what, "give each rule an id of its own"));
         }
     }
+}
+
+/// A login's JWT is good for more than the request that shows it. Said once, whatever the number of such rules.
+fn warn_of_logins(fields: &[Field<'_>], specs: &[Option<RuleSpec>]) {
+    let takes = |spec: &RuleSpec| !spec.requirement.anonymous && spec.requirement.credentials.takes(CredentialKind::Jwt);
+    let mut taking = fields.iter().zip(specs).filter(|(_, spec)| spec.as_ref().is_some_and(takes));
+    let Some((field, _)) = taking.next() else { return };
+    let more = match taking.count() {
+        0 => String::new(),
+        n => format!(" (and in {n} more)"),
+    };
+    field.key("credentials").warning(Complaint::new(
+        format!(
+            "a login's JWT is taken here{more}, and the admin listener takes it as well: an application that sees it can act as that person"
+        ),
+        "keep the line of the proxy's file that takes Authorization away from the application, or take session or token instead",
+    ));
 }
 
 /// Two rules of equal precedence take the same request and demand different things: to choose would be a guess.

@@ -3,7 +3,7 @@
 //! The only file that names the YAML crate. Of YAML it takes one document of mappings, sequences and
 //! scalars: anchors, aliases, tags, a second document and a doubled key are faults, because each is a
 //! way for a reader and this program to see two different files.
-//! INVARIANT: bounded in depth ([`DEPTH`]) and keys a mapping ([`KEYS`]), and without recursion: no
+//! INVARIANT: bounded in depth and keys a mapping ([`Limits`]), and without recursion: no
 //! input overflows the stack or takes more than time in proportion to its length.
 
 use std::borrow::Cow;
@@ -15,6 +15,19 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 pub(super) const DEPTH: usize = 24;
 /// Most keys in one mapping.
 pub(super) const KEYS: usize = 500;
+
+/// How deep and wide a document may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) depth: usize,
+    pub(super) keys: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { depth: DEPTH, keys: KEYS }
+    }
+}
 
 /// Where something begins: line and column from 1, the column in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +87,12 @@ pub(super) struct Fault {
 /// Reads `text`. The tree is absent where there is no document, or where the text is no YAML; with
 /// faults beside it, it holds what could be read, so that everything else wrong is found as well.
 pub(super) fn parse(text: &str) -> (Option<Node<'_>>, Vec<Fault>) {
-    let mut builder = Builder::default();
+    parse_within(text, Limits::default())
+}
+
+/// As [`parse`], for what others write.
+pub(super) fn parse_within(text: &str, limits: Limits) -> (Option<Node<'_>>, Vec<Fault>) {
+    let mut builder = Builder { limits, ..Builder::default() };
     for event in Parser::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.take(event, Place::of(span.start)),
@@ -109,6 +127,7 @@ struct Key<'t> {
 
 #[derive(Default)]
 struct Builder<'t> {
+    limits: Limits,
     open: Vec<Open<'t>>,
     items: Vec<Node<'t>>,
     entries: Vec<Entry<'t>>,
@@ -158,8 +177,12 @@ impl<'t> Builder<'t> {
     }
 
     fn enter(&mut self, open: Open<'t>) -> Option<()> {
-        if self.open.len() >= DEPTH {
-            self.fault(open.place, format!("nested more than {DEPTH} deep"), "nothing in this file goes so deep: take it out");
+        if self.open.len() >= self.limits.depth {
+            self.fault(
+                open.place,
+                format!("nested more than {} deep", self.limits.depth),
+                "nothing in this file goes so deep: take it out",
+            );
             return None;
         }
         self.open.push(open);
@@ -182,14 +205,14 @@ impl<'t> Builder<'t> {
                     let before = self.entries.get(open.from..).unwrap_or_default();
                     let (text, fault) = read_key(before, node.content);
                     *key = Some(Key { text, place });
-                    let full = before.len() >= KEYS;
+                    let full = before.len() >= self.limits.keys;
                     if let Some((what, what_to_do)) = fault {
                         self.fault(place, what, what_to_do);
                     }
                     if full {
                         self.fault(
                             place,
-                            format!("more than {KEYS} keys in one mapping"),
+                            format!("more than {} keys in one mapping", self.limits.keys),
                             "nothing in this file has so many: take some out",
                         );
                         return None;

@@ -118,23 +118,50 @@ def test_proxies_ask_over_sockets_and_other_ports(tmp_path, running_proxies, app
             ask_through_each(gatepost, tmp_path, application)
 
 
-def ask_through_each(gatepost, tmp_path, application):
+def ask_through_each(gatepost, tmp_path, application, fill=lambda _: None, environment=None, answers=True):
+    """Refused where no credential is, let in where none is needed; nobody is let in where the gate's answers are not to be had."""
     for proxy in PROXIES:
         folder = tmp_path / repr(proxy)
         folder.mkdir()
         gatepost.run("print-config", proxy.gate, "--dir", str(folder), check=0)
+        fill(folder)
         if proxy.gate == "nginx":
             shutil.copy(binaries.REPOSITORY / "nginx" / "nginx.conf", folder)
             (folder / "logs").mkdir()
-        service = Service(repr(proxy), proxy.command(proxy.find_binary(), folder), folder, {**NO_GATEPOST, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)})
+        home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+        service = Service(repr(proxy), proxy.command(proxy.find_binary(), folder), folder, {**NO_GATEPOST, **home, **(environment or {})})
         service.start(lambda: listening(proxy.port) and ask(proxy.port, target="/open").status != 404)
         try:
             with application.watch() as reached:
                 refused = ask(proxy.port, target="/orders")
-            assert (refused.status, refused.json["code"], len(reached)) == (401, 401, 0), (proxy, refused)
-            assert ask(proxy.port, target="/open").status == 200, proxy
+                opened = ask(proxy.port, target="/open")
+            if answers:
+                assert (refused.status, refused.json["code"], opened.status, len(reached)) == (401, 401, 200, 1), (proxy, refused, opened)
+            else:
+                assert refused.status >= 500 and opened.status >= 500 and not reached, (proxy, refused, opened)
         finally:
             service.stop()
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "of-a-stranger"])
+def test_proxies_verify_a_gate_that_speaks_tls(tmp_path, running_proxies, application, trusted):
+    """With the name written where it is asked for, and the authority that each proxy is to trust."""
+    running_proxies.stop()
+    signer, other = Authority(tmp_path / "signer"), Authority(tmp_path / "other")
+    (tmp_path / "gate.key").write_text(key := signer.key())
+    (tmp_path / "gate.pem").write_text(signer.sign(key, 1))  # for localhost
+    tls = {"cert": str(tmp_path / "gate.pem"), "key": str(tmp_path / "gate.key")}
+    authorities = str((signer if trusted else other).cert)
+
+    def fill(folder):
+        for file in folder.iterdir():
+            text = file.read_text().replace("gatepost.example.com", "localhost").replace("/etc/ssl/certs/ca-certificates.crt", authorities)
+            file.write_text(text)
+
+    gatepost = Gatepost(tmp_path, RULES, admin={"listen": "127.0.0.1:8700", "tls": tls}, gates=list(gates("tls", tmp_path, tls)), environment={"SECRET": "s3cret"})
+    with gatepost:
+        # Traefik and Caddy trust what the machine trusts
+        ask_through_each(gatepost, tmp_path, application, fill, {"SSL_CERT_FILE": authorities, "SSL_CERT_DIR": "/nowhere"}, answers=trusted)
 
 
 def test_the_gateway_s_middlewares_are_those_of_traefik(tmp_path):

@@ -40,6 +40,25 @@ fn what_is_fine_is_shown_with_what_is_risky() {
 }
 
 #[test]
+fn logins_that_applications_may_see_are_warned_of_once() {
+    let rules = "rules:
+  - { id: a, path: /a, credentials: [token, jwt] }
+  - { id: b, path: /b, credentials: [jwt] }
+  - { id: c, path: /c, credentials: [session, token, api_key] }";
+    let main = "accounts: { end_users: { scopes: [a, '*'] }, sign_up: open, direct_scopes: [a, '*'] }";
+    let warnings: Vec<String> =
+        run(check_config, main, rules).lines().filter_map(|line| Some(line.strip_prefix("warning: ")?.to_owned())).collect();
+    let of = |place: &str| warnings.iter().filter(|warning| warning.starts_with(place)).count();
+    assert_eq!(
+        (of("gatepost.yaml:1:34: accounts.end_users.scopes: everybody"), of("gatepost.yaml:1:76: accounts.direct_scopes: everybody")),
+        (1, 1),
+        "{warnings:#?}"
+    );
+    assert_eq!(of("/rules.yaml:2:37: rules[0].credentials: a login's JWT is taken here (and in 1 more), and"), 1, "{warnings:#?}");
+    assert_eq!(warnings.len(), 4, "{warnings:#?}");
+}
+
+#[test]
 fn everything_that_is_wrong_in_both_files_is_shown() {
     insta::assert_snapshot!(run(check_config, "tokens: { ttl: 60 }\nworkers: many", "rules: [{ id: a }]\ntest: []"), @r"
     gatepost.yaml:1:16: tokens.ttl: `60` is no duration; write a whole number with its unit, like 100ms, 30s, 60m, 12h or 7d
