@@ -10,6 +10,7 @@ pub mod browsers;
 pub mod codes;
 mod contacts;
 pub mod create_admin;
+pub mod half_login;
 mod hashing;
 pub mod invitations;
 pub mod keys;
@@ -26,6 +27,7 @@ pub mod quickstart;
 mod refresh_keys;
 pub mod return_to;
 mod rules;
+pub mod second_factor;
 pub mod sessions;
 mod setup_code;
 pub mod sign_up;
@@ -33,6 +35,7 @@ pub mod standing;
 pub mod tenants;
 mod throttle;
 pub mod tokens;
+pub mod totp;
 mod trail;
 
 use std::net::IpAddr;
@@ -82,6 +85,10 @@ pub enum Refusal {
     WeakRefreshKey,
     /// The one-time code is wrong, used, too old, or of another challenge.
     IncorrectCode,
+    /// The first factor is right, and the person has a second one.
+    SecondFactorRequired,
+    /// The second factor's code is wrong, or has been used.
+    IncorrectSecondFactor,
     /// No key before a phone number is proved.
     PhoneRequired,
     /// Wrong password, or nobody of that name.
@@ -243,6 +250,11 @@ impl Accounts {
     /// The set-up code, where nobody had founded when this process started.
     pub fn setup_code(&self) -> Option<&str> {
         self.setup_code.as_ref().map(SetupCode::reveal)
+    }
+
+    /// Who may sign up.
+    pub fn sign_up_rule(&self) -> SignUp {
+        self.rules.sign_up
     }
 
     /// The database.

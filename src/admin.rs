@@ -30,6 +30,7 @@ mod profile;
 mod refresh_key;
 mod register;
 mod request;
+mod second_factor;
 mod sessions;
 mod tenants;
 mod tokens;
@@ -56,7 +57,7 @@ use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
-pub use instance::{Explained, Instance, Question, Rule};
+pub use instance::{Explained, Instance, Question, Rule, StoreState, Tested};
 pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
@@ -161,6 +162,9 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(profile::verify))
         .routes(routes!(refresh_key::set))
         .routes(routes!(refresh_key::log_in))
+        .routes(routes!(second_factor::show, second_factor::begin))
+        .routes(routes!(second_factor::confirm))
+        .routes(routes!(second_factor::remove))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))
@@ -197,7 +201,7 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
 /// The admin listener.
 pub fn router(state: Arc<Admin>) -> Router {
     let (router, _) = routes().split_for_parts();
-    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
+    router.merge(pages::routes::routes()).layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
 }
 
 /// The OpenAPI document of every route.

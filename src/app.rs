@@ -31,6 +31,7 @@ use crate::dialect::Dialect;
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
+use crate::pulse::Pulse;
 use crate::senders::Senders;
 use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Passed, PassedError, Stopper, Tls};
 use crate::token::embedded::Embedded;
@@ -109,6 +110,8 @@ pub struct App {
     stopper: Stopper,
     tokens: TokenStore,
     last_used: LastUsed,
+    pulse: Arc<Pulse>,
+    clock: Clock,
     watch: Watch,
     hangup: Arc<Notify>,
     reloaded: reload::Reloaded,
@@ -276,6 +279,7 @@ impl App {
             pairs.values().copied(),
             hangup.clone(),
         );
+        let tests = instance::Tests::new(ArcSwap::from_pointee(rules.tests));
         let in_force = Arc::new(ArcSwap::from_pointee(InForce::new(rules.rules)));
         tokens.want_cached(Duration::from_millis(in_force.load().rules.longest_cached_ms()));
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
@@ -296,8 +300,10 @@ impl App {
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
         let proxies = config.gates.iter().map(|gate| gate.proxy).collect();
+        let pulse = Arc::new(Pulse::default());
         let (denial_status, outage, database_of) = (config.denial_status, outage(&config.tokens), database.clone());
-        admin.show(instance::of(&shared, instance::Gates { proxies, denial_status, outage, database: database_of }));
+        let gates_shown = instance::Gates { proxies, denial_status, outage, database: database_of };
+        admin.show(instance::of(&shared, gates_shown, tests.clone(), pulse.clone()));
         let mut gates = Vec::new();
         for gate in &config.gates {
             let secret = gate.secret.as_ref().map(proxy_secret::read_or_make).transpose()?;
@@ -324,7 +330,9 @@ impl App {
             watch,
             hangup,
             last_used: shared.last_used.clone(),
-            reloaded: reload::Reloaded { in_force, tokens: shared.tokens.clone(), keyring, tls },
+            pulse,
+            clock: shared.clock.clone(),
+            reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls },
             greeting,
             _alone: alone,
         })
@@ -371,6 +379,7 @@ impl App {
             async move { probes.answer(request).await }
         };
         serving.spawn(crate::metrics::upkeep(self.recorder));
+        serving.spawn(self.pulse.beat(self.clock, crate::metrics::sample));
         let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
         let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, self.drain.clone(), Arc::new(probe)));
         let mut telling = std::pin::pin!(supervisor.ready(&self.tokens));

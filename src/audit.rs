@@ -104,6 +104,14 @@ pub enum Action {
     ProfileChange,
     /// A refresh key was set.
     RefreshKey,
+    /// A second factor began to be set up.
+    SecondFactorBegin,
+    /// A second factor counts from here on.
+    SecondFactorSet,
+    /// A second factor was removed.
+    SecondFactorEnd,
+    /// A recovery code stood in for the second factor.
+    RecoveryCodeUse,
     /// An e-mail address or a phone number was proved.
     ContactVerify,
     /// One was proved that stood unproved on another account: what let the other in has ended.
@@ -164,6 +172,10 @@ impl Action {
             Self::CodeSend => "code_send",
             Self::ProfileChange => "profile_change",
             Self::RefreshKey => "refresh_key",
+            Self::SecondFactorBegin => "second_factor_begin",
+            Self::SecondFactorSet => "second_factor_set",
+            Self::SecondFactorEnd => "second_factor_end",
+            Self::RecoveryCodeUse => "recovery_code_use",
             Self::ContactVerify => "contact_verify",
             Self::TakeOver => "take_over",
             Self::KeyCreate => "key_create",

@@ -19,6 +19,7 @@ mod policies;
 mod principals;
 mod refresh_keys;
 mod replicas;
+mod second_factors;
 mod sessions;
 mod sign_ins;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub use people::{LoginRow, NameKind, NewPrincipal};
 pub use policies::PolicyRow;
 pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use refresh_keys::RefreshKeyRow;
+pub use second_factors::SecondFactorRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use sign_ins::SignInRow;
 pub use tokens::{TokenFate, TokenRow};

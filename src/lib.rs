@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod oidc;
 pub mod print_config;
 pub mod probes;
+pub mod pulse;
 pub mod senders;
 pub mod server;
 pub mod token;

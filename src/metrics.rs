@@ -3,15 +3,18 @@
 mod durations;
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use self::durations::Durations;
+use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::rules::RuleSet;
-use crate::decision::{Denial, Permit, Verdict};
+use crate::decision::{Denial, Permit, Reason, Verdict};
+use crate::pulse::Sample;
 
 /// Decisions, by rule, result (`allow`, `deny`, `shadow` = allowed though it would be refused), reason and kind of credential.
 const DECISIONS: &str = "gatepost_decisions_total";
@@ -48,6 +51,33 @@ const BUILD: &str = "gatepost_build_info";
 const BUCKETS: [f64; 14] = [50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 25e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1.0];
 
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// What the console charts, readable as the recorder's counters are not; an allowed check writes none of it.
+static TOTALS: Totals =
+    Totals { refused: [const { AtomicU64::new(0) }; Reason::ALL.len()], asked: AtomicU64::new(0), cached: AtomicUsize::new(0) };
+
+struct Totals {
+    /// In the order of [`Reason::ALL`].
+    refused: [AtomicU64; Reason::ALL.len()],
+    /// Commands to the token store.
+    asked: AtomicU64,
+    cached: AtomicUsize,
+}
+
+/// The totals of this process now.
+pub fn sample(at: UnixMs) -> Sample {
+    Sample {
+        at,
+        decided: TOOK.count(),
+        refused: std::array::from_fn(|n| TOTALS.refused.get(n).map_or(0, |refused| refused.load(Ordering::Relaxed))),
+        asked: TOTALS.asked.load(Ordering::Relaxed),
+    }
+}
+
+/// How many credentials are known without asking the store.
+pub fn cached_now() -> usize {
+    TOTALS.cached.load(Ordering::Relaxed)
+}
 
 /// Installs the recorder and describes every metric. Once a process.
 ///
@@ -124,12 +154,14 @@ pub fn store_up(up: bool) {
 
 /// So many credentials are known without asking the store.
 pub fn cached(entries: usize) {
+    TOTALS.cached.store(entries, Ordering::Relaxed);
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     gauge!(CACHED).set(entries as f64);
 }
 
 /// The store was asked something, and this long passed.
 pub fn store_asked(operation: &'static str, took: Duration) {
+    TOTALS.asked.fetch_add(1, Ordering::Relaxed);
     histogram!(STORE_DURATION, "operation" => operation).record(took);
 }
 
@@ -183,7 +215,12 @@ impl DecisionMetrics {
                 None => self.count_allow(permit),
                 Some(denial) => count_denial("shadow", denial, kind),
             },
-            Verdict::Deny(denial) => count_denial("deny", denial, kind),
+            Verdict::Deny(denial) => {
+                if let Some(refused) = TOTALS.refused.get(denial.reason as usize) {
+                    refused.fetch_add(1, Ordering::Relaxed);
+                }
+                count_denial("deny", denial, kind);
+            }
         }
         TOOK.record(took);
     }

@@ -16,6 +16,7 @@ mod minting;
 pub mod recognise;
 pub mod record;
 pub mod redis;
+pub mod seal;
 pub mod secret;
 mod sliding;
 pub mod store;

@@ -80,9 +80,9 @@ impl House {
     /// Everything that may be presented, as header and value.
     async fn credentials(&self) -> Vec<(&'static str, String)> {
         let token = self.accounts.exchange(&self.api_key, None, ORIGIN).await.unwrap().text;
-        let login = self.accounts.log_in(&name(), password(), ORIGIN).await.unwrap();
+        let login = self.accounts.log_in(&name(), password(), None, ORIGIN).await.unwrap();
         let proof = self.accounts.prove_password(&name(), password(), None, ORIGIN).await.unwrap();
-        let session = self.accounts.open_browser(&proof, None, ORIGIN).await.unwrap();
+        let session = self.accounts.open_browser(&proof, None, None, ORIGIN).await.unwrap();
         let cookie = self.accounts.gate_cookie(session, HOST).unwrap();
         vec![
             ("authorization", format!("Bearer {token}")),

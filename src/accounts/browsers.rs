@@ -61,14 +61,16 @@ impl Accounts {
         &self.keep_alive
     }
 
-    /// Opens a session for whoever gave this proof, with an id of its own, and ends the one that this browser had before.
+    /// Opens a session for whoever gave this proof and, where there is one, the second factor's code `totp`, with an id of its own, and ends the one that this browser had before.
     ///
     /// # Errors
-    /// What a wrong proof is refused with where it no longer stands, or unavailable.
-    pub async fn open_browser(&self, proof: &Proof, before: Option<Id>, origin: Origin) -> Result<Id, Refusal> {
+    /// What a wrong proof is refused with where it no longer stands, [`Refusal::SecondFactorRequired`],
+    /// [`Refusal::IncorrectSecondFactor`], or unavailable.
+    pub async fn open_browser(&self, proof: &Proof, totp: Option<&str>, before: Option<Id>, origin: Origin) -> Result<Id, Refusal> {
         let (id, uid) = (Id::random()?, proof.uid);
         let mut act = self.database.act().await?;
         proof.check(&mut act).await?;
+        self.second_factor(&mut act, uid, totp, origin).await?;
         let now = act.now();
         if let Some(before) = before {
             act.end_session(before).await?;

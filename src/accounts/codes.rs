@@ -124,17 +124,18 @@ impl Accounts {
     /// the code stays good: it can be given again with an invitation.
     ///
     /// # Errors
-    /// [`Refusal::IncorrectCode`], what [`Accounts::admit`] refuses, the throttle's, or unavailable.
+    /// [`Refusal::IncorrectCode`], what [`Accounts::admit`] refuses, the second factor's, the throttle's, or unavailable.
     pub async fn log_in_by_code(
         &self,
         given: &Given,
         invitation: Option<String>,
         setup_code: Option<String>,
+        totp: Option<&str>,
         origin: Origin,
     ) -> Result<CodeLogin, Refusal> {
         let newcomer = Newcomer { invitation, setup_code, ..Newcomer::default() };
         let (id, proof, created) = self.sent_to(given, newcomer, origin).await?;
-        match self.open_session(&proof, origin).await {
+        match self.open_session(&proof, totp, origin).await {
             Ok(login) => Ok(CodeLogin { login, created }),
             Err(refusal) => {
                 self.database.reopen_challenge(id).await?;

@@ -24,13 +24,14 @@ impl Accounts {
     /// Logs someone in.
     ///
     /// # Errors
-    /// [`Refusal::IncorrectCredentials`], the throttle's, or unavailable.
-    pub async fn log_in(&self, name: &Name, password: Password, origin: Origin) -> Result<LoggedIn, Refusal> {
+    /// [`Refusal::IncorrectCredentials`], [`Refusal::SecondFactorRequired`], [`Refusal::IncorrectSecondFactor`], the throttle's, or
+    /// unavailable.
+    pub async fn log_in(&self, name: &Name, password: Password, totp: Option<&str>, origin: Origin) -> Result<LoggedIn, Refusal> {
         let proof = self.prove_password(name, password, None, origin).await?;
-        self.open_session(&proof, origin).await
+        self.open_session(&proof, totp, origin).await
     }
 
-    /// Changes a password, and ends every session of that person if `kill_sessions`.
+    /// Changes a password, by the old one and, where there is one, the second factor, and ends every session of that person if `kill_sessions`.
     ///
     /// # Errors
     /// As [`Accounts::log_in`]; [`Refusal::WeakPassword`] for the new one.
@@ -39,6 +40,7 @@ impl Accounts {
         name: &Name,
         old: Password,
         new: Password,
+        totp: Option<&str>,
         kill_sessions: bool,
         origin: Origin,
     ) -> Result<Committed, Refusal> {
@@ -46,6 +48,7 @@ impl Accounts {
         let (uid, hash) = self.compare_password(name, old, None, origin).await?;
         let new = self.hashing.run(origin.network(), move || password::hash(&new)).await??;
         let mut act = self.database.act().await?;
+        self.second_factor(&mut act, uid, totp, origin).await?;
         if !act.replace_password(uid, &hash, &new).await? {
             return Err(Refusal::IncorrectCredentials);
         }

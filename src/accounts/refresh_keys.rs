@@ -40,8 +40,14 @@ impl Accounts {
     /// time and are answered alike.
     ///
     /// # Errors
-    /// [`Refusal::IncorrectCredentials`], the throttle's, or unavailable.
-    pub async fn log_in_by_refresh_key(&self, phone: &Name, key: Password, origin: Origin) -> Result<LoggedIn, Refusal> {
+    /// [`Refusal::IncorrectCredentials`], the second factor's, the throttle's, or unavailable.
+    pub async fn log_in_by_refresh_key(
+        &self,
+        phone: &Name,
+        key: Password,
+        totp: Option<&str>,
+        origin: Origin,
+    ) -> Result<LoggedIn, Refusal> {
         let network = origin.network();
         self.throttle.ask_network(network)?;
         let row = self.database.refresh_key_row(&phone.text).await?;
@@ -76,6 +82,6 @@ impl Accounts {
                 hash = again;
             }
         }
-        self.open_session(&Proof { uid, by: ProvedBy::RefreshKey(hash) }, origin).await
+        self.open_session(&Proof { uid, by: ProvedBy::RefreshKey(hash) }, totp, origin).await
     }
 }

@@ -51,13 +51,14 @@ impl Caller {
 }
 
 impl Accounts {
-    /// Makes a session for whoever gave this proof.
-    pub(super) async fn open_session(&self, proof: &Proof, origin: Origin) -> Result<LoggedIn, Refusal> {
+    /// Makes a session for whoever gave this proof and, where there is one, the second factor's code `totp`.
+    pub(super) async fn open_session(&self, proof: &Proof, totp: Option<&str>, origin: Origin) -> Result<LoggedIn, Refusal> {
         let uid = proof.uid;
         let id = Id::random()?;
         let refresh_token = self.mint.make(SecretKind::RefreshToken, id)?;
         let mut act = self.database.act().await?;
         proof.check(&mut act).await?;
+        self.second_factor(&mut act, uid, totp, origin).await?;
         let now = act.now();
         let session = SessionRow { id, principal: uid, created_at: now, ends_at: now.after(self.rules.session_max), idle_ends_at: None };
         act.end_oldest_sessions(uid, SESSIONS - 1).await?;

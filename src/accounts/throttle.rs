@@ -64,6 +64,8 @@ pub(super) enum Tried {
     KnownBrowser(Id),
     /// A one-time code sent to this name, by SHA-256.
     Code([u8; 32]),
+    /// This account's second factor.
+    SecondFactor(Id),
 }
 
 /// Try again after this long.
@@ -158,6 +160,8 @@ pub(super) struct Throttle {
     unknown: Tallies<Tried>,
     // apart from the passwords, or wrong codes would lock out who knows theirs
     codes: Tallies<Tried>,
+    // apart from the passwords: a right password must not forgive wrong codes
+    second_factors: Tallies<Tried>,
     networks: Tallies<ClientNetwork>,
     beginnings: Tallies<ClientNetwork>,
 }
@@ -171,6 +175,7 @@ impl Throttle {
             browsers: Tallies::new(FREE_PER_ACCOUNT, None),
             unknown: Tallies::new(FREE_PER_ACCOUNT, None),
             codes: Tallies::new(FREE_PER_CODES, None),
+            second_factors: Tallies::new(FREE_PER_ACCOUNT, None),
             networks: Tallies::new(FREE_PER_NETWORK, Some(FORGIVEN_EVERY)),
             beginnings: Tallies::new(FREE_BEGINNINGS, Some(BEGINNING_EVERY)),
         }
@@ -182,6 +187,7 @@ impl Throttle {
             Tried::KnownBrowser(_) => &self.browsers,
             Tried::Unknown(_) => &self.unknown,
             Tried::Code(_) => &self.codes,
+            Tried::SecondFactor(_) => &self.second_factors,
         }
     }
 

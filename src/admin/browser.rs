@@ -7,10 +7,10 @@
 use axum::http::header::REFERRER_POLICY;
 use axum::http::{HeaderValue, Method, StatusCode};
 
-use super::Admin;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::request::Call;
+use super::{Admin, pages};
 use crate::accounts::Refusal;
 use crate::accounts::browsers::Browser;
 use crate::accounts::proof::Proof;
@@ -43,22 +43,28 @@ pub(super) fn with_cookies(answer: Answer, cookies: impl IntoIterator<Item = Str
     cookies.into_iter().filter_map(|cookie| HeaderValue::try_from(cookie).ok()).fold(answer, Answer::cookie)
 }
 
-/// Opens a session of this browser for whoever gave this proof, sets its cookies, and sends it to `return_to`.
+/// Opens a session of this browser for whoever gave this proof, sets its cookies, and sends it to `return_to`; whoever has a second
+/// factor and did not give its code is asked for it.
 ///
 /// # Errors
 /// Where the session cannot be made, or the proof no longer stands.
-pub(super) async fn enter(admin: &Admin, call: &Call, proof: &Proof, return_to: &ReturnTo) -> Result<Answer, Failure> {
-    let cookies = open(admin, call, proof).await?;
-    Ok(redirect(&next_stop(admin, call, return_to), cookies))
+pub(super) async fn enter(admin: &Admin, call: &Call, proof: &Proof, totp: Option<&str>, return_to: &ReturnTo) -> Result<Answer, Failure> {
+    match open(admin, call, proof, totp).await {
+        Ok(cookies) => Ok(redirect(&next_stop(admin, call, return_to), cookies)),
+        Err(failure) if matches!(failure.code(), "second_factor_required" | "incorrect_second_factor") => {
+            pages::second_factor::ask(admin, call, proof, return_to, Some(&failure).filter(|_| totp.is_some()))
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Opens a session of this browser for whoever gave this proof: its cookies.
 ///
 /// # Errors
 /// Where the session cannot be made, or the proof no longer stands.
-pub(super) async fn open(admin: &Admin, call: &Call, proof: &Proof) -> Result<Vec<String>, Failure> {
+pub(super) async fn open(admin: &Admin, call: &Call, proof: &Proof, totp: Option<&str>) -> Result<Vec<String>, Failure> {
     let before = call.cookie(CONSOLE_COOKIE).once().and_then(|value| admin.accounts.session_in_console_cookie(value));
-    let session = admin.accounts.open_browser(proof, before, call.origin).await?;
+    let session = admin.accounts.open_browser(proof, totp, before, call.origin).await?;
     let console = set_cookie(CONSOLE_COOKIE, &admin.accounts.console_cookie(session)?, None, "");
     let known = admin.accounts.remember_browser(proof)?.map(|value| set_cookie(KNOWN_COOKIE, &value, None, KNOWN_FOR));
     Ok(std::iter::once(console).chain(own_gate_cookie(admin, call, session)?).chain(known).collect())
@@ -158,11 +164,16 @@ pub(super) async fn caller(admin: &Admin, call: &Call) -> Result<Caller, Failure
     let browser = needed_session(admin, call).await?;
     if !is_safe(&call.method) {
         let token = call.header(X_CSRF_TOKEN)?.unwrap_or_default();
-        if !is_from_own_page(admin, call) || !admin.accounts.is_csrf_token(browser.session, token) {
+        if !is_meant(admin, call, browser.session, token) {
             return Err(Failure::forbidden("with the console's cookie this needs its CSRF token, and to come from the console"));
         }
     }
     Ok(admin.accounts.caller_of(browser))
+}
+
+/// Whether the person whose session this is meant to send this: an own page sent it, with that session's token.
+pub(super) fn is_meant(admin: &Admin, call: &Call, session: Id, token: &str) -> bool {
+    is_from_own_page(admin, call) && admin.accounts.is_csrf_token(session, token)
 }
 
 /// Whether a method changes nothing.

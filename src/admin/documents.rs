@@ -52,7 +52,7 @@ struct Jwk {
     (status = 303, description = "To the login page, for browsers without a login."), pages::Failures))]
 pub(super) async fn index(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
     if call.header("accept").ok().flatten().is_some_and(|accept| accept.contains("text/html")) {
-        return pages::answered(pages::home::show(&admin, &call).await);
+        return pages::home::show(&admin, &call).await;
     }
     Answer::plain(Index { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") })
 }

@@ -115,6 +115,8 @@ impl From<Refusal> for Failure {
             Refusal::WeakPassword => Self::new(S::BAD_REQUEST, "weak password"),
             Refusal::WeakRefreshKey => Self::new(S::BAD_REQUEST, "weak refresh key"),
             Refusal::IncorrectCode => Self::new(S::UNAUTHORIZED, "incorrect code"),
+            Refusal::SecondFactorRequired => Self::new(S::UNAUTHORIZED, "second factor required"),
+            Refusal::IncorrectSecondFactor => Self::new(S::UNAUTHORIZED, "incorrect second factor"),
             Refusal::InvitationRequired => Self::new(S::FORBIDDEN, "invitation required"),
             Refusal::SetupCodeRequired => Self::new(S::FORBIDDEN, "setup code required"),
             Refusal::PhoneRequired => Self::new(S::FORBIDDEN, "phone required"),

@@ -30,6 +30,11 @@ impl Form {
         self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
+    /// What the names of these fields go on with after `prefix`: the boxes of a group that are ticked.
+    pub(super) fn ticked<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter_map(move |(name, _)| name.strip_prefix(prefix))
+    }
+
     /// The value of a field that must be there.
     pub(super) fn need(&self, name: &str) -> Result<&str, Failure> {
         self.get(name).ok_or_else(|| Failure::invalid(format!("missing field `{name}`")))
@@ -71,6 +76,8 @@ mod tests {
         let form = Form::read(b"a=1&b=&&c").unwrap();
         assert_eq!((form.get("a"), form.get("b"), form.get("c")), (Some("1"), None, None));
         assert!(form.need("b").is_err());
+        let boxes = Form::read(b"policy-1=on&policy-2=on&policy-3=&other=on").unwrap();
+        assert_eq!(boxes.ticked("policy-").collect::<Vec<_>>(), ["1", "2"]);
         for body in [&b"a=1&a=1"[..], b"a=&a=1", b"%61=1&a=2", b"\xff=1", b"a=%zz"] {
             assert!(Form::read(body).is_err(), "{body:?}");
         }

@@ -17,8 +17,10 @@ use super::failure::Failure;
 use super::lists::Newest;
 use super::request::{Call, scopes};
 use crate::accounts::Refusal;
+use crate::accounts::sessions::Caller;
 use crate::decision::scopes::ScopeSet;
 use crate::decisions::{Decision, Recent};
+use crate::pulse::Pulse;
 
 /// What a running instance tells of itself.
 pub struct Instance {
@@ -28,6 +30,46 @@ pub struct Instance {
     pub rules: Box<dyn Fn(usize, usize) -> Vec<Rule> + Send + Sync>,
     /// How they decide a request.
     pub explain: Box<dyn Fn(Question) -> Explained + Send + Sync>,
+    /// At most so many of their own tests, tried now, and how many there are.
+    pub tests: Box<dyn Fn(usize) -> (Vec<Tested>, usize) + Send + Sync>,
+    /// What was decided lately.
+    pub pulse: Arc<Pulse>,
+    /// How the token store is.
+    pub store: Box<dyn Fn() -> StoreState + Send + Sync>,
+    /// The gates, by their proxies.
+    pub gates: Vec<&'static str>,
+}
+
+/// How the token store is.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreState {
+    /// Whether it answers checks.
+    pub ready: bool,
+    /// Which it is.
+    pub kind: &'static str,
+    /// How many credentials are known without asking it.
+    pub cached: usize,
+}
+
+/// A test of the rules, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Tested {
+    /// As written.
+    pub request: String,
+    /// What is presented; `none` = nothing.
+    pub credential: &'static str,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// `allow` or `deny`.
+    pub expect: &'static str,
+    /// The same, as the rules in force have it.
+    pub got: &'static str,
+    /// Whether the two agree.
+    pub passed: bool,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// Why it was refused; empty where it was not.
+    pub why: String,
 }
 
 /// What comes of explaining: as `gatepost explain --json` writes it, or what is wrong with the question.
@@ -116,21 +158,21 @@ struct Decisions {
 /// A request to explain.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Explain {
+pub(super) struct Explain {
     /// The original method.
     #[schema(example = "GET")]
-    method: String,
+    pub(super) method: String,
     /// The original URL, or a path alone.
     #[schema(example = "https://api.example.com/orders/1")]
-    url: String,
+    pub(super) url: String,
     /// Through which gate; without it the first one configured.
-    gate: Option<String>,
+    pub(super) gate: Option<String>,
     /// An access token or a login's JWT.
-    token: Option<String>,
+    pub(super) token: Option<String>,
     /// An API key, sent directly.
-    api_key: Option<String>,
+    pub(super) api_key: Option<String>,
     /// As if a live credential held these.
-    scopes: Option<Vec<String>>,
+    pub(super) scopes: Option<Vec<String>>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -147,9 +189,33 @@ impl Admin {
     }
 
     async fn shown_to(&self, call: &Call) -> Result<&Instance, Failure> {
-        let caller = call.caller(self).await?;
-        self.accounts.super_admins_only(&caller)?;
+        self.instance_for(&call.caller(self).await?)
+    }
+
+    /// What is told of the running instance to a super admin.
+    pub(super) fn instance_for(&self, caller: &Caller) -> Result<&Instance, Failure> {
+        self.accounts.super_admins_only(caller)?;
         Ok(self.instance.get().ok_or_else(|| Refusal::Unavailable("no gate is served by this process".to_owned()))?)
+    }
+
+    /// How the rules in force decide what is asked.
+    pub(super) async fn explained(&self, caller: &Caller, asked: Explain) -> Result<Value, Failure> {
+        let instance = self.instance_for(caller)?;
+        if [asked.token.is_some(), asked.api_key.is_some(), asked.scopes.is_some()].iter().filter(|given| **given).count() > 1 {
+            return Err(Failure::invalid("at most one of `token`, `api_key`, `scopes`"));
+        }
+        let scopes = asked.scopes.as_deref().map(scopes).transpose()?;
+        let Explain { method, url, gate, token, api_key, .. } = asked;
+        (instance.explain)(Question { method, url, gate, token, api_key, scopes }).await.map_err(Failure::invalid)
+    }
+}
+
+impl Instance {
+    /// A page of the rules after the first so many, and the cursor of the next.
+    pub(super) fn rules_page(&self, asked: &Newest, first: usize) -> (Vec<Rule>, Option<String>) {
+        let rules = (self.rules)(first, asked.wanted() as usize);
+        let last = first.saturating_add(rules.len().saturating_sub(1));
+        asked.page_of(rules, |_| i64::try_from(last).unwrap_or(i64::MAX))
     }
 }
 
@@ -160,9 +226,7 @@ pub(super) async fn rules(State(admin): State<Arc<Admin>>, call: Call) -> Result
     let instance = admin.shown_to(&call).await?;
     let asked = Newest::read(&call)?;
     let first = usize::try_from(asked.before.unwrap_or(0)).unwrap_or(usize::MAX);
-    let rules = (instance.rules)(first, asked.wanted() as usize);
-    let last = first.saturating_add(rules.len().saturating_sub(1));
-    let (rules, next_cursor) = asked.page_of(rules, |_| i64::try_from(last).unwrap_or(i64::MAX));
+    let (rules, next_cursor) = instance.rules_page(&asked, first);
     Ok(Answer::ok(Rules { rules, next_cursor }))
 }
 
@@ -198,15 +262,9 @@ pub(super) async fn decisions(State(admin): State<Arc<Admin>>, call: Call) -> Re
 #[utoipa::path(post, path = "/v1/explain", tag = document::INSTALLATION, security(("login" = [])), request_body = Explain,
     responses((status = 200, description = "The explanation.", body = Explanation), Managed, Forbidden))]
 pub(super) async fn explain(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
-    let instance = admin.shown_to(&call).await?;
-    let body: Explain = call.json()?;
-    if [body.token.is_some(), body.api_key.is_some(), body.scopes.is_some()].iter().filter(|given| **given).count() > 1 {
-        return Err(Failure::invalid("at most one of `token`, `api_key`, `scopes`"));
-    }
-    let scopes = body.scopes.as_deref().map(scopes).transpose()?;
-    let question = Question { method: body.method, url: body.url, gate: body.gate, token: body.token, api_key: body.api_key, scopes };
-    match (instance.explain)(question).await {
-        Ok(explanation) => Ok(Answer::ok(Explanation { explanation })),
-        Err(problem) => Err(Failure::invalid(problem)),
-    }
+    let caller = call.caller(&admin).await?;
+    // who may not ask hears that before anything about the question
+    admin.instance_for(&caller)?;
+    let explanation = admin.explained(&caller, call.json()?).await?;
+    Ok(Answer::ok(Explanation { explanation }))
 }

@@ -65,8 +65,7 @@ struct Invitations {
 pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let body: Invite = call.json()?;
-    let role = Role::from_name(&body.role).filter(|role| INVITED.contains(role));
-    let role = role.ok_or_else(|| Refusal::field("role", "one of admin, client, sub_client, end_user"))?;
+    let role = invited_as(&body.role)?;
     let new = NewInvitation {
         role,
         scopes: body.scopes.as_deref().map(scopes).transpose()?,
@@ -80,6 +79,12 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
 
 /// Whom one can be invited as.
 const INVITED: [Role; 4] = [Role::Admin, Role::Client, Role::SubClient, Role::EndUser];
+
+/// The role of this name, if one can be invited as it.
+pub(super) fn invited_as(name: &str) -> Result<Role, Failure> {
+    let role = Role::from_name(name).filter(|role| INVITED.contains(role));
+    Ok(role.ok_or_else(|| Refusal::field("role", "one of admin, client, sub_client, end_user"))?)
+}
 
 /// List open invitations: neither used, nor withdrawn, nor run out.
 ///

@@ -28,6 +28,8 @@ pub(super) struct Given {
     pub(super) email: Option<String>,
     pub(super) phone: Option<String>,
     pub(super) password: Option<String>,
+    /// Of whoever has a second factor: its code, or a recovery code; beside Basic, too.
+    pub(super) totp: Option<String>,
 }
 
 /// Name and password: from Basic, or from the body. Not from both, or it would not be clear which was meant.
@@ -98,13 +100,16 @@ impl Payload {
 /// Log in by name and password.
 ///
 /// By Basic or in the body, not both. 400 `missing authorization header` (neither); 401 `incorrect credentials`, for an unknown user
-/// too, at the same time and in the same bytes; only with `accounts.reveal_unknown_users` 404 `user does not exist`.
+/// too, at the same time and in the same bytes; only with `accounts.reveal_unknown_users` 404 `user does not exist`. Whoever has a
+/// second factor is asked for it by 401 `second factor required`, and sends the same again with `totp`; a wrong or used one is 401
+/// `incorrect second factor`.
 #[utoipa::path(method(get, post), path = "/v1/login", tag = document::PEOPLE, security(("basic" = []), ()),
     request_body = Option<Given>,
     responses((status = 200, description = "Logged in.", body = Login), Read, Unauthorized, NotFound, Throttled))]
 pub(super) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
-    let given: Given = call.json_or_default()?;
+    let mut given: Given = call.json_or_default()?;
+    let totp = given.totp.take();
     let (name, password) = credentials(&call, given)?;
-    let made = admin.accounts.log_in(&name, password, call.origin).await?;
+    let made = admin.accounts.log_in(&name, password, totp.as_deref(), call.origin).await?;
     Ok(Answer::ok(Login::of(&made)))
 }

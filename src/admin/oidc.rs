@@ -12,11 +12,12 @@ use axum::http::header::{HOST, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use maud::{Markup, html};
 use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::failure::Failure;
-use super::pages::{Escaped, Failures, Page, answered, with_headers};
+use super::pages::{Failures, Page, alert, answered, secret, with_headers};
 use super::request::Call;
 use super::{Admin, browser, document};
 use crate::accounts::Refusal;
@@ -139,7 +140,7 @@ fn try_show_papers(admin: &Admin, provider: &str, call: &Call) -> Result<Answer,
     let return_to = ReturnTo::parse(fields.get("rd").unwrap_or_default(), admin.accounts.returns());
     let next = login_path(admin, &client.provider().name, &return_to);
     // browsers hold redirects after a form against the page's policy, which names no provider: so a page, not a redirect
-    let body = format!("<p><a class=\"button\" href=\"{}\">Go on</a></p>", Escaped(&next));
+    let body = html! { p { a.button href=(next) { "Go on" } } };
     let refresh = HeaderValue::try_from(format!("0; url={next}")).ok().map(|to| (HeaderName::from_static("refresh"), to));
     let page = with_headers(Page::new("One moment", body).answer(), refresh.into_iter().collect());
     Ok(browser::with_cookies(page, [kept(PAPERS_COOKIE, &papers, SIGN_IN_LASTS.as_secs())]))
@@ -201,7 +202,7 @@ async fn come_back(admin: &Admin, call: &Call, client: &Client, sign_in: &SignIn
     metrics::oidc_signed_in(&client.provider().name, how.as_str());
     let answer = match how {
         How::New(Some(api_key)) => answered(enter_anew(admin, call, &proof, &api_key, return_to).await),
-        How::Known | How::Linked | How::New(None) => answered(browser::enter(admin, call, &proof, return_to).await),
+        How::Known | How::Linked | How::New(None) => answered(browser::enter(admin, call, &proof, None, return_to).await),
     };
     let remembered = kept(PROVIDER_COOKIE, &client.provider().name, REMEMBERED_S);
     Ok(browser::with_cookies(answer, [remembered, ended(PAPERS_COOKIE), ended(BROWSER_COOKIE)]))
@@ -218,18 +219,8 @@ pub(super) async fn enter_anew(
     api_key: &PlainSecret,
     return_to: &ReturnTo,
 ) -> Result<Answer, Failure> {
-    let cookies = browser::open(admin, call, proof).await?;
-    Ok(browser::with_cookies(welcome(&browser::next_stop(admin, call, return_to), api_key), cookies))
-}
-
-/// The page that shows a new account's API key, once; it leads on to where the browser was going.
-fn welcome(next: &str, api_key: &PlainSecret) -> Answer {
-    let body = format!(
-        "<p>This is your API key. It is shown this once.</p>\n<p><code id=\"api-key\">{}</code></p>\n<p><a class=\"button\" href=\"{}\">Go on</a></p>",
-        Escaped(api_key.reveal()),
-        Escaped(next),
-    );
-    Page::new("Your account", body).answer()
+    let cookies = browser::open(admin, call, proof, None).await?;
+    Ok(browser::with_cookies(secret::welcome(&browser::next_stop(admin, call, return_to), api_key), cookies))
 }
 
 /// The providers that a login page offers, each with the address that leads there.
@@ -338,35 +329,36 @@ fn refused_on(admin: &Admin, provider: &Provider, refusal: Refusal, return_to: &
         Refusal::SetupCodeRequired => Some(("setup_code", "Set-up code")),
         _ => None,
     };
-    let form = field.map(|(name, label)| {
-        format!(
-            "<form method=\"post\" action=\"{}/v1/oidc/{}/login\">\n<input type=\"hidden\" name=\"rd\" value=\"{}\">\n<label>{label}\n<input name=\"{name}\" autocomplete=\"off\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"{PAPER_BYTES}\" required></label>\n<button>Go on</button>\n</form>\n",
-            Escaped(browser::base(admin)),
-            provider.name,
-            Escaped(&return_to.to_string()),
-        )
-    });
+    let form = html! {
+        @if let Some((name, label)) = field {
+            form method="post" action={ (browser::base(admin)) "/v1/oidc/" (provider.name) "/login" } {
+                input type="hidden" name="rd" value=(return_to.to_string());
+                label { (label) input name=(name) autocomplete="off" autocapitalize="none" spellcheck="false" maxlength=(PAPER_BYTES) required; }
+                button { "Go on" }
+            }
+        }
+    };
     let again = format!("{}/login?rd={}", browser::base(admin), browser::encoded(&return_to.to_string()));
-    page(Some(provider), refusal, &form.unwrap_or_default(), &again)
+    page(Some(provider), refusal, &form, &again)
 }
 
 fn refused(admin: &Admin, provider: Option<&Provider>, refusal: Refusal) -> Answer {
-    page(provider, refusal, "", &format!("{}/login", browser::base(admin)))
+    page(provider, refusal, &html! {}, &format!("{}/login", browser::base(admin)))
 }
 
-fn page(provider: Option<&Provider>, refusal: Refusal, form: &str, again: &str) -> Answer {
+fn page(provider: Option<&Provider>, refusal: Refusal, form: &Markup, again: &str) -> Answer {
     if let Some(provider) = provider {
         let outcome = if matches!(refusal, Refusal::ProviderAway(_) | Refusal::Unavailable(_)) { "unavailable" } else { "refused" };
         log(provider, outcome, &refusal);
     }
     let sentence = sentence(provider.map_or("The provider", |provider| &provider.label), &refusal);
     let failure = Failure::from(refusal);
-    let body = format!(
-        "<p role=\"alert\" class=\"alert\">{}</p>\n{form}<p><a class=\"button second\" href=\"{}\">Back to the login page</a></p>",
-        Escaped(&sentence),
-        Escaped(again),
-    );
-    with_headers(Page { status: failure.status(), ..Page::new("Sign in", body) }.answer(), failure.headers())
+    let body = html! {
+        (alert(&sentence))
+        (form)
+        p { a.button.second href=(again) { "Back to the login page" } }
+    };
+    with_headers(Page::new("Sign in", body).with_status(failure.status()).answer(), failure.headers())
 }
 
 /// What a person is told.

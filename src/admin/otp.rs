@@ -51,6 +51,9 @@ pub(super) struct LogInByCode {
     /// Lets in who has no account.
     #[serde(default)]
     invitation: Option<String>,
+    /// Of whoever has a second factor: its code, or a recovery code.
+    #[serde(default)]
+    totp: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -87,7 +90,8 @@ pub(super) async fn send(State(admin): State<Arc<Admin>>, call: Call) -> Result<
 ///
 /// 401 `incorrect code`: wrong, used, too old, or of another challenge. Who has no account gets one where the configuration or an
 /// invitation lets them in; otherwise 403 `invitation required` (`setup code required` where nobody has founded yet; it goes into
-/// `X-Setup-Code`), and the code stays good for another try.
+/// `X-Setup-Code`), and the code stays good for another try; so it does with 401 `second factor required` and `incorrect second
+/// factor`, which are as for `/v1/login`.
 #[utoipa::path(post, path = "/v1/otp/login", tag = document::PEOPLE, request_body = LogInByCode,
     params(("X-Setup-Code" = Option<String>, Header, description = "The set-up code, where nobody has founded yet.")),
     responses((status = 200, description = "Logged in.", body = CodeLogin), Read, Unauthorized, Forbidden, Throttled))]
@@ -95,7 +99,7 @@ pub(super) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Resul
     let body: LogInByCode = call.json()?;
     let setup_code = call.header(X_SETUP_CODE)?.map(str::to_owned);
     let given = Given { challenge: body.challenge, code: body.code };
-    let made = admin.accounts.log_in_by_code(&given, body.invitation, setup_code, call.origin).await?;
+    let made = admin.accounts.log_in_by_code(&given, body.invitation, setup_code, body.totp.as_deref(), call.origin).await?;
     let api_key = made.created.as_ref().and_then(|made| made.api_key.as_ref()).map(|api_key| api_key.reveal().to_owned());
     Ok(Answer::ok(CodeLogin { login: Login::of(&made.login), created: made.created.is_some(), api_key }))
 }

@@ -1,17 +1,41 @@
-//! Pages: plain HTML for browsers. No script; what stands in a page is escaped where it is put in.
+//! Pages: HTML for browsers, made on the server. What stands in a page is escaped where it is put in (`maud`).
+//!
+//! Every page works without script. A page of the console carries one small script of our own, and nothing from anywhere else.
 
+mod account;
+mod audit;
+mod chart;
+mod frame;
 pub(super) mod home;
 pub(super) mod host;
+mod invitations;
+mod keys;
 pub(super) mod login;
+mod overview;
+mod parts;
+mod people;
+mod policies;
+mod refusals;
+pub(super) mod routes;
+mod rules;
+pub(super) mod second_factor;
+pub(super) mod secret;
+mod sessions;
+mod sign_up;
+mod tenants;
+mod tokens;
+mod try_it;
+mod visit;
+mod words;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::LazyLock;
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 use utoipa::IntoResponses;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -21,58 +45,82 @@ use super::answer::Answer;
 use super::document;
 use super::failure::Failure;
 use crate::token::secret::sha256;
+use frame::Frame;
 
-/// How pages look: one column, light or dark as the reader likes it, large enough for fingers.
+/// How pages look: light or dark as the reader likes it, large enough for fingers.
 const STYLE: &str = include_str!("pages/style.css");
+/// What pages of the console do better with script.
+const SCRIPT: &str = include_str!("pages/script.js");
 
-/// Only our own style sheet, and nothing else from anywhere.
-static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(sha256(STYLE.as_bytes()))));
+/// Only our own style sheet and script, and nothing else from anywhere.
+static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| source(STYLE));
+static SCRIPT_SOURCE: LazyLock<String> = LazyLock::new(|| source(SCRIPT));
 
-/// Text put into a page.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_fmt(format_args!("{other}"))?,
-            }
-        }
-        Ok(())
-    }
+fn source(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(sha256(text.as_bytes())))
 }
 
 /// A page to be answered.
 pub(super) struct Page {
-    pub(super) status: StatusCode,
-    /// Plain text.
-    pub(super) title: &'static str,
-    /// HTML.
-    pub(super) body: String,
+    status: StatusCode,
+    title: &'static str,
+    body: Markup,
     /// Where its forms may lead in the end, besides our own pages: browsers hold the redirects after a form against this, too.
-    pub(super) leads_to: Option<String>,
+    leads_to: Option<String>,
+    /// What stands around a page of the console.
+    frame: Option<Frame>,
+    /// Seconds after which a browser without script asks for it again.
+    again_s: Option<u32>,
+    has_script: bool,
 }
 
 impl Page {
-    pub(super) fn new(title: &'static str, body: String) -> Self {
-        Self { status: StatusCode::OK, title, body, leads_to: None }
+    pub(super) fn new(title: &'static str, body: Markup) -> Self {
+        Self { status: StatusCode::OK, title, body, leads_to: None, frame: None, again_s: None, has_script: false }
+    }
+
+    /// The same, answered with this status.
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// The same with our script.
+    pub(super) fn with_script(self) -> Self {
+        Self { has_script: true, ..self }
+    }
+
+    /// The same in the console's frame.
+    fn framed(self, frame: Frame) -> Self {
+        Self { frame: Some(frame), has_script: true, ..self }
     }
 
     /// The answer.
     pub(super) fn answer(self) -> Answer {
-        let html = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{body}\n</main>\n</body>\n</html>\n",
-            title = Escaped(self.title),
-            body = self.body,
-        );
+        let title = self.title;
+        let html = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (title) @if self.frame.is_some() { " · Gatepost" } }
+                    @if let Some(seconds) = self.again_s { noscript { meta http-equiv="refresh" content=(seconds); } }
+                    style { (PreEscaped(STYLE)) }
+                }
+                @match &self.frame {
+                    Some(frame) => (frame.around(title, &self.body)),
+                    None => body.alone { main { p.brand { (frame::brand()) } h1 { (title) } (self.body) } },
+                }
+                @if self.has_script { script { (PreEscaped(SCRIPT)) } }
+            }
+        };
         let forms = self.leads_to.map(|site| format!("'self' {site}")).unwrap_or_else(|| "'self'".to_owned());
-        let policy =
-            format!("default-src 'none'; style-src {}; form-action {forms}; base-uri 'none'; frame-ancestors 'none'", *STYLE_SOURCE);
+        let script = if self.has_script { format!("script-src {}; connect-src 'self'; ", *SCRIPT_SOURCE) } else { String::new() };
+        let policy = format!(
+            "default-src 'none'; {script}style-src {}; form-action {forms}; base-uri 'none'; frame-ancestors 'none'",
+            *STYLE_SOURCE
+        );
         let headers = [
             (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
             (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -80,7 +128,7 @@ impl Page {
             (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
         ];
         let policy = HeaderValue::try_from(policy).ok().map(|policy| (CONTENT_SECURITY_POLICY, policy));
-        with_headers(Answer::html(self.status, html), headers.into_iter().chain(policy).collect())
+        with_headers(Answer::html(self.status, html.into_string()), headers.into_iter().chain(policy).collect())
     }
 }
 
@@ -89,12 +137,20 @@ pub(super) fn with_headers(answer: Answer, headers: HeaderMap) -> Answer {
     headers.into_iter().filter_map(|(name, value)| Some((name?, value))).fold(answer, |answer, (name, value)| answer.header(name, value))
 }
 
+/// What was wrong, read out to whoever cannot see it.
+pub(super) fn alert(text: &str) -> Markup {
+    html! { p.alert role="alert" { (text) } }
+}
+
 /// A failure is a page here, too.
 pub(super) fn answered(result: Result<Answer, Failure>) -> Answer {
-    result.unwrap_or_else(|failure| {
-        let body = format!("<p role=\"alert\" class=\"alert\">{}</p>", Escaped(&sentence(failure.message())));
-        with_headers(Page { status: failure.status(), ..Page::new("Gatepost", body) }.answer(), failure.headers())
-    })
+    result.unwrap_or_else(|failure| failed(&failure, html! {}))
+}
+
+/// The page of a failure, with a way on.
+fn failed(failure: &Failure, way_on: Markup) -> Answer {
+    let body = html! { (alert(&words::plain(failure))) (way_on) };
+    with_headers(Page::new("Gatepost", body).with_status(failure.status()).answer(), failure.headers())
 }
 
 /// How pages fail.
@@ -115,10 +171,4 @@ impl IntoResponses for Failures {
         ];
         document::Read::responses().into_iter().chain(pages.map(|(status, page)| (status.to_owned(), page))).collect()
     }
-}
-
-/// A message as a sentence.
-pub(super) fn sentence(message: &str) -> String {
-    let mut characters = message.chars();
-    characters.next().map(|first| format!("{}{}.", first.to_uppercase(), characters.as_str())).unwrap_or_default()
 }

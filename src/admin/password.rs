@@ -20,6 +20,9 @@ use crate::accounts::password::Password;
 #[serde(deny_unknown_fields)]
 struct ChangePassword {
     new_password: String,
+    /// Of whoever has a second factor: its code, or a recovery code.
+    #[serde(default)]
+    totp: Option<String>,
     /// Whether every session of the user ends.
     #[serde(default)]
     kill_sessions: bool,
@@ -33,7 +36,8 @@ struct ChangedPassword {
 
 /// Change the password, by the old one.
 ///
-/// 400 `missing authorization header`, `weak password`; 401 `incorrect credentials`; 404 `session does not exist` only with
+/// 400 `missing authorization header`, `weak password`; 401 `incorrect credentials`, `second factor required` and `incorrect second
+/// factor` as for `/v1/login`; 404 `session does not exist` only with
 /// `accounts.reveal_unknown_users`. `propagated` only where sessions were to end.
 #[utoipa::path(post, path = "/v1/password/change", tag = document::PEOPLE, security(("basic" = [])), request_body = ChangePassword,
     responses((status = 200, description = "Changed.", body = ChangedPassword), Ending, Read, Unauthorized, NotFound, Throttled))]
@@ -45,7 +49,7 @@ pub(super) async fn change(State(admin): State<Arc<Admin>>, call: Call) -> Resul
     let body: ChangePassword = call.json()?;
     let strict = call.strict()?;
     let new = Password::new("new_password", &body.new_password)?;
-    let changed = admin.accounts.change_password(&name, old, new, body.kill_sessions, call.origin).await;
+    let changed = admin.accounts.change_password(&name, old, new, body.totp.as_deref(), body.kill_sessions, call.origin).await;
     let act = changed.map_err(|refusal| match refusal {
         Refusal::UnknownUser => Refusal::NoSession,
         other => other,

@@ -37,6 +37,9 @@ struct RefreshKeySet {
 pub(super) struct LogInByRefreshKey {
     phone: String,
     refresh_key: String,
+    /// Of whoever has a second factor: its code, or a recovery code.
+    #[serde(default)]
+    totp: Option<String>,
 }
 
 /// Choose a refresh key, in place of an earlier one.
@@ -54,13 +57,14 @@ pub(super) async fn set(State(admin): State<Arc<Admin>>, call: Call) -> Result<A
 
 /// Log in by phone number and refresh key.
 ///
-/// 401 `incorrect credentials`, for an unknown number too, at the same time and in the same bytes.
+/// 401 `incorrect credentials`, for an unknown number too, at the same time and in the same bytes; `second factor required` and
+/// `incorrect second factor` as for `/v1/login`.
 #[utoipa::path(post, path = "/v1/refresh-key/login", tag = document::PEOPLE, request_body = LogInByRefreshKey,
     responses((status = 200, description = "Logged in.", body = Login), Read, Unauthorized, Throttled))]
 pub(super) async fn log_in(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let body: LogInByRefreshKey = call.json()?;
     let phone = Name::given(NameKind::Phone, &body.phone)?;
     let key = Password::new(FIELD, &body.refresh_key)?;
-    let made = admin.accounts.log_in_by_refresh_key(&phone, key, call.origin).await?;
+    let made = admin.accounts.log_in_by_refresh_key(&phone, key, body.totp.as_deref(), call.origin).await?;
     Ok(Answer::ok(Login::of(&made)))
 }

@@ -56,7 +56,7 @@ struct Registered {
 pub(super) async fn register(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let body: Register = call.json_or_default()?;
     let header_code = call.header(X_SETUP_CODE)?.map(str::to_owned);
-    let (name, password) = credentials(&call, Given { user: body.user, email: body.email, phone: None, password: body.password })?;
+    let (name, password) = credentials(&call, Given { user: body.user, email: body.email, password: body.password, ..Given::default() })?;
     let application = Application {
         name: name.to_sign_up_under()?,
         password,

@@ -87,6 +87,11 @@ impl Call {
         String::from_utf8(host.as_bytes().to_vec()).ok()
     }
 
+    /// Path and query, as they were asked for.
+    pub(super) fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
     /// Scheme and credentials in `Authorization`. `None` = no such header.
     fn scheme(&self) -> Result<Option<(&str, &str)>, Failure> {
         let value = self.header(AUTHORIZATION.as_str())?.map(str::trim);

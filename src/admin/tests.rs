@@ -1,6 +1,7 @@
 //! The admin listener as its clients see it: requests in, whole answers out, on a real database file.
 
 mod browser;
+mod console;
 mod document;
 mod documents;
 mod ends;
@@ -17,6 +18,7 @@ mod people;
 mod profile;
 mod refresh_key;
 mod register;
+mod second_factor;
 mod sessions;
 mod store_away;
 mod tokens;

@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::admin::{Explained, Instance, Question, Rule as Shown};
+use arc_swap::ArcSwap;
+
+use crate::admin::{Explained, Instance, Question, Rule as Shown, StoreState, Tested};
 use crate::args::{ExplainArguments, State};
+use crate::config::rules_file::RuleTest;
 use crate::database::Database;
 use crate::decision::credential::{CredentialKind, Presented};
-use crate::decision::rules::{Demand, Rule};
+use crate::decision::rules::{Demand, Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::explain::{self, Outage, Through};
 use crate::gate::Shared;
+use crate::pulse::Pulse;
 
 /// The gates that are configured.
 #[derive(Clone)]
@@ -24,21 +28,53 @@ pub(super) struct Gates {
     pub(super) database: Database,
 }
 
+/// The tests in the rules file of what is in force; replaced with the rules.
+pub(super) type Tests = Arc<ArcSwap<Vec<RuleTest>>>;
+
 /// What the instance tells of itself.
-pub(super) fn of(shared: &Arc<Shared>, gates: Gates) -> Instance {
+pub(super) fn of(shared: &Arc<Shared>, gates: Gates, tests: Tests, pulse: Arc<Pulse>) -> Instance {
     let (rules_of, explained_by) = (Arc::clone(shared), Arc::clone(shared));
+    let (tested_on, asked) = (Arc::clone(shared), Arc::clone(shared));
     Instance {
         decisions: Arc::clone(&shared.decisions),
         rules: Box::new(move |first, most| {
             let in_force = rules_of.in_force.load();
             in_force.rules.rules().iter().skip(first).take(most).map(shown).collect()
         }),
+        gates: gates.proxies.iter().map(|proxy| proxy.as_str()).collect(),
         explain: Box::new(move |question| explained(Arc::clone(&explained_by), gates.clone(), question)),
+        tests: Box::new(move |most| {
+            let (tests, in_force) = (tests.load(), tested_on.in_force.load());
+            (tests.iter().take(most).map(|test| tested(test, &in_force.rules)).collect(), tests.len())
+        }),
+        pulse,
+        store: Box::new(move || StoreState {
+            ready: asked.tokens.is_ready(),
+            kind: if asked.tokens.is_embedded() { "embedded" } else { "Redis" },
+            cached: crate::metrics::cached_now(),
+        }),
+    }
+}
+
+fn names(set: &ScopeSet) -> Vec<String> {
+    set.iter().map(|scope| scope.as_str().to_owned()).collect()
+}
+
+fn tested(test: &RuleTest, rules: &RuleSet) -> Tested {
+    let outcome = test.run(rules);
+    Tested {
+        request: test.request.clone(),
+        credential: test.trial.credential.map_or("none", CredentialKind::as_str),
+        scopes: names(&test.trial.scopes),
+        expect: test.expect.as_str(),
+        got: outcome.got.as_str(),
+        passed: outcome.passed,
+        rule: outcome.rule,
+        why: outcome.why,
     }
 }
 
 fn shown(rule: &Rule) -> Shown {
-    let names = |set: &ScopeSet| set.iter().map(|scope| scope.as_str().to_owned()).collect::<Vec<_>>();
     let requirement = &rule.requirement;
     let (all, any) = match &requirement.scopes {
         Demand::Nothing => (Vec::new(), Vec::new()),

@@ -17,6 +17,8 @@ use crate::token::store::TokenStore;
 pub(super) struct Reloaded {
     /// Rules with their counters.
     pub in_force: Arc<ArcSwap<InForce>>,
+    /// The tests in their file.
+    pub tests: super::instance::Tests,
     /// The token store, which has to know how long rules use what is cached.
     pub tokens: TokenStore,
     /// Secret keys.
@@ -34,6 +36,7 @@ pub(super) async fn run(mut watch: Watch, reloaded: Reloaded) {
                 generation += 1;
                 let rules = file.rules.rules().len();
                 file.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                reloaded.tests.store(Arc::new(file.tests));
                 let in_force = InForce::new(file.rules);
                 reloaded.tokens.want_cached(Duration::from_millis(in_force.rules.longest_cached_ms()));
                 reloaded.in_force.store(Arc::new(in_force));

@@ -240,8 +240,8 @@ impl Act {
         Ok(row.is_some())
     }
 
-    /// Ends every way in that `uid` has: password, refresh key, identities with what their claims grant, keys, sessions,
-    /// and the invitations that could bring whoever made them back.
+    /// Ends every way in that `uid` has: password, refresh key, second factor, identities with what their claims grant, keys,
+    /// sessions, and the invitations that could bring whoever made them back.
     ///
     /// # Errors
     /// Where it cannot be written.
@@ -257,6 +257,8 @@ impl Act {
             "DELETE FROM identities WHERE principal = ?",
             "DELETE FROM principal_policies WHERE principal = ? AND source <> ''",
             "DELETE FROM pending_contacts WHERE principal = ?",
+            "DELETE FROM recovery_codes WHERE principal = ?",
+            "DELETE FROM second_factors WHERE principal = ?",
         ] {
             sqlx::query(self.sql(statement)).bind(uid.to_string()).execute(self.connection()).await?;
         }

@@ -67,6 +67,11 @@ impl Durations {
         counts.sum_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.cells.iter().flat_map(|counts| &counts.buckets).map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// Writes it as the histogram `name`.
     pub(super) fn render(&self, name: &str, help: &str, text: &mut String) {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} histogram");
@@ -100,6 +105,7 @@ mod tests {
         let count = || [10, 50, 51, 900_000, 2_000_000].map(|micros| TOOK.record(Duration::from_micros(micros)));
         let threads: Vec<_> = (0..3).map(|_| std::thread::spawn(count)).collect();
         threads.into_iter().for_each(|thread| assert_eq!(thread.join().unwrap().len(), 5));
+        assert_eq!(TOOK.count(), 15);
         let mut text = String::new();
         TOOK.render("x_seconds", "how long", &mut text);
         for line in [

@@ -6,11 +6,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use ring::{hkdf, hmac};
+use ring::{aead, hkdf, hmac};
 
 use super::access::AccessClaims;
 use super::cookie::CookieUse;
 use super::jwt::{JwtKey, JwtUse};
+use super::seal::SealUse;
 use super::secret::sha256;
 use crate::id::{Id, from_hex, hex};
 
@@ -36,6 +37,8 @@ pub struct SecretKey {
     login: JwtKey,
     /// In the order of [`CookieUse::ALL`].
     cookies: [hmac::Key; CookieUse::ALL.len()],
+    /// In the order of [`SealUse::ALL`].
+    seals: [Option<aead::LessSafeKey>; SealUse::ALL.len()],
 }
 
 /// Why the text holds no keys.
@@ -82,6 +85,9 @@ impl SecretKey {
             access: JwtKey::from_seed(JwtUse::Access, &derive(secret, "gatepost access jwt ed25519 v1")),
             login: JwtKey::from_seed(JwtUse::Login, &derive(secret, "gatepost login jwt ed25519 v1")),
             cookies: CookieUse::ALL.map(|of| hmac::Key::new(hmac::HMAC_SHA256, &derive(secret, of.label()))),
+            // always a key: 32 bytes is what it takes
+            seals: SealUse::ALL
+                .map(|of| aead::UnboundKey::new(&aead::CHACHA20_POLY1305, &derive(secret, of.label())).ok().map(aead::LessSafeKey::new)),
         }
     }
 
@@ -119,6 +125,13 @@ impl SecretKey {
         let mut mac = [0; 32];
         mac.iter_mut().zip(context.sign().as_ref()).for_each(|(to, from)| *to = *from);
         mac
+    }
+
+    /// Seals what must be read again.
+    pub(super) fn sealing(&self, of: SealUse) -> Option<&aead::LessSafeKey> {
+        match (of, &self.seals) {
+            (SealUse::SecondFactor, [key, _]) | (SealUse::HalfLogin, [_, key]) => key.as_ref(),
+        }
     }
 
     /// Authenticates cookies and form tokens: 128 bits of HMAC-SHA256 over version, id and what the value is bound to.

@@ -45,7 +45,7 @@ def house(tmp_path, provider):
 
 
 def api_key(page):
-    return re.search(r'<code id="api-key">(gpk_[A-Za-z0-9]+)</code>', page.body.decode())[1]
+    return re.search(r'id="api-key"[^>]*>(gpk_[A-Za-z0-9]+)</code>', page.body.decode())[1]
 
 
 def assert_refused(answer, status, words):

@@ -72,7 +72,7 @@ impl House {
         let password = Password::new("password", PASSWORD).unwrap();
         let new = Application { name: name.clone(), password: password.clone(), phone: None, invitation: None, setup_code: None };
         let made = self.accounts.sign_up(new, ORIGIN).await.unwrap();
-        let login = self.accounts.log_in(&name, password, ORIGIN).await.unwrap();
+        let login = self.accounts.log_in(&name, password, None, ORIGIN).await.unwrap();
         Person {
             uid: made.uid,
             api_key: made.api_key.unwrap().reveal().to_owned(),
@@ -95,7 +95,7 @@ impl House {
 
     async fn logs_in(&self, kind: NameKind, name: &str) -> bool {
         let name = Name::given(kind, name).unwrap();
-        self.accounts.log_in(&name, Password::new("password", PASSWORD).unwrap(), ORIGIN).await.is_ok()
+        self.accounts.log_in(&name, Password::new("password", PASSWORD).unwrap(), None, ORIGIN).await.is_ok()
     }
 
     /// As `X-Auth-User` shows it: what a check reads of the principal.

@@ -1,8 +1,9 @@
-//! `GET /` for browsers: who is logged in, and the way out. `GET /v1/session`: the same for the console's script.
+//! `GET /` for browsers: who is logged in and, for super admins, how the gates are. `GET /v1/session`: the same for a script.
 
 use std::sync::Arc;
 
 use axum::extract::State;
+use maud::{Markup, html};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,26 +12,68 @@ use super::super::document::{self, Managed};
 use super::super::failure::Failure;
 use super::super::request::Call;
 use super::super::{Admin, browser};
-use super::{Escaped, Page};
+use super::visit::{Trouble, Visit, shown};
+use super::{Page, account, frame, overview};
 use crate::id::Id;
+use crate::token::record::Role;
+
+/// After how many seconds a browser without script asks for the overview again.
+const AGAIN_S: u32 = 15;
 
 /// The start page of whoever is logged in; everybody else logs in.
-///
-/// # Errors
-/// Where it cannot be known who is.
-pub(in crate::admin) async fn show(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
-    let Some(session) = browser::session(admin, call).await? else {
-        return Ok(browser::redirect(&format!("{}/login", browser::base(admin)), None));
+pub(in crate::admin) async fn show(admin: &Admin, call: &Call) -> Answer {
+    shown!(admin, call, page())
+}
+
+async fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
+    let standing = &visit.caller.standing;
+    let profile = account::profile(visit).await?;
+    let having = visit.admin.accounts.second_factor_of(&visit.caller).await?;
+    let manages = standing.outranks(Role::SubClient);
+    let live = visit.admin.instance_for(&visit.caller).ok().map(|instance| overview::live(instance, visit.now()));
+    let again_s = live.is_some().then_some(AGAIN_S);
+    let body = html! {
+        @if profile.phone_required { (ask_for_phone(visit, trouble)) }
+        @if manages && having.since.is_none() {
+            p.notice.warn {
+                "You look after other people here. " a href=(visit.path(account::PATH)) { "Set up a second factor" }
+                " so that your password alone lets nobody in."
+            }
+        }
+        @if let Some(live) = live { (live) } @else { (first_steps(visit)) }
+        section.card {
+            h2 { "You" }
+            dl {
+                dt { "Logged in as" } dd { (standing.subject.name) }
+                dt { "Role" } dd { (frame::role(standing.subject.role)) }
+                dt { "Id" } dd { (standing.uid) }
+            }
+        }
     };
-    let subject = &session.standing.subject;
-    let body = format!(
-        "<dl>\n<dt>Logged in as</dt><dd>{}</dd>\n<dt>Role</dt><dd>{}</dd>\n<dt>Id</dt><dd>{}</dd>\n</dl>\n<form method=\"post\" action=\"logout\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n<button class=\"second\">Log out everywhere</button>\n</form>",
-        Escaped(&subject.name),
-        Escaped(&subject.role.as_str().replace('_', " ")),
-        session.standing.uid,
-        Escaped(&admin.accounts.csrf_token(session.session)?),
-    );
-    Ok(Page::new("Gatepost", body).answer())
+    Ok(Page { again_s, ..visit.page("/", "Overview", body) })
+}
+
+fn ask_for_phone(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Markup {
+    html! {
+        section.card {
+            h2 { "First, your phone number" }
+            p { "Whoever runs this site asks for it, so that you can be reached." }
+            (visit.form(&format!("{}/contact", account::PATH), "contact", trouble, account::contact_fields(trouble)))
+        }
+    }
+}
+
+fn first_steps(visit: &Visit<'_>) -> Markup {
+    let step = |path: &str, title: &str, text: &str| {
+        html! { div.card { h2 { a href=(visit.path(path)) { (title) } } p.quiet { (text) } } }
+    };
+    html! {
+        div.grid {
+            (step("/console/keys", "API keys", "Make one for each program of yours, and take it back when it is not needed."))
+            (step("/console/tokens", "Live tokens", "What your keys were exchanged for, and what can be ended at once."))
+            (step("/docs", "The API", "Everything here can be done by a program, too."))
+        }
+    }
 }
 
 /// A browser's session.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use maud::html;
 use utoipa::IntoParams;
 
 use super::super::answer::Answer;
@@ -85,8 +86,8 @@ async fn try_arrive(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
         _ => None,
     };
     let Some((session, return_to)) = carried else {
-        let body = "<p>This way in is used up or too old.</p>\n<p><a class=\"button\" href=\"/\">Try again</a></p>".to_owned();
-        return Ok(Page { status: StatusCode::BAD_REQUEST, ..Page::new("Log in", body) }.answer());
+        let body = html! { p { "This way in is used up or too old." } p { a.button href="/" { "Try again" } } };
+        return Ok(Page::new("Log in", body).with_status(StatusCode::BAD_REQUEST).answer());
     };
     Ok(browser::redirect(&return_to.to_string(), [browser::gate_cookie(admin, session, &host)?]))
 }

@@ -2,11 +2,11 @@
 //!
 //! The form carries a token bound to this browser, so that no other site's page can log anybody in as somebody else.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use maud::{Markup, html};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::answer::Answer;
@@ -14,7 +14,7 @@ use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::request::Call;
 use super::super::{Admin, browser, document, oidc};
-use super::{Escaped, Failures, Page, answered, sentence, with_headers};
+use super::{Failures, Page, alert, answered, with_headers, words};
 use crate::accounts::codes::Given;
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
@@ -28,8 +28,6 @@ const LOGIN_COOKIE: &str = "__Host-gatepost-login";
 /// What a page is called.
 const LOG_IN: &str = "Log in";
 const LOGGED_OUT: &str = "Logged out";
-/// The way to log in without a password.
-const SEND_CODE: &str = "<button name=\"how\" value=\"code\" class=\"second\" formnovalidate>Send me a code</button>\n";
 /// Digits of a `state`.
 const STATE_DIGITS: usize = 64;
 
@@ -114,6 +112,12 @@ struct LoginForm {
     /// As it was sent.
     #[schema(nullable = false)]
     code: Option<String>,
+    /// As the form for the second factor has it.
+    #[schema(nullable = false)]
+    half: Option<String>,
+    /// The second factor's code, or a recovery code.
+    #[schema(nullable = false)]
+    totp: Option<String>,
     /// As the form has it.
     token: String,
     /// Where to go after the login.
@@ -144,12 +148,22 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
             field("name").unwrap_or_default(),
         );
     }
+    if let Some(half) = field("half") {
+        let Some(proof) = browser_id(call).and_then(|browser| admin.accounts.read_half_login(browser, half)) else {
+            return form(admin, call, &way, Some(&Failure::forbidden("that took too long: please log in again")), "");
+        };
+        return match browser::enter(admin, call, &proof, Some(field("totp").unwrap_or_default()), &way.return_to).await {
+            // the password was changed meanwhile, or too much was tried
+            Err(failure) => form(admin, call, &way, Some(&failure), ""),
+            entered => entered,
+        };
+    }
     let name = field("name").unwrap_or_default();
     if let Some(challenge) = field("challenge") {
         let given = Given { challenge: challenge.to_owned(), code: field("code").unwrap_or_default().trim().to_owned() };
         return match admin.accounts.prove_code(&given, call.origin).await {
             Ok((proof, Some(api_key))) => oidc::enter_anew(admin, call, &proof, &api_key, &way.return_to).await,
-            Ok((proof, None)) => browser::enter(admin, call, &proof, &way.return_to).await,
+            Ok((proof, None)) => browser::enter(admin, call, &proof, None, &way.return_to).await,
             Err(refusal) => code_form(admin, call, &way, challenge, Some(&refusal.into())),
         };
     }
@@ -160,7 +174,7 @@ async fn try_log_in(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
         };
     }
     match prove(admin, call, name, field("password").unwrap_or_default()).await {
-        Ok(proof) => browser::enter(admin, call, &proof, &way.return_to).await,
+        Ok(proof) => browser::enter(admin, call, &proof, None, &way.return_to).await,
         Err(failure) => form(admin, call, &way, Some(&failure), name),
     }
 }
@@ -180,7 +194,7 @@ async fn send_code(admin: &Admin, call: &Call, name: &str) -> Result<Id, Failure
 }
 
 /// Whether the form was made for this browser, and one of our pages sent it.
-fn is_own_form(admin: &Admin, call: &Call, fields: &Form) -> bool {
+pub(super) fn is_own_form(admin: &Admin, call: &Call, fields: &Form) -> bool {
     let token = fields.get("token").unwrap_or_default();
     browser_id(call).is_some_and(|browser| admin.accounts.is_login_form_token(browser, token)) && browser::is_from_own_page(admin, call)
 }
@@ -190,58 +204,89 @@ fn browser_id(call: &Call) -> Option<Id> {
     std::str::from_utf8(call.cookie(LOGIN_COOKIE).once()?).ok()?.parse().ok()
 }
 
+/// What a form carries that is shown before anybody is logged in.
+pub(super) struct Entrance {
+    /// The browser.
+    pub(super) browser: Id,
+    pub(super) token: String,
+    /// Names the browser, where nothing does yet.
+    pub(super) cookie: Option<String>,
+}
+
+impl Entrance {
+    pub(super) fn of(admin: &Admin, call: &Call) -> Result<Self, Failure> {
+        let known = browser_id(call);
+        let browser = match known {
+            Some(browser) => browser,
+            None => Id::random().map_err(crate::accounts::Refusal::from)?,
+        };
+        let cookie = known.is_none().then(|| browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, ""));
+        Ok(Self { browser, token: admin.accounts.login_form_token(browser)?, cookie })
+    }
+}
+
 /// The login form, with what was wrong before.
 fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: &str) -> Result<Answer, Failure> {
-    let known = browser_id(call);
-    let browser = match known {
-        Some(browser) => browser,
-        None => Id::random().map_err(crate::accounts::Refusal::from)?,
+    let entrance = Entrance::of(admin, call)?;
+    let sends_codes = !matches!(admin.accounts.sends_codes(), (false, false));
+    let body = html! {
+        @if let Some(site) = way.return_to.site() { p.quiet { "to go on to " (site.host) } }
+        form method="post" action="login" {
+            (hidden(&entrance, way))
+            label {
+                "User name, e-mail or phone"
+                input name="name" value=(name) autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="320" required autofocus;
+            }
+            label { "Password" input name="password" type="password" autocomplete="current-password" maxlength="256" required; }
+            button { "Log in" }
+            @if sends_codes { button.second name="how" value="code" formnovalidate { "Send me a code" } }
+        }
+        @for (label, address) in oidc::buttons(admin, &way.return_to) { p { a.button.second href=(address) { "Log in with " (label) } } }
+        p { "No account yet? " a href="signup" { "Sign up" } }
     };
-    let mut body = alert(failure);
-    if let Some(site) = way.return_to.site() {
-        let _ = writeln!(body, "<p class=\"quiet\">to go on to {}</p>", Escaped(&site.host));
-    }
-    let _ = write!(
-        body,
-        "<form method=\"post\" action=\"login\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n<input type=\"hidden\" name=\"rd\" value=\"{}\">\n<label>User name, e-mail or phone\n<input name=\"name\" value=\"{}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"320\" required autofocus></label>\n<label>Password\n<input name=\"password\" type=\"password\" autocomplete=\"current-password\" maxlength=\"256\" required></label>\n<button>Log in</button>\n{}</form>",
-        Escaped(&admin.accounts.login_form_token(browser)?),
-        Escaped(&way.return_to.to_string()),
-        Escaped(name),
-        if matches!(admin.accounts.sends_codes(), (false, false)) { "" } else { SEND_CODE },
-    );
-    for (label, address) in oidc::buttons(admin, &way.return_to) {
-        let _ = write!(body, "\n<a class=\"button second\" href=\"{}\">Log in with {}</a>", Escaped(&address), Escaped(label));
-    }
-    let cookie = known.is_none().then(|| browser::set_cookie(LOGIN_COOKIE, &browser.to_string(), None, ""));
-    Ok(browser::with_cookies(shown(way, failure, body), cookie))
+    Ok(browser::with_cookies(shown(way, failure, &body), entrance.cookie))
 }
 
 /// The form for the code that was sent with `challenge`, with what was wrong before.
 fn code_form(admin: &Admin, call: &Call, way: &Way, challenge: &str, failure: Option<&Failure>) -> Result<Answer, Failure> {
-    let Some(browser) = browser_id(call) else { return form(admin, call, way, failure, "") };
-    let mut body = alert(failure);
-    let _ = write!(
-        body,
-        "<p>If this address can log in here, a code is on its way to it.</p>\n<form method=\"post\" action=\"login\">\n<input type=\"hidden\" name=\"token\" value=\"{}\">\n<input type=\"hidden\" name=\"rd\" value=\"{}\">\n<input type=\"hidden\" name=\"challenge\" value=\"{}\">\n<label>Code\n<input name=\"code\" inputmode=\"numeric\" autocomplete=\"one-time-code\" maxlength=\"12\" required autofocus></label>\n<button>Log in</button>\n</form>\n<p><a href=\"login?ask=true&amp;rd={}\">Start again</a></p>",
-        Escaped(&admin.accounts.login_form_token(browser)?),
-        Escaped(&way.return_to.to_string()),
-        Escaped(challenge),
-        browser::encoded(&way.return_to.to_string()),
-    );
-    Ok(shown(way, failure, body))
+    if browser_id(call).is_none() {
+        return form(admin, call, way, failure, "");
+    }
+    let body = html! {
+        p { "If this address can log in here, a code is on its way to it." }
+        form method="post" action="login" {
+            (hidden(&Entrance::of(admin, call)?, way))
+            input type="hidden" name="challenge" value=(challenge);
+            label { "Code" input name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="12" required autofocus; }
+            button { "Log in" }
+        }
+        p { a href={ "login?ask=true&rd=" (browser::encoded(&way.return_to.to_string())) } { "Start again" } }
+    };
+    Ok(shown(way, failure, &body))
 }
 
-/// What was wrong, read out to whoever cannot see it.
-fn alert(failure: Option<&Failure>) -> String {
-    let text = |failure: &Failure| format!("<p role=\"alert\" class=\"alert\">{}</p>\n", Escaped(&sentence(failure.message())));
-    failure.map(text).unwrap_or_default()
+/// What every form of these pages carries.
+fn hidden(entrance: &Entrance, way: &Way) -> Markup {
+    html! {
+        input type="hidden" name="token" value=(entrance.token);
+        input type="hidden" name="rd" value=(way.return_to.to_string());
+    }
 }
 
-/// A login page with this body.
-fn shown(way: &Way, failure: Option<&Failure>, body: String) -> Answer {
+/// A login page with this body, and what was wrong before.
+fn shown(way: &Way, failure: Option<&Failure>, body: &Markup) -> Answer {
+    shown_on_the_way_to(&way.return_to, failure, body)
+}
+
+/// The same, for who did not come by the login page.
+pub(super) fn shown_on_the_way_to(return_to: &ReturnTo, failure: Option<&Failure>, body: &Markup) -> Answer {
     let status = failure.map_or(StatusCode::OK, Failure::status);
+    let body = html! {
+        @if let Some(failure) = failure { (alert(&words::plain(failure))) }
+        (body)
+    };
     // not the one site alone: the application there may send the browser on
-    let leads_to = way.return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
+    let leads_to = return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
     let page = Page { status, leads_to, ..Page::new(LOG_IN, body) }.answer();
     with_headers(page, failure.map(Failure::headers).unwrap_or_default())
 }
@@ -278,8 +323,11 @@ async fn try_log_out(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
         // the database has it; a token store that is away lets nobody in either, and hears of it first
         admin.accounts.propagate(act).await;
     }
-    let body = "<p>You are logged out here and on every site that this login opened.</p>\n<p><a class=\"button\" href=\"login?ask=true\">Log in</a></p>";
+    let body = html! {
+        p { "You are logged out here and on every site that this login opened." }
+        p { a.button href="login?ask=true" { "Log in" } }
+    };
     // without the provider's, the next page would log this browser in again without asking
     let cookies = browser::ended_cookies(admin, call).into_iter().chain([oidc::forgotten_provider()]);
-    Ok(browser::with_cookies(Page::new(LOGGED_OUT, body.to_owned()).answer(), cookies))
+    Ok(browser::with_cookies(Page::new(LOGGED_OUT, body).answer(), cookies))
 }

@@ -5,17 +5,17 @@ use std::collections::HashMap;
 use super::*;
 use crate::decision::cookies::Domains;
 
-const AUTH: &str = "auth.example.com";
+pub(super) const AUTH: &str = "auth.example.com";
 
 /// A browser: it keeps cookies by host, and says where a request comes from.
-struct Browser<'a> {
+pub(super) struct Browser<'a> {
     house: &'a House,
     /// By host (or `.domain`) and name.
     cookies: HashMap<(String, String), String>,
 }
 
 impl<'a> Browser<'a> {
-    fn new(house: &'a House) -> Self {
+    pub(super) fn new(house: &'a House) -> Self {
         Self { house, cookies: HashMap::new() }
     }
 
@@ -25,12 +25,12 @@ impl<'a> Browser<'a> {
         pairs.collect::<Vec<_>>().join("; ")
     }
 
-    fn cookie(&self, of: &str, name: &str) -> Option<&str> {
+    pub(super) fn cookie(&self, of: &str, name: &str) -> Option<&str> {
         self.cookies.get(&(of.to_owned(), name.to_owned())).map(String::as_str)
     }
 
     /// Sends a request to `host` and keeps the cookies of the answer.
-    async fn send(&mut self, mut ask: Ask, host: &str) -> Reply {
+    pub(super) async fn send(&mut self, mut ask: Ask, host: &str) -> Reply {
         ask.headers.retain(|(name, _)| *name != "host");
         ask.headers.push(("host", host.to_owned()));
         let jar = self.jar(host);
@@ -58,13 +58,13 @@ impl<'a> Browser<'a> {
         reply
     }
 
-    async fn get(&mut self, url: &str) -> Reply {
+    pub(super) async fn get(&mut self, url: &str) -> Reply {
         let (host, target) = url.strip_prefix("https://").unwrap_or_else(|| panic!("{url}")).split_once('/').unwrap();
         self.send(Ask::get(&format!("/{target}")).header("accept", "text/html"), host).await
     }
 
     /// Fills the login page in.
-    async fn log_in(&mut self, rd: &str, name: &str, password: &str) -> Reply {
+    pub(super) async fn log_in(&mut self, rd: &str, name: &str, password: &str) -> Reply {
         let page = self.get(&format!("https://{AUTH}/login?rd={}", super::super::browser::encoded(rd))).await;
         page.is(200);
         let (token, rd) = (field(&page, "token"), field(&page, "rd"));
@@ -87,19 +87,19 @@ impl<'a> Browser<'a> {
 }
 
 /// The value of a page's hidden field.
-fn field(page: &Reply, name: &str) -> String {
+pub(super) fn field(page: &Reply, name: &str) -> String {
     let html = page.body.as_str().unwrap();
     let after = html.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name} in {html}"));
     after.split('"').next().unwrap().replace("&amp;", "&")
 }
 
-fn form(path: &str, fields: &[(&str, &str)]) -> Ask {
+pub(super) fn form(path: &str, fields: &[(&str, &str)]) -> Ask {
     let body: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", super::super::browser::encoded(value))).collect();
     let ask = Ask::post(path).header("content-type", "application/x-www-form-urlencoded").header("sec-fetch-site", "same-origin");
     Ask { body: body.join("&").into_bytes(), ..ask }
 }
 
-async fn house() -> House {
+pub(super) async fn house() -> House {
     let house = House::with(|rules| {
         rules.returns = ReturnRules {
             public_url: Some(format!("https://{AUTH}")),
@@ -612,7 +612,7 @@ async fn a_code_logs_in_without_a_password() {
     let entered = browser.send(answer(&code), host).await;
     // the account was made for it: its key is shown, once, on the way
     let shown = entered.is(200).body.as_str().unwrap();
-    assert!(shown.contains("id=\"api-key\">gpk_") && shown.contains("href=\"/docs\""), "{shown}");
+    assert!(shown.contains("id=\"api-key\" data-copy>gpk_") && shown.contains("href=\"/docs\""), "{shown}");
     let home = browser.send(Ask::get("/").header("accept", "text/html"), host).await;
     assert!(home.is(200).body.as_str().unwrap().contains(EMAIL));
     browser.send(answer(&code), host).await.is(401);

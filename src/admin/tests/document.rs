@@ -152,18 +152,22 @@ const CONTRACT: &[&str] = &[
     "PUT /v1/policies/{id}",
 ];
 
-/// What stands beside the contract: the ways of browsers, and the parts of pages.
+/// What stands beside the contract: the ways of browsers, the parts of pages, and the second factor.
 const BESIDE: &[&str] = &[
     "GET /.gatepost/login",
     "GET /.gatepost/session",
     "GET /docs/viewer.css",
     "GET /docs/viewer.js",
     "GET /v1/rules",
+    "GET /v1/second-factor",
     "GET /v1/session",
     "POST /login",
     "POST /logout",
     "POST /v1/explain",
     "POST /v1/oidc/{provider}/login",
+    "POST /v1/second-factor",
+    "POST /v1/second-factor/confirm",
+    "POST /v1/second-factor/remove",
 ];
 
 #[test]

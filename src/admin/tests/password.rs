@@ -78,9 +78,9 @@ async fn a_login_with_the_old_one_that_is_under_way_comes_to_nothing() {
     let password = || Password::new("password", PASSWORD).unwrap();
     let name = Name::given(NameKind::User, "ann").unwrap();
     let early = accounts.prove_password(&name, password(), None, LOCAL).await.unwrap();
-    accounts.open_browser(&early, None, LOCAL).await.unwrap();
+    accounts.open_browser(&early, None, None, LOCAL).await.unwrap();
     house.ask(change("ann", PASSWORD, json!({ "new_password": OTHER, "kill_sessions": true }))).await.is(200);
-    assert_eq!(accounts.open_browser(&early, None, LOCAL).await.unwrap_err(), Refusal::IncorrectCredentials);
+    assert_eq!(accounts.open_browser(&early, None, None, LOCAL).await.unwrap_err(), Refusal::IncorrectCredentials);
     let ann = house.ask(Ask::get("/v1/login").basic("ann", OTHER)).await.text("/jwt/token");
     assert_eq!(house.ask(Ask::get("/v1/sessions").bearer(&ann)).await.is(200).body["sessions"].as_array().map(Vec::len), Some(1));
 }

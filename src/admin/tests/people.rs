@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::accounts::standing;
-use crate::admin::{Instance, Rule};
+use crate::admin::{Instance, Rule, StoreState};
 use crate::audit::{Action, By};
 use crate::database::{NewPrincipal, SessionRow};
 use crate::decisions::{Decision, Recent};
@@ -125,7 +125,7 @@ impl Household {
 }
 
 /// An instance with one rule and one refusal, which explains nothing but the method.
-fn instance() -> Instance {
+pub(super) fn instance() -> Instance {
     let recent = Recent::default();
     for (status, path) in [(Some(403), "/a"), (None, "/b")] {
         recent.push(Decision {
@@ -162,6 +162,10 @@ fn instance() -> Instance {
                 if question.url.is_empty() { Err("`url`: none".to_owned()) } else { Ok(json!({ "method": question.method })) }
             })
         }),
+        tests: Box::new(|_| (Vec::new(), 0)),
+        pulse: Arc::default(),
+        store: Box::new(|| StoreState { ready: true, kind: "embedded", cached: 0 }),
+        gates: vec!["nginx"],
     }
 }
 

@@ -1,0 +1,171 @@
+//! `/console/keys`: one's own API keys, or those of someone below (`?principal=`).
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use maud::{Markup, html};
+
+use super::super::Admin;
+use super::super::answer::Answer;
+use super::super::failure::Failure;
+use super::super::form::Form;
+use super::super::lists::{Asked, id};
+use super::super::request::Call;
+use super::visit::{Trouble, Visit, acted, scopes_of, seconds_of, shown};
+use super::{Page, parts, secret};
+use crate::accounts::keys::NewKey;
+use crate::clock::UnixMs;
+use crate::database::KeyRow;
+use crate::token::secret::PlainSecret;
+
+const PATH: &str = "/console/keys";
+/// For how long a key may live, as the form offers it.
+const LIVES: [(&str, &str); 5] =
+    [("", "until I delete it"), ("86400", "1 day"), ("2592000", "30 days"), ("7776000", "90 days"), ("31536000", "1 year")];
+/// For how long an old secret stays valid, as the form offers it.
+const GRACES: [(&str, &str); 4] =
+    [("0", "no longer, from now on"), ("3600", "for 1 hour"), ("86400", "for 1 day"), ("604800", "for 7 days")];
+
+pub(super) async fn show(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    shown!(admin, call, list())
+}
+
+pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    acted!(admin, call, "create", try_create(), list())
+}
+
+pub(super) async fn rotate(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Answer {
+    acted!(admin, call, &format!("rotate-{key}"), try_rotate(&key), list())
+}
+
+pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Answer {
+    acted!(admin, call, &format!("scopes-{key}"), try_set_scopes(&key), list())
+}
+
+pub(super) async fn delete(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Answer {
+    acted!(admin, call, &format!("delete-{key}"), try_delete(&key), list())
+}
+
+async fn try_create(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure> {
+    let new = NewKey {
+        name: fields.get("name").map(str::to_owned),
+        scopes: scopes_of(fields, "scopes")?,
+        expires_in: seconds_of(fields, "expires_in")?,
+    };
+    let (key, secret, act) = visit.admin.accounts.keys(Some(visit.sid())).create(&visit.by(), &visit.caller.standing, new).await?;
+    visit.admin.accounts.propagate(act).await;
+    Ok(with_secret(visit, "Your new API key", &key, &secret))
+}
+
+async fn try_rotate(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<Answer, Failure> {
+    let grace = seconds_of(fields, "grace")?.unwrap_or_default();
+    let keys = visit.admin.accounts.keys(Some(visit.sid()));
+    let (key, secret, act) = keys.rotate(&visit.by(), visit.caller.reach(), id(key)?, grace).await?;
+    visit.admin.accounts.propagate(act).await;
+    Ok(with_secret(visit, "The new secret", &key, &secret))
+}
+
+async fn try_set_scopes(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<Answer, Failure> {
+    let wanted = scopes_of(fields, "scopes")?.unwrap_or_default();
+    let keys = visit.admin.accounts.keys(Some(visit.sid()));
+    let (_, act) = keys.set_scopes(&visit.by(), visit.caller.reach(), id(key)?, &wanted).await?;
+    Ok(visit.done(act, &back(visit), "key-scopes").await)
+}
+
+async fn try_delete(visit: &Visit<'_>, _: &Form, key: &str) -> Result<Answer, Failure> {
+    let keys = visit.admin.accounts.keys(Some(visit.sid()));
+    let act = keys.end(&visit.by(), visit.caller.reach(), id(key)?).await?;
+    Ok(visit.done(act, &back(visit), "key-deleted").await)
+}
+
+/// The list that a form stands in: forms carry on whose it is.
+fn back(visit: &Visit<'_>) -> String {
+    of(visit).map_or_else(|| PATH.to_owned(), |uid| format!("{PATH}?principal={uid}"))
+}
+
+fn of(visit: &Visit<'_>) -> Option<crate::id::Id> {
+    visit.call.parameter("principal").ok().flatten().and_then(|uid| uid.parse().ok())
+}
+
+/// A key's secret, this once.
+fn with_secret(visit: &Visit<'_>, title: &'static str, key: &KeyRow, text: &PlainSecret) -> Answer {
+    let body = html! {
+        div.card {
+            p { "Copy it to a safe place: it is shown this once, and nobody can show it again." }
+            div.row { (secret::shown("api-key", text.reveal())) }
+            dl {
+                dt { "Name" } dd { (key.name) }
+                dt { "Id" } dd { code { (key.id) } }
+                dt { "Scopes" } dd { (parts::scopes(&key.scopes, "none")) }
+            }
+            p { a.button href=(visit.path(&back(visit))) { "I have copied it" } }
+        }
+    };
+    visit.page(PATH, title, body).answer()
+}
+
+async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
+    let asked = Asked::read(visit.call)?;
+    let rows = visit.admin.accounts.list_keys(&visit.caller, asked.of, asked.page).await?;
+    let (keys, cursor) = asked.page_of(&rows, |row| (row.created_at, row.id), KeyRow::clone);
+    let own = asked.of.is_none_or(|uid| uid == visit.caller.uid());
+    let now = visit.now();
+    let body = html! {
+        @if own {
+            p.quiet { "An API key is exchanged for short-lived access tokens; it is as good as a password." }
+        } @else {
+            p.quiet { "Of " code { (asked.of.map(|uid| uid.to_string()).unwrap_or_default()) } "." }
+        }
+        @if own && keys.len() > 1 { p { a.button.second href="#new" { "A new key" } } }
+        @if keys.is_empty() { (parts::empty("There is no API key.")) }
+        @for key in &keys { (card(visit, trouble, key, now)) }
+        (parts::more(&visit.path(&back(visit)), cursor.as_deref()))
+        @if own { (creation(visit, trouble)) }
+    };
+    Ok(visit.page(PATH, "API keys", body))
+}
+
+fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Markup {
+    let was = |field| Trouble::was(trouble, "create", field);
+    let fields = html! {
+        label { "Name" input name="name" value=(was("name")) maxlength="100" autocomplete="off" placeholder="nightly report"; }
+        (parts::scopes_field("Scopes", "with spaces between; empty: all that you may do", "scopes", was("scopes")))
+        (parts::choice("It lives", "expires_in", was("expires_in"), &LIVES))
+        button { "Create the key" }
+    };
+    html! { section.card #new { h2 { "A new key" } (visit.form(PATH, "create", trouble, fields)) } }
+}
+
+fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: UnixMs) -> Markup {
+    let id = key.id;
+    let action = |what: &str| {
+        let path = format!("{PATH}/{id}/{what}");
+        of(visit).map_or_else(|| path.clone(), |uid| format!("{path}?principal={uid}"))
+    };
+    let rotate = html! {
+        (parts::choice("The old secret stays valid", "grace", Trouble::was(trouble, &format!("rotate-{id}"), "grace"), &GRACES))
+        button { "Make a new secret" }
+    };
+    let scopes = html! {
+        (parts::scopes_field("Scopes", "with spaces between", "scopes", &key.scopes.to_string()))
+        button { "Change the scopes" }
+    };
+    let delete = html! {
+        p { "It is refused from then on, and its live tokens end with it." }
+        button.bad { "Delete for good" }
+    };
+    html! {
+        article.card {
+            div.lead { h2 { (key.name) } code.quiet { (id) } }
+            dl {
+                dt { "Scopes" } dd { (parts::scopes(&key.scopes, "none")) }
+                dt { "Made" } dd { (parts::time(now, key.created_at)) }
+                dt { "Last used" } dd { (parts::maybe_time(now, key.last_used_at, "never")) }
+                dt { "Ends" } dd { (parts::maybe_time(now, key.expires_at, "when it is deleted")) }
+            }
+            (visit.folded("New secret…", &action("rotate"), &format!("rotate-{id}"), trouble, rotate))
+            (visit.folded("Change scopes…", &action("scopes"), &format!("scopes-{id}"), trouble, scopes))
+            (visit.folded("Delete…", &action("delete"), &format!("delete-{id}"), trouble, delete))
+        }
+    }
+}

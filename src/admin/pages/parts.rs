@@ -1,0 +1,115 @@
+//! Small parts that many pages are made of.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use maud::{Markup, html};
+
+use crate::clock::UnixMs;
+use crate::decision::scopes::ScopeSet;
+
+/// Rows with a heading for each column; on a phone each row stands by itself, each cell beside its heading.
+pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<Markup>]) -> Markup {
+    html! {
+        table.wide {
+            caption { (caption) }
+            thead { tr { @for head in heads { th scope="col" { (head) } } } }
+            tbody { @for row in rows { tr { @for (cell, head) in row.iter().zip(heads) { td data-label=(head) { div { (cell) } } } } } }
+        }
+    }
+}
+
+/// Where there is nothing to list.
+pub(super) fn empty(text: &str) -> Markup {
+    html! { div.card { p.empty { (text) } } }
+}
+
+/// What may be done, one chip a scope; `none` where there is none.
+pub(super) fn scopes(scopes: &ScopeSet, none: &str) -> Markup {
+    chips(scopes.iter().map(|scope| scope.as_str()), none)
+}
+
+/// One chip a text; `none` where there is none.
+pub(super) fn chips<'a>(texts: impl Iterator<Item = &'a str>, none: &str) -> Markup {
+    let mut texts = texts.peekable();
+    html! {
+        @if texts.peek().is_none() { span.quiet { (none) } }
+        @for text in texts { span.chip { (text) } " " }
+    }
+}
+
+/// A point in time as people say it, beside how it is written (UTC).
+pub(super) fn time(now: UnixMs, at: UnixMs) -> Markup {
+    let exact = exact(at);
+    html! { time datetime=(exact) title=(exact) { (said(now, at)) } }
+}
+
+/// The same, where there may be none.
+pub(super) fn maybe_time(now: UnixMs, at: Option<UnixMs>, none: &str) -> Markup {
+    at.map_or_else(|| html! { span.quiet { (none) } }, |at| time(now, at))
+}
+
+/// As RFC 3339 writes it.
+pub(super) fn exact(at: UnixMs) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string()
+}
+
+fn said(now: UnixMs, at: UnixMs) -> String {
+    const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+    let (past, distance) = if at <= now { (true, now.since(at)) } else { (false, at.since(now)) };
+    let seconds = distance.as_secs();
+    if seconds >= 60 * 86_400 {
+        return exact(at).split('T').next().unwrap_or_default().to_owned();
+    }
+    let Some((size, unit)) = UNITS.into_iter().find(|(size, _)| seconds >= *size) else { return "just now".to_owned() };
+    let (count, s) = (seconds / size, if seconds / size == 1 { "" } else { "s" });
+    if past { format!("{count} {unit}{s} ago") } else { format!("in {count} {unit}{s}") }
+}
+
+/// A field for scopes.
+pub(super) fn scopes_field(label: &str, hint: &str, name: &str, value: &str) -> Markup {
+    html! {
+        label {
+            span { (label) " " small { (hint) } }
+            input name=(name) value=(value) autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="8192";
+        }
+    }
+}
+
+/// A choice, the first where nothing was chosen.
+pub(super) fn choice(label: &str, name: &str, chosen: &str, options: &[(&str, &str)]) -> Markup {
+    html! {
+        label {
+            (label)
+            select name=(name) { @for (value, text) in options { option value=(value) selected[*value == chosen] { (text) } } }
+        }
+    }
+}
+
+/// A further page of a list, where there is one.
+pub(super) fn more(path: &str, cursor: Option<&str>) -> Markup {
+    let join = if path.contains('?') { '&' } else { '?' };
+    html! { @if let Some(cursor) = cursor { p { a.button.second href={ (path) (join) "cursor=" (cursor) } { "More" } } } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        let now = UnixMs(1_900_000_000_000);
+        let cases = [
+            (0, "just now"),
+            (1, "1 second ago"),
+            (59, "59 seconds ago"),
+            (60, "1 minute ago"),
+            (7300, "2 hours ago"),
+            (86_400, "1 day ago"),
+        ];
+        for (seconds, expected) in cases {
+            assert_eq!(said(now, now.before(Duration::from_secs(seconds))), expected);
+        }
+        assert_eq!(said(now, now.after(Duration::from_secs(7200))), "in 2 hours");
+        assert_eq!(said(now, now.before(Duration::from_secs(70 * 86_400))), "2030-01-06");
+    }
+}

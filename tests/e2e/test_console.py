@@ -1,0 +1,413 @@
+"""The console in a real browser: what a person and an admin do there, by forms alone, on a desk and on a phone."""
+
+import json
+import re
+import time
+from types import SimpleNamespace
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from support import binaries, totp
+from support.browser import Hand
+from support.gate import bearer, check
+from support.gatepost import PASSWORD, Gatepost
+
+BASE = "http://localhost:8000"
+RULES = json.dumps({
+    "rules": [
+        {"id": "orders-read", "hosts": ["api.example.com"], "methods": ["GET"], "path": "/orders/{id}", "scopes": {"all": ["orders:read"]}},
+        {"id": "orders-write", "hosts": ["api.example.com"], "methods": ["POST"], "path": "/orders/{id}", "scopes": {"all": ["orders:write"]}, "enforce": False},
+        {"id": "health", "path": "/health", "access": "anonymous"},
+    ],
+    "tests": [
+        {"request": "GET https://api.example.com/orders/1", "scopes": ["orders:read"], "expect": "allow"},
+        {"request": "GET https://api.example.com/orders/1", "scopes": ["other"], "expect": "deny"},
+    ],
+})
+PAGES = ["/", *(f"/console/{name}" for name in ("keys", "tokens", "logins", "account", "people", "policies", "invitations", "audit", "rules",
+                                                 "try", "refusals", "tenants"))]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("console")
+    with Gatepost(folder, RULES, ports={"nginx": 9001}) as gatepost, sync_playwright() as playwright:
+        ann = gatepost.sign_up("ann")
+        browser = playwright.chromium.launch(executable_path=binaries.debian("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        yield SimpleNamespace(gatepost=gatepost, browser=browser, ann=ann)
+        browser.close()
+
+
+@pytest.fixture
+def visit(world):
+    """Opens browsers of their own, logged in; what the browser complains of fails the test."""
+    contexts, complaints = [], []
+
+    def opened(user="ann", width=1280, **options):
+        context = world.browser.new_context(viewport={"width": width, "height": 844}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        if user:
+            log_in(page, user)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    # a browser tells of every answer that is no 2xx, and that it goes to what was wrong rather than to the first field
+    told = ("Failed to load resource", "Autofocus processing was blocked")
+    assert not [text for text in complaints if not text.startswith(told)], complaints
+
+
+def log_in(page, user, password=PASSWORD, to="/"):
+    page.goto(f"{BASE}/login")
+    page.get_by_label("User name, e-mail or phone").fill(user)
+    page.get_by_label("Password").fill(password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{BASE}{to}")
+
+
+def go(page, name):
+    page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("heading", level=1).wait_for()
+
+
+def status(credential, method="GET", path="/orders/1"):
+    return check("nginx", method, path, "api.example.com", bearer(credential)).status
+
+
+def test_sign_up_and_first_page(world, visit):
+    page = visit(user=None)
+    page.goto(f"{BASE}/login")
+    page.get_by_role("link", name="Sign up").click()
+    page.get_by_label("User name or e-mail").fill("dora")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Sign up").click()
+    expect(page.get_by_role("alert")).to_contain_text("too short")
+    expect(page.get_by_label("User name or e-mail")).to_have_value("dora")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign up").click()
+    key = page.locator("#api-key").inner_text()
+    assert status(world.gatepost.token(key)) == 200
+    page.get_by_role("link", name="Go on").click()
+    page.wait_for_url(f"{BASE}/")
+    expect(page.get_by_role("definition").first).to_have_text("dora")
+    assert key not in page.content()
+    # an admin of a tenant of her own, no super admin: the gates are not hers to see
+    assert not page.get_by_role("link", name="Rules").count() and page.goto(f"{BASE}/console/rules").status == 403
+    expect(page.get_by_role("alert")).to_have_text("That is not yours to do.")
+
+
+def test_a_key_from_beginning_to_end(world, visit):
+    page = visit()
+    go(page, "API keys")
+    form = page.locator("section.card", has_text="A new key")
+    form.get_by_label("Name").fill("nightly")
+    form.get_by_label("Scopes").fill("no scope!")
+    form.get_by_role("button").click()
+    # what is wrong stands beside the form, and nothing that was filled in is lost
+    expect(form.get_by_role("alert")).to_contain_text("Scopes")
+    expect(form.get_by_label("Name")).to_have_value("nightly")
+    form.get_by_label("Scopes").fill("orders:read, other")
+    form.get_by_role("button").click()
+    first = page.locator("#api-key").inner_text()
+    token = world.gatepost.token(first)
+    assert status(token) == 200
+    page.get_by_role("link", name="I have copied it").click()
+    assert first not in page.content()
+
+    card = page.locator("article.card", has_text="nightly")
+    card.get_by_text("Change scopes…").click()
+    card.get_by_label("Scopes").fill("other")
+    card.get_by_role("button", name="Change the scopes").click()
+    expect(page.get_by_role("status")).to_contain_text("scopes are changed")
+    assert status(token) == 403
+    card.get_by_text("New secret…").click()
+    card.get_by_role("button", name="Make a new secret").click()
+    second = page.locator("#api-key").inner_text()
+    assert second != first and world.gatepost.admin("POST", "/get-token", {"api_key": first}).status == 401
+    assert world.gatepost.admin("POST", "/get-token", {"api_key": second}).status == 200
+    page.get_by_role("link", name="I have copied it").click()
+    card.get_by_text("Delete…").click()
+    card.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("status")).to_contain_text("deleted")
+    assert not card.count() and status(token) == 401
+    assert world.gatepost.admin("POST", "/get-token", {"api_key": second}).status == 401
+
+
+def test_tokens_and_logins_end(world, visit):
+    token = world.ann.token("orders:read")
+    other = visit()
+    page = visit()
+    go(page, "Live tokens")
+    row = page.get_by_role("row").filter(has_text="orders:read").first
+    row.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_contain_text("ended")
+    assert status(token) == 401
+    go(page, "Logins")
+    before = page.get_by_role("button", name="End login").count()
+    page.get_by_role("button", name="End login").last.click()
+    expect(page.get_by_role("status")).to_contain_text("ended")
+    assert page.get_by_role("button", name="End login").count() == before - 1
+    other.goto(f"{BASE}/console/keys")
+    other.wait_for_url(re.compile(r"/login\?rd=%2Fconsole%2Fkeys$"))
+
+
+def test_the_account(world, visit):
+    world.gatepost.sign_up("fred")
+    page = visit("fred")
+    go(page, "Account")
+    page.get_by_text("Change e-mail or phone…").click()
+    page.get_by_label("E-mail address or phone number").fill("fred")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("e-mail address")
+    page.get_by_label("E-mail address or phone number").fill("fred@example.com")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("main")).to_contain_text("fred@example.com not proved")
+    page.get_by_text("Change it…").click()
+    for old, new, told in ((PASSWORD + "x", "nine purple elephants", "Incorrect"), (PASSWORD, "short", "too short")):
+        page.get_by_label("The password now").fill(old)
+        page.get_by_label("The new one").fill(new)
+        page.get_by_role("button", name="Change the password").click()
+        expect(page.get_by_role("alert")).to_contain_text(told)
+    page.get_by_label("The password now").fill(PASSWORD)
+    page.get_by_label("The new one").fill("nine purple elephants")
+    page.get_by_label("Log out everywhere else and here").check()
+    page.get_by_role("button", name="Change the password").click()
+    page.wait_for_url(re.compile("/login"))
+    log_in(page, "fred", "nine purple elephants")
+
+
+def test_people_policies_and_invitations(world, visit):
+    page = visit()
+    go(page, "Policies")
+    form = page.locator("section.card", has_text="A new policy")
+    form.get_by_label("Name").fill("readers")
+    form.get_by_role("textbox", name=re.compile("^Gives")).fill("orders:read")
+    form.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_contain_text("policy is made")
+
+    go(page, "People")
+    form = page.locator("section.card", has_text="Make somebody")
+    form.get_by_label("Name").fill("cleo")
+    form.get_by_label("Password").fill(PASSWORD)
+    form.get_by_label("What these policies give").check()
+    form.get_by_label("readers").check()
+    form.get_by_role("button", name="Make").click()
+    cleos = world.gatepost.token(page.locator("#api-key").inner_text())
+    assert status(cleos) == 200
+    page.get_by_role("link", name="Go on").click()
+    expect(page.locator("main")).to_contain_text("orders:read")
+    # a policy that is changed reaches a live token at the next check
+    go(page, "Policies")
+    card = page.locator("article.card", has_text="readers")
+    card.get_by_text("Change…").click()
+    card.get_by_label("Takes").fill("orders:read")
+    card.get_by_role("button", name="Change the policy").click()
+    page.get_by_role("status").wait_for()
+    assert status(cleos) == 403
+    card.get_by_text("Change…").click()
+    card.get_by_label("Takes").fill("")
+    card.get_by_role("button", name="Change the policy").click()
+    page.get_by_role("status").wait_for()
+    assert status(cleos) == 200
+
+    go(page, "People")
+    page.get_by_role("link", name="cleo").click()
+    for line, button, after in (("Block…", "Block", 401), ("Let in again…", "Let in again", 200)):
+        page.get_by_text(line).click()
+        page.get_by_role("button", name=button).click()
+        page.get_by_role("status").wait_for()
+        assert status(cleos) == after
+    # what is hers is seen by whoever stands above
+    page.get_by_role("link", name="API keys").last.click()
+    expect(page.locator("article.card")).to_have_count(1)
+
+    go(page, "Invitations")
+    form = page.locator("section.card", has_text="Invite someone")
+    form.get_by_label("As").select_option("client")
+    form.get_by_role("button", name="Invite").click()
+    code = page.locator("#code").inner_text()
+    guest = visit(user=None)
+    guest.goto(f"{BASE}/signup")
+    guest.get_by_label("Invitation code").fill(code)
+    guest.get_by_label("User name or e-mail").fill("gina")
+    guest.get_by_label("Password").fill(PASSWORD)
+    guest.get_by_role("button", name="Sign up").click()
+    guest.get_by_role("link", name="Go on").click()
+    expect(guest.get_by_role("definition").nth(1)).to_have_text("client")
+    form = page.locator("section.card", has_text="Invite someone")
+    page.get_by_role("link", name="I have copied it").click()
+    form.get_by_role("button", name="Invite").click()
+    page.get_by_role("link", name="I have copied it").click()
+    page.get_by_role("button", name="Withdraw").click()
+    expect(page.get_by_role("status")).to_contain_text("withdrawn")
+
+    go(page, "People")
+    page.get_by_role("link", name="cleo").click()
+    page.get_by_text("Delete…").click()
+    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("status").wait_for()
+    assert status(cleos) == 401 and not page.get_by_role("link", name="cleo").count()
+
+    go(page, "Audit trail")
+    expect(page.get_by_role("cell", name="principal end").first).to_be_visible()
+    page.goto(f"{BASE}/console/audit?limit=3")
+    seen = page.get_by_role("row").all_inner_texts()
+    page.get_by_role("link", name="More").click()
+    assert page.get_by_role("row").all_inner_texts()[1:] != seen[1:]
+
+
+def test_what_the_gates_do(world, visit):
+    token = world.ann.token("orders:read")
+    assert [status(token), status(token, path="/nothing"), status(token, "POST")] == [200, 403, 200]
+    page = visit()
+    go(page, "Rules")
+    expect(page.get_by_role("table", name="Rules")).to_contain_text("orders-write")
+    expect(page.locator("main")).to_contain_text("2 passed")
+    go(page, "Refusals")
+    expect(page.get_by_role("table")).to_contain_text("no rule")
+    expect(page.get_by_role("table")).to_contain_text("would be refused")
+
+    go(page, "Try a request")
+    page.get_by_label("URL").fill("https://api.example.com/orders/1")
+    page.get_by_label("Or scopes").fill("orders:write")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_role("status")).to_contain_text("Refused")
+    expect(page.get_by_role("status")).to_contain_text("orders:read")
+    page.get_by_label("Or scopes").fill("")
+    page.get_by_label("Token or API key").fill(token)
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_role("status")).to_contain_text("authentic and live")
+    assert token not in page.content()
+    page.get_by_label("URL").fill("ftp://nowhere")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Url")
+
+
+def test_the_overview_is_live(world, visit):
+    page = visit()
+    expect(page.locator("main")).to_contain_text("answers")
+    token = world.ann.token("orders:read")
+    page.evaluate("document.querySelector('h1').dataset.kept = 'yes'")
+    with page.expect_response(lambda reply: reply.url == f"{BASE}/", timeout=8000):
+        for _ in range(200):
+            status(token)
+    for _ in range(3):
+        status(token, path="/nothing")
+    # the figures change by themselves; the page around them stays
+    expect(page.get_by_role("row").filter(has_text="no rule")).to_be_visible(timeout=13_000)
+    assert page.locator("h1").get_attribute("data-kept") == "yes"
+    page.reload()
+    expect(page.locator("svg.chart .line").first).to_have_attribute("d", re.compile("^M"))
+
+
+def test_a_client_sees_what_is_its_own(world, visit):
+    assert world.ann.call("POST", "/v1/clients", {"user": "carl", "password": PASSWORD}).status == 201
+    page = visit("carl")
+    names = page.get_by_role("navigation").get_by_role("link").all_inner_texts()
+    assert "API keys" in names and "People" in names and not {"Audit trail", "Rules", "Tenants"} & set(names)
+    for name in ("audit", "rules", "try", "refusals", "tenants"):
+        assert page.goto(f"{BASE}/console/{name}").status == 403, name
+    go_home = page.get_by_role("link", name="To the overview")
+    go_home.click()
+    page.wait_for_url(f"{BASE}/")
+
+
+def test_a_second_factor(world, visit):
+    tess = world.gatepost.sign_up("tess")
+    page = visit("tess")
+    page.get_by_role("link", name="Set up a second factor").click()
+    page.get_by_role("button", name="Set it up").click()
+    expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    secret = page.locator("#secret").inner_text()
+    page.get_by_role("textbox", name="Code").fill("12345")
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_role("alert")).to_contain_text("wrong")
+    page.get_by_role("textbox", name="Code").fill(totp.code(secret))
+    page.get_by_role("button", name="Turn it on").click()
+    codes = page.locator("ol.codes code").all_inner_texts()
+    assert len(codes) == 10
+    page.get_by_role("link", name="I have kept them").click()
+    expect(page.locator("main")).to_contain_text("10 recovery codes are left")
+    assert codes[0] not in page.content()
+
+    # a program is told, too, and keys go on
+    basic = {"user": "tess", "password": PASSWORD}
+    assert world.gatepost.admin("POST", "/v1/login", basic).json["error"] == "second_factor_required"
+    assert world.gatepost.admin("POST", "/v1/login", {**basic, "totp": codes[0]}).status == 200
+    assert world.gatepost.admin("POST", "/v1/login", {**basic, "totp": codes[0]}).json["error"] == "incorrect_second_factor"
+    assert world.gatepost.token(tess.api_key)
+
+    other = visit(user=None)
+    other.goto(f"{BASE}/login?rd=/console/keys")
+    other.get_by_label("User name, e-mail or phone").fill("tess")
+    other.get_by_label("Password").fill(PASSWORD)
+    other.keyboard.press("Enter")
+    field = other.get_by_label("Code of your authenticator app")
+    field.fill("000 000")
+    other.keyboard.press("Enter")
+    expect(other.get_by_role("alert")).to_contain_text("wrong")
+    # the code that turned it on is used up: the next one, half a minute early
+    field.fill(totp.code(secret, time.time() + 30))
+    other.keyboard.press("Enter")
+    other.wait_for_url(f"{BASE}/console/keys")
+
+    go(page, "Account")
+    page.get_by_text("Remove it…").click()
+    page.get_by_label("Code of your authenticator app").last.fill(codes[1])
+    page.get_by_role("button", name="Remove the second factor").click()
+    expect(page.get_by_role("status")).to_contain_text("removed")
+    visit("tess")
+
+
+def test_only_an_own_form_does_anything(world):
+    """By hand, since no browser would send these."""
+    hand = Hand("localhost:8000")
+    assert hand.log_in("ann").status == 303
+    page = hand.send("GET", "/console/keys", headers={"Accept": "text/html"})
+    token = re.search(r'name="token" value="([^"]*)"', page.body.decode())[1]
+    fields = {"token": token, "name": "planted"}
+    keys = len(world.ann.call("GET", "/v1/keys").json["keys"])
+    stranger = Hand("localhost:8000")
+    assert stranger.log_in("ann").status == 303
+    for answer in (
+        hand.send("POST", "/console/keys", fields={"name": "planted"}),
+        hand.send("POST", "/console/keys", fields={**fields, "token": token[:-1] + ("a" if token[-1] != "a" else "b")}),
+        hand.send("POST", "/console/keys", fields=fields, headers={"Sec-Fetch-Site": "cross-site"}),
+        hand.send("POST", "/console/keys", fields=fields, headers={"Sec-Fetch-Site": "same-site"}),
+        stranger.send("POST", "/console/keys", fields=fields),
+    ):
+        assert answer.status == 403, answer
+    assert hand.send("POST", "/console/keys", headers={"Content-Type": "text/plain"}).status == 415
+    assert Hand("localhost:8000").send("POST", "/console/keys", fields=fields).one("location") == "/login"
+    assert len(world.ann.call("GET", "/v1/keys").json["keys"]) == keys
+    assert hand.send("POST", "/console/keys", fields=fields).status == 200
+    assert len(world.ann.call("GET", "/v1/keys").json["keys"]) == keys + 1
+    # an address brings no words of its own into a page
+    assert b"Call+us" not in hand.send("GET", "/console/keys?done=Call+us").body
+
+
+def test_every_page_on_a_desk_and_on_a_phone(world, visit):
+    for scheme in ("light", "dark"):
+        for width in (390, 1280):
+            page = visit(width=width, color_scheme=scheme, java_script_enabled=scheme == "light")
+            for path in PAGES:
+                assert page.goto(f"{BASE}{path}").status == 200, path
+                assert page.locator("h1").count() == 1
+                # nothing stands out at the side, and whatever is for fingers is large enough for them
+                wide = page.locator("body").bounding_box()["width"]
+                for box in [one.bounding_box() for one in page.locator("main form > button:visible, footer button").all()]:
+                    assert box["x"] >= 0 and box["x"] + box["width"] <= wide + 1, (path, box)
+                    assert box["height"] >= 36, (path, box)
+                if scheme == "light":
+                    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+    # by keyboard: the first stop leads past the menu
+    page = visit()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#main")
