@@ -9,6 +9,7 @@ mod browser;
 mod document;
 mod documents;
 mod ends;
+mod examinations;
 mod failure;
 mod form;
 mod get_token;
@@ -196,6 +197,8 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(instance::decisions))
         .routes(routes!(instance::rules))
         .routes(routes!(instance::explain))
+        .routes(routes!(examinations::open))
+        .routes(routes!(examinations::sights, examinations::close))
 }
 
 /// The admin listener.

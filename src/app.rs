@@ -296,6 +296,7 @@ impl App {
             domains: Domains::new(config.sessions.domains.clone()),
             last_used: admin.accounts().last_used().clone(),
             decisions: Arc::default(),
+            examinations: Arc::default(),
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
@@ -367,11 +368,11 @@ impl App {
         let mut signals = Signals::new()?;
         let mut serving = tokio::task::JoinSet::new();
         for (listener, gate, limits) in self.gates {
-            let handler = move |request, _| gate.check(request);
+            let handler = move |request, from: server::Connection| gate.check(request, from.number);
             serving.spawn(server::serve(listener, limits, self.drain.clone(), Arc::new(handler)));
         }
         let router = self.admin_router;
-        let admin = move |request, peer| admin::answer(router.clone(), request, peer);
+        let admin = move |request, from: server::Connection| admin::answer(router.clone(), request, from.peer);
         serving.spawn(server::serve(self.admin, Limits::Admin, self.drain.clone(), Arc::new(admin)));
         let probes = self.probes;
         let probe = move |request: hyper::Request<hyper::body::Incoming>, _| {

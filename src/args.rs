@@ -34,7 +34,9 @@ First steps:
                                       which rule decides, and how
   gatepost test-rules                 run the tests that stand in the rules file
   gatepost import openapi api.yaml    rules from an OpenAPI document
-  gatepost print-config nginx         what nginx (or traefik, caddy, envoy, haproxy, gateway-api) needs";
+  gatepost print-config nginx         what nginx (or traefik, caddy, envoy, haproxy, gateway-api) needs
+  gatepost doctor http://127.0.0.1:8081/ --user ann
+                                      what is wrong with the proxy before it";
 
 /// A command.
 #[derive(Debug, Subcommand)]
@@ -53,6 +55,8 @@ pub enum Command {
     Keys(crate::keys_command::KeysCommand),
     /// Make the first admin, or one more.
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
+    /// Find out through the real proxy what is wrong with its configuration.
+    Doctor(Box<crate::doctor::DoctorCommand>),
     /// Make rules of what others wrote.
     Import(ImportCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.

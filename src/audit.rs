@@ -152,6 +152,8 @@ pub enum Action {
     TenantBlock,
     /// A tenant was let in again.
     TenantUnblock,
+    /// An examination of a proxy was opened.
+    Examine,
 }
 
 impl Action {
@@ -196,6 +198,7 @@ impl Action {
             Self::InvitationEnd => "invitation_end",
             Self::TenantBlock => "tenant_block",
             Self::TenantUnblock => "tenant_unblock",
+            Self::Examine => "examine",
         }
     }
 }

@@ -35,6 +35,13 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::CreateAdmin(command) => {
             with(path, environment, |loaded| async move { crate::create_admin_command::run(command, &loaded.config, environment).await })
         }
+        Command::Doctor(command) if !command.needs_configuration() => match runtime(1) {
+            Ok(runtime) => runtime.block_on(crate::doctor::run(*command, None, environment)),
+            Err(error) => fail(&error.to_string()),
+        },
+        Command::Doctor(command) => {
+            with(path, environment, |loaded| async move { crate::doctor::run(*command, Some(&loaded.config), environment).await })
+        }
         Command::Keys(command) => with(path, environment, |loaded| async move { crate::keys_command::run(command, &loaded.config).await }),
     }
 }
@@ -203,13 +210,14 @@ fn finish((text, code): (String, ExitCode)) -> ExitCode {
     code
 }
 
-fn say(text: &str) -> ExitCode {
-    // a reader that has gone away is no failure
+/// Prints; a reader that has gone away is no failure.
+pub(crate) fn say(text: &str) -> ExitCode {
     let _ = std::io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
 
-fn complain(text: &str) {
+/// Says what is wrong.
+pub(crate) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

@@ -130,7 +130,8 @@ fn password(command: &CreateAdminCommand, environment: &Environment) -> Result<S
     }
 }
 
-fn first_line(from: impl Read) -> Result<String, String> {
+/// The first line, which is a secret.
+pub(crate) fn first_line(from: impl Read) -> Result<String, String> {
     let mut text = String::new();
     from.take(LONGEST).read_to_string(&mut text).map_err(|error| error.to_string())?;
     match text.lines().next() {
@@ -140,7 +141,7 @@ fn first_line(from: impl Read) -> Result<String, String> {
 }
 
 /// Asks on the terminal, which shows nothing of what is typed.
-fn ask(question: &str) -> Result<String, String> {
+pub(crate) fn ask(question: &str) -> Result<String, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("the terminal cannot be asked: {error}; give --password-file or --password-env");
     let stdin = std::io::stdin();
     let before = tcgetattr(&stdin).map_err(|error| wrong(&error))?;

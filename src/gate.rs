@@ -4,10 +4,10 @@
 //! a lock, a heap allocation or a command; otherwise the store is asked, the only `await`, and the check is read again with
 //! what it said. Every path ends in `render`; a store that cannot be asked is evidence like any other, so nothing fails open.
 
+mod examined;
 mod log;
 mod recent;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Reason, Shown, Verdict, decide};
 use crate::decisions::Recent;
 use crate::dialect::{Allowed, Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
+use crate::examinations::Examinations;
 use crate::metrics::DecisionMetrics;
 use crate::token::cache::{Cached, Entry, Held, Name};
 use crate::token::keep_alive::KeepAlive;
@@ -70,6 +71,8 @@ pub struct Shared {
     pub last_used: LastUsed,
     /// The last refusals, for super admins.
     pub decisions: Arc<Recent>,
+    /// What super admins examine a proxy by.
+    pub examinations: Arc<Examinations>,
     /// `tokens.ttl`, seconds.
     pub ttl_s: u64,
     /// The configuration file, for the command that a refusal's log line ends with.
@@ -143,16 +146,21 @@ pub enum Checked {
     /// There, until it is taken.
     Now(Option<Answer>),
     /// On its way.
-    Later(Pin<Box<dyn Future<Output = Answer> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Result<Answer, HungUp>> + Send>>),
 }
 
+/// There is no answer: the connection ends. For the nonce of an examination only.
+#[derive(Debug, thiserror::Error)]
+#[error("an examination asked for no answer")]
+pub struct HungUp;
+
 impl Future for Checked {
-    type Output = Result<Answer, Infallible>;
+    type Output = Result<Answer, HungUp>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Now(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-            Self::Later(answer) => answer.as_mut().poll(context).map(Ok),
+            Self::Later(answer) => answer.as_mut().poll(context),
         }
     }
 }
@@ -163,15 +171,20 @@ impl Gate {
         Self { dialect, shared }
     }
 
-    /// Answers one check: at once where what it presents is known, or does not matter.
-    pub fn check<Body>(self: &Arc<Self>, mut request: http::Request<Body>) -> Checked {
+    /// Answers one check, which came over the connection of this number: at once where what it presents is known, or does not matter.
+    pub fn check<Body>(self: &Arc<Self>, mut request: http::Request<Body>, connection: u64) -> Checked {
         let at = self.shared.clock.moment();
+        if self.shared.examinations.are_open()
+            && let Some(found) = examined::nonce_of(self, &request)
+        {
+            return examined::check(self, found, request, connection, at);
+        }
         let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
         match self.answer(head, at, None) {
             Ok(answer) => Checked::Now(Some(answer.given(std::mem::take(request.headers_mut())))),
             Err(question) => {
                 let (gate, (head, _)) = (Arc::clone(self), request.into_parts());
-                Checked::Later(Box::pin(async move { gate.ask(question, head, at).await }))
+                Checked::Later(Box::pin(async move { Ok(gate.ask(question, head, at).await) }))
             }
         }
     }

@@ -1,7 +1,8 @@
 //! `gatepost import openapi`: rules from what an OpenAPI 3 document says of security.
 //!
-//! INVARIANT: nothing is opened wider than the document says. What a rule cannot say, and every operation that says nothing, becomes a
-//! rule that refuses or asks for more, and a line of the summary.
+//! INVARIANT: no rule is wider than what its operation says. What a rule cannot say, and every operation that says nothing, becomes a
+//! rule that refuses or asks for more, and a line of the summary. Where no rule can stand for an operation's path and the rule of another
+//! one takes its requests, the summary names both.
 
 mod operations;
 mod paths;
@@ -26,7 +27,8 @@ use crate::decision::rules::Found;
 
 Each operation becomes a rule: its path below each server's, its method, and the scopes of its `security` (or the document's).
 `security: []` is anonymous; scopes are demanded by name; OAuth 2, OpenID Connect and bearer are access tokens, apiKey an API key in
-X-Api-Key. What cannot be said so is told on standard error; it is refused, never let in.")]
+X-Api-Key. What cannot be said so is told on standard error, and refused; where the rule of another operation takes its requests, that
+is told as well.")]
 pub struct ImportOpenapiArguments {
     /// The document.
     pub file: PathBuf,

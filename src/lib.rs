@@ -13,6 +13,8 @@ pub mod database;
 pub mod decision;
 pub mod decisions;
 pub mod dialect;
+pub mod doctor;
+pub mod examinations;
 pub mod explain;
 pub mod gate;
 pub mod healthcheck;

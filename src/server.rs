@@ -10,10 +10,10 @@ mod listener;
 mod passed;
 mod tls;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -38,6 +38,23 @@ const FIRST_REQUEST: Duration = Duration::from_millis(250);
 /// Most connections of one listener at once.
 const CONNECTIONS: usize = 16_384;
 
+/// Connections accepted so far, by every listener.
+static ACCEPTED: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the next connection: those that are open have lower ones.
+pub fn next_connection() -> u64 {
+    ACCEPTED.load(Ordering::Relaxed)
+}
+
+/// What a request came over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Which of all that this process accepted.
+    pub number: u64,
+}
+
 /// What a listener allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limits {
@@ -54,10 +71,11 @@ pub enum Limits {
 ///
 /// From a socket that was passed it accepts to the very end: what it leaves there waits for the process that comes after, and
 /// would wait the longer the earlier this one looked away.
-pub async fn serve<H, F, B>(listener: Listener, limits: Limits, drain: Drain, handler: Arc<H>)
+pub async fn serve<H, F, B, E>(listener: Listener, limits: Limits, drain: Drain, handler: Arc<H>)
 where
-    H: Fn(hyper::Request<Incoming>, Peer) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<http::Response<B>, Infallible>> + Send + 'static,
+    H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     B: hyper::body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -77,17 +95,19 @@ where
             continue;
         };
         let (handler, drain, alive) = (handler.clone(), drain.clone(), accepting.clone());
+        let from = Connection { peer, number: ACCEPTED.fetch_add(1, Ordering::Relaxed) };
         tokio::spawn(async move {
-            connection(accepted, peer, limits, drain, handler).await;
+            connection(accepted, from, limits, drain, handler).await;
             drop((place, alive));
         });
     }
 }
 
-async fn connection<H, F, B>(accepted: Accepted, peer: Peer, limits: Limits, drain: Drain, handler: Arc<H>)
+async fn connection<H, F, B, E>(accepted: Accepted, from: Connection, limits: Limits, drain: Drain, handler: Arc<H>)
 where
-    H: Fn(hyper::Request<Incoming>, Peer) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<http::Response<B>, Infallible>> + Send + 'static,
+    H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
     B: hyper::body::Body + Send + 'static,
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -103,7 +123,7 @@ where
     let (closing, turns) = (drain.clone(), turn.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         turns.asked(&request);
-        let answer = handler(request, peer);
+        let answer = handler(request, from);
         let closes = closing.has_reached(Phase::Closing);
         async move {
             let mut answer = answer.await?;
@@ -111,7 +131,7 @@ where
                 // tells the proxy before the connection goes, so that it sends nothing into a closed one
                 answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, E>(answer)
         }
     });
     let mut http = http1::Builder::new();

@@ -70,6 +70,7 @@ impl House {
             domains: Domains::default(),
             last_used: accounts.last_used().clone(),
             decisions: Arc::default(),
+            examinations: Arc::default(),
             ttl_s: ttl.as_secs(),
             configuration: None,
         });
@@ -164,7 +165,7 @@ fn request(proxy: Proxy, uri: &str, presented: Option<&(&'static str, String)>) 
 fn at_once(gate: &Arc<Gate>, request: Request<()>) -> (Answer, AllocationInfo) {
     let mut answer = None;
     let took = measure(|| {
-        let mut checked = std::pin::pin!(gate.check(request));
+        let mut checked = std::pin::pin!(gate.check(request, 0));
         if let Poll::Ready(Ok(ready)) = checked.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             answer = Some(ready);
         }
@@ -182,7 +183,7 @@ async fn nothing_is_allocated(format: TokenFormat) {
                 let what = format!("{proxy:?} {uri} {presented:?}");
                 // the first check asks the store, the second fills what a process fills once
                 for _ in 0..2 {
-                    let answer = gate.check(request(proxy, uri, presented)).await.unwrap();
+                    let answer = gate.check(request(proxy, uri, presented), 0).await.unwrap();
                     assert_eq!(answer.status(), 200, "{what}");
                 }
                 for _ in 0..3 {

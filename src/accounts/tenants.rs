@@ -48,6 +48,24 @@ impl Accounts {
         self.traced(&by, action, id, changed)
     }
 
+    /// Records that an examination of a proxy begins; without the entry there is none.
+    ///
+    /// # Errors
+    /// [`Refusal::Forbidden`], or unavailable.
+    pub async fn examine(&self, caller: &Caller, id: Id, origin: Origin) -> Result<(), Refusal> {
+        let by = origin.by(caller.uid());
+        let recorded = async {
+            let (act, caller) = self.acting(caller).await?;
+            if !caller.is_super_admin() {
+                return Err(Refusal::Forbidden);
+            }
+            // nothing for the token store to learn
+            act.commit(&by.did(Action::Examine, id)).await.map(drop).map_err(Refusal::from)
+        };
+        let recorded = recorded.await;
+        self.traced(&by, Action::Examine, id, recorded)
+    }
+
     /// The audit trail before entry `before`, newest first: an admin's own tenant's, everything for a super admin.
     ///
     /// # Errors

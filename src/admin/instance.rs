@@ -20,12 +20,17 @@ use crate::accounts::Refusal;
 use crate::accounts::sessions::Caller;
 use crate::decision::scopes::ScopeSet;
 use crate::decisions::{Decision, Recent};
+use crate::examinations::Examinations;
 use crate::pulse::Pulse;
 
 /// What a running instance tells of itself.
 pub struct Instance {
     /// Its last refusals.
     pub decisions: Arc<Recent>,
+    /// What its gates see of an examination.
+    pub examinations: Arc<Examinations>,
+    /// The number of the next connection.
+    pub next_connection: fn() -> u64,
     /// The rules in force after the first so many, at most so many.
     pub rules: Box<dyn Fn(usize, usize) -> Vec<Rule> + Send + Sync>,
     /// How they decide a request.
@@ -188,7 +193,7 @@ impl Admin {
         let _ = self.instance.set(instance);
     }
 
-    async fn shown_to(&self, call: &Call) -> Result<&Instance, Failure> {
+    pub(super) async fn shown_to(&self, call: &Call) -> Result<&Instance, Failure> {
         self.instance_for(&call.caller(self).await?)
     }
 

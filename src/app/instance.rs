@@ -37,6 +37,8 @@ pub(super) fn of(shared: &Arc<Shared>, gates: Gates, tests: Tests, pulse: Arc<Pu
     let (tested_on, asked) = (Arc::clone(shared), Arc::clone(shared));
     Instance {
         decisions: Arc::clone(&shared.decisions),
+        examinations: Arc::clone(&shared.examinations),
+        next_connection: crate::server::next_connection,
         rules: Box::new(move |first, most| {
             let in_force = rules_of.in_force.load();
             in_force.rules.rules().iter().skip(first).take(most).map(shown).collect()

@@ -154,15 +154,18 @@ const CONTRACT: &[&str] = &[
 
 /// What stands beside the contract: the ways of browsers, the parts of pages, and the second factor.
 const BESIDE: &[&str] = &[
+    "DELETE /v1/examinations/{id}",
     "GET /.gatepost/login",
     "GET /.gatepost/session",
     "GET /docs/viewer.css",
     "GET /docs/viewer.js",
+    "GET /v1/examinations/{id}",
     "GET /v1/rules",
     "GET /v1/second-factor",
     "GET /v1/session",
     "POST /login",
     "POST /logout",
+    "POST /v1/examinations",
     "POST /v1/explain",
     "POST /v1/oidc/{provider}/login",
     "POST /v1/second-factor",

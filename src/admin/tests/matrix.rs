@@ -191,6 +191,10 @@ impl Household {
             add(path, Ask::get(path), yes(is_super, 200));
         }
         add("explain", Ask::post("/v1/explain").json(json!({ "method": "GET", "url": "/a" })), yes(is_super, 200));
+        let examination = format!("/v1/examinations/{}", crate::id::Id::from_bytes([1; 16]));
+        add("examine", Ask::post("/v1/examinations").json(json!({ "manners": [] })), yes(is_super, 400));
+        add("see an examination", Ask::get(&examination), yes(is_super, 404));
+        add("close an examination", Ask::new("DELETE", &examination), yes(is_super, 404));
         add("make a key", Ask::post("/v1/keys").json(json!({ "scopes": [] })), 201);
         cases
     }

@@ -156,6 +156,8 @@ pub(super) fn instance() -> Instance {
     };
     Instance {
         decisions: Arc::new(recent),
+        examinations: Arc::default(),
+        next_connection: || 7,
         rules: Box::new(move |first, most| (0..3).skip(first).take(most).map(rule).collect()),
         explain: Box::new(|question| {
             Box::pin(async move {
