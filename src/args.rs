@@ -61,6 +61,8 @@ pub enum Command {
     Import(ImportCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
+    /// Ask the running program whether it can decide, as containers do.
+    Healthcheck(crate::healthcheck::HealthcheckCommand),
 }
 
 /// What to import.
