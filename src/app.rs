@@ -2,8 +2,10 @@
 
 mod greeting;
 mod instance;
+mod proxy_secret;
 mod reload;
 mod secret_key;
+mod supervisor;
 
 use std::collections::HashMap;
 use std::os::unix::fs::DirBuilderExt;
@@ -31,7 +33,7 @@ use crate::gate::{Gate, InForce, Shared};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
-use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Stopper, Tls};
+use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Passed, PassedError, Stopper, Tls};
 use crate::token::embedded::Embedded;
 use crate::token::last_used::LastUsed;
 use crate::token::redis::Redis;
@@ -39,6 +41,7 @@ use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
 
 pub use secret_key::read as read_secret_keys;
+pub use supervisor::Supervisor;
 
 /// Why the program cannot start. Exit status 1.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +54,27 @@ pub enum StartError {
         /// Why.
         error: std::io::Error,
     },
+    /// The data directory is there, for somebody else.
+    #[error(
+        "the data directory {path} cannot be written by user {user}: {error}; give it to that user \
+         (`chown -R {user}:{group} …` what is mounted there), take a volume that the image may fill, or name another directory with `data:`"
+    )]
+    DataNotOurs {
+        /// Which.
+        path: String,
+        /// The number of the user that the program runs as.
+        user: u32,
+        /// And of its group.
+        group: u32,
+        /// Why.
+        error: std::io::Error,
+    },
     /// The secret keys.
     #[error("secret key: {0}")]
     SecretKey(String),
+    /// The secret of a gate.
+    #[error("proxy secret: {0}")]
+    ProxySecret(String),
     /// The database.
     #[error("{0}")]
     Database(#[from] crate::database::DatabaseError),
@@ -63,6 +84,9 @@ pub enum StartError {
     /// A listener.
     #[error("{0}")]
     Bind(#[from] BindError),
+    /// A socket that was passed.
+    #[error("{0}")]
+    Passed(#[from] PassedError),
     /// Something of the process itself.
     #[error("{0}")]
     Process(String),
@@ -113,9 +137,23 @@ pub async fn open_database(config: &Config) -> Result<Database, StartError> {
     let mut builder = std::fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(&config.data);
     made.map_err(|error| StartError::Data { path: config.data.display().to_string(), error })?;
+    check_writable(&config.data)?;
     Ok(match &config.database {
         DatabaseConfig::Sqlite(file) => Database::open_sqlite(&config.data.join(file), Clock::system()).await?,
         DatabaseConfig::Server(engine, url) => Database::open(*engine, url, Clock::system()).await?,
+    })
+}
+
+/// Writes into the data directory, and takes that away again: what a database says of a directory that is another user's tells nobody
+/// what to do.
+fn check_writable(data: &std::path::Path) -> Result<(), StartError> {
+    let probe = data.join(format!(".written-by-{}", std::process::id()));
+    let written = std::fs::File::create(&probe).and_then(|_| std::fs::remove_file(&probe));
+    written.map_err(|error| StartError::DataNotOurs {
+        path: data.display().to_string(),
+        user: rustix::process::geteuid().as_raw(),
+        group: rustix::process::getegid().as_raw(),
+        error,
     })
 }
 
@@ -237,11 +275,11 @@ fn pair_for(configured: &TlsConfig, in_force: &mut HashMap<TlsFiles, Tls>) -> Tl
 }
 
 impl App {
-    /// Opens the stores, binds every listener and prepares what serves on them.
+    /// Opens the stores, binds every listener whose socket was not `passed`, and prepares what serves on them.
     ///
     /// # Errors
     /// Where something is missing, taken or broken.
-    pub async fn build(loaded: Loaded, metrics: PrometheusHandle) -> Result<Self, StartError> {
+    pub async fn build(loaded: Loaded, metrics: PrometheusHandle, mut passed: Passed) -> Result<Self, StartError> {
         let Loaded { config, rules, file, .. } = loaded;
         let Stores { database, tokens, alone } = open_stores(&config).await?;
         let keyring = Arc::new(ArcSwap::from_pointee(secret_key::read_or_make(&config)?));
@@ -286,14 +324,16 @@ impl App {
         admin.show(instance::of(&shared, gates_shown, tests.clone(), pulse.clone()));
         let mut gates = Vec::new();
         for gate in &config.gates {
-            let dialect =
-                Dialect::new(gate.proxy, gate.secret.clone(), config.denial_status).with_login_at(config.admin.public_url.clone());
+            let secret = gate.secret.as_ref().map(proxy_secret::read_or_make).transpose()?;
+            let dialect = Dialect::new(gate.proxy, secret, config.denial_status).with_login_at(config.admin.public_url.clone());
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
-            let listener = server::bind(&gate.listen).await?.with_tls(in_force_for(&gate.tls));
+            let listener = server::bind(&gate.listen, &mut passed).await?.with_tls(in_force_for(&gate.tls));
             gates.push((listener, Arc::new(Gate::new(dialect, shared.clone())), limits));
         }
-        let admin_listener = server::bind(&Listen::Tcp(config.admin.listen)).await?.with_tls(in_force_for(&config.admin.tls));
-        let metrics_listener = server::bind(&Listen::Tcp(config.metrics)).await?;
+        let admin_listener = server::bind(&Listen::Tcp(config.admin.listen), &mut passed).await?;
+        let admin_listener = admin_listener.with_tls(in_force_for(&config.admin.tls));
+        let metrics_listener = server::bind(&Listen::Tcp(config.metrics), &mut passed).await?;
+        passed.all_taken()?;
         let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
         Ok(Self {
             gates,
@@ -337,11 +377,11 @@ impl App {
         &self.greeting
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains, 25 s in all. A second signal ends at once.
+    /// Serves until SIGTERM or SIGINT, then drains, 25 s in all. A second signal ends at once. `supervisor` is told of both.
     ///
     /// # Errors
     /// Where signals cannot be heard.
-    pub async fn run(self) -> Result<(), StartError> {
+    pub async fn run(self, supervisor: &Supervisor) -> Result<(), StartError> {
         let mut signals = Signals::new()?;
         let mut serving = tokio::task::JoinSet::new();
         for (listener, gate, limits) in self.gates {
@@ -360,8 +400,14 @@ impl App {
         serving.spawn(self.pulse.beat(self.clock, crate::metrics::sample));
         let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
         let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, self.drain.clone(), Arc::new(probe)));
+        let mut telling = std::pin::pin!(supervisor.ready(&self.tokens));
+        let mut told = false;
         let at_once = loop {
             let signal = tokio::select! {
+                () = telling.as_mut(), if !told => {
+                    told = true;
+                    continue;
+                }
                 signal = signals.next() => signal,
                 () = self.tokens.ousted() => {
                     let what = "another gatepost has served from this database meanwhile, so nothing that this one remembers counts; \
@@ -375,6 +421,7 @@ impl App {
                 Signal::Interrupt => break true,
             }
         };
+        supervisor.stopping();
         tracing::info!("stopping: not ready, then no new connections, 25 s in all");
         tokio::select! {
             () = self.stopper.stop(at_once) => {}

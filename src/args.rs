@@ -67,6 +67,8 @@ pub enum Command {
     Import(ImportCommand),
     /// Print the OpenAPI document of the admin listener; the same as its /openapi.json.
     Openapi,
+    /// Ask the running program whether it can decide, as containers do.
+    Healthcheck(crate::healthcheck::HealthcheckCommand),
 }
 
 /// Put a copy made by `gatepost export` into the stores that the configuration names; or make rules of what others wrote.

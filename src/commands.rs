@@ -26,6 +26,7 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::Openapi => say(&format!("{}\n", crate::admin::openapi().to_json().unwrap_or_default())),
         Command::Import(ImportCommand { from: Some(ImportFrom::Openapi(arguments)), .. }) => import_openapi(&arguments),
         Command::Serve => ExitCode::FAILURE,
+        Command::Healthcheck(command) => crate::healthcheck::run(&command, path, environment),
         Command::CheckConfig => finish(config::check::check_config(path, environment)),
         Command::TestRules => finish(config::check::test_rules(path, environment)),
         Command::PrintConfig(arguments) => with(path, environment, |loaded| async move { print_config(&arguments, &loaded.config) }),

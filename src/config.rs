@@ -98,8 +98,8 @@ pub struct GateConfig {
     pub proxy: Proxy,
     /// Where.
     pub listen: Listen,
-    /// `X-Proxy-Secret` must match; required off loopback and unix sockets.
-    pub secret: Option<SecretString>,
+    /// `X-Proxy-Secret` must match; required off loopback and unix sockets. A file here is one that is not there yet: the start makes it.
+    pub secret: Option<SecretSource>,
     /// TLS on this listener; `None` = plain HTTP. It does not replace the secret.
     pub tls: Option<TlsConfig>,
 }
@@ -175,7 +175,7 @@ pub enum StoreConfig {
 pub enum SecretSource {
     /// A file; relative paths are below `data`.
     File(PathBuf),
-    /// This text, from the environment.
+    /// This text, from the environment or a file that was read.
     Text(SecretString),
 }
 

@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod examinations;
 pub mod explain;
 pub mod gate;
+pub mod healthcheck;
 pub mod id;
 pub mod import_openapi;
 pub mod keys_command;

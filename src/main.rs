@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use gatepost::args::{Arguments, Command};
 use gatepost::config::{self, BAD_CONFIGURATION, Environment};
+use gatepost::server::Passed;
 use gatepost::{app, commands};
 
 fn main() -> ExitCode {
@@ -26,6 +27,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(path: Option<&std::path::Path>, environment: &Environment) -> ExitCode {
+    let passed = match Passed::of_process() {
+        Ok(passed) => passed,
+        Err(error) => return failed(&error),
+    };
     let loaded = match config::file::load(path, environment) {
         Ok(loaded) => loaded,
         Err(problems) => {
@@ -39,9 +44,11 @@ fn serve(path: Option<&std::path::Path>, environment: &Environment) -> ExitCode 
     let workers = loaded.config.workers;
     let serving = async {
         let metrics = gatepost::metrics::install().map_err(app::StartError::Process)?;
-        let app = app::App::build(loaded, metrics).await?;
+        let supervisor = app::Supervisor::at(environment.get("NOTIFY_SOCKET"))
+            .map_err(|error| app::StartError::Process(format!("NOTIFY_SOCKET: {error}")))?;
+        let app = app::App::build(loaded, metrics, passed).await?;
         say(&mut std::io::stdout(), app.greeting());
-        app.run().await
+        app.run(&supervisor).await
     };
     match commands::runtime(workers).map(|runtime| runtime.block_on(serving)) {
         Ok(Ok(())) => ExitCode::SUCCESS,

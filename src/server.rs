@@ -7,6 +7,7 @@
 mod drain;
 mod guard;
 mod listener;
+mod passed;
 mod tls;
 
 use std::future::Future;
@@ -21,15 +22,19 @@ use hyper::server::conn::http1::{self, Parts};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 pub use drain::{Drain, Phase, Stopper};
 use guard::{Guarded, Turn};
 use listener::Accepted;
 pub use listener::{BindError, Listen, Listener, Peer, bind};
+pub use passed::{Passed, PassedError};
 pub use tls::{Pair, PairError, Tls, install_cryptography};
 
 /// How long a head may take from its first byte to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that was taken just before the end has for its first request.
+const FIRST_REQUEST: Duration = Duration::from_millis(250);
 /// Most connections of one listener at once.
 const CONNECTIONS: usize = 16_384;
 
@@ -62,7 +67,10 @@ pub enum Limits {
     Admin,
 }
 
-/// Accepts connections and serves each with `handler`, until the drain is over.
+/// Accepts connections and serves each with `handler`, until the drain closes.
+///
+/// From a socket that was passed it accepts to the very end: what it leaves there waits for the process that comes after, and
+/// would wait the longer the earlier this one looked away.
 pub async fn serve<H, F, B, E>(listener: Listener, limits: Limits, drain: Drain, handler: Arc<H>)
 where
     H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
@@ -73,22 +81,24 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let last = if listener.is_passed() { Phase::Ending } else { Phase::Closing };
+    let accepting = drain.alive();
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = drain.until(Phase::Closing) => return,
+            () = drain.until(last) => return,
         };
         let Ok((accepted, peer)) = accepted else {
             // out of file descriptors, most likely: give the others time to end
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (handler, drain) = (handler.clone(), drain.clone());
+        let (handler, drain, alive) = (handler.clone(), drain.clone(), accepting.clone());
         let from = Connection { peer, number: ACCEPTED.fetch_add(1, Ordering::Relaxed) };
         tokio::spawn(async move {
             connection(accepted, from, limits, drain, handler).await;
-            drop(place);
+            drop((place, alive));
         });
     }
 }
@@ -102,13 +112,13 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let _alive = drain.alive();
     let opened = tokio::select! {
         biased;
         opened = accepted.open() => opened,
         () = drain.until(Phase::Ending) => None,
     };
     let Some(stream) = opened else { return };
+    let first_request = Instant::now() + FIRST_REQUEST;
     let turn = Arc::new(Turn::default());
     let (closing, turns) = (drain.clone(), turn.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
@@ -129,10 +139,10 @@ where
         Limits::Gate { raw_target } => {
             http.max_header_size(128 * 1024).max_buf_size(128 * 1024);
             let few = http.serve_connection(TokioIo::new(Guarded::heads(stream, HEAD_TIMEOUT, raw_target, turn)), &service);
-            let Some(Parts { io, read_buf, .. }) = until_over(few, &drain).await else { return };
+            let Some(Parts { io, read_buf, .. }) = until_over(few, &drain, first_request).await else { return };
             if let Some(io) = io.into_inner().resumed(&read_buf) {
                 let many = http.max_headers(256).serve_connection(TokioIo::new(io), &service);
-                until_over(many, &drain).await;
+                until_over(many, &drain, first_request).await;
             }
         }
         Limits::Admin => {
@@ -141,14 +151,19 @@ where
                 .max_buf_size(16 * 1024)
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT);
-            until_over(http.serve_connection(TokioIo::new(Guarded::open(stream)), &service), &drain).await;
+            let serving = http.serve_connection(TokioIo::new(Guarded::open(stream)), &service);
+            until_over(serving, &drain, first_request).await;
         }
     }
 }
 
-/// Serves a connection to its end, or until the process ends and what it is answering is answered. Returns what is left of it where
-/// it ended by itself.
-async fn until_over<S, B>(mut serving: http1::Connection<TokioIo<Guarded>, S>, drain: &Drain) -> Option<Parts<TokioIo<Guarded>, S>>
+/// Serves a connection to its end, or until the process ends and what it is answering is answered; one that was taken just before
+/// may still ask until `first_request`. Returns what is left of it where it ended by itself.
+async fn until_over<S, B>(
+    mut serving: http1::Connection<TokioIo<Guarded>, S>,
+    drain: &Drain,
+    first_request: Instant,
+) -> Option<Parts<TokioIo<Guarded>, S>>
 where
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -170,7 +185,8 @@ where
         ending.as_mut().poll(context).map(|()| false)
     })
     .await;
-    if is_over {
+    // by now each answer says `close`: what was taken lately and is still open has not asked yet, or is being answered
+    if is_over || tokio::time::timeout_at(first_request, Pin::new(&mut serving)).await.is_ok() {
         return Some(serving.into_parts());
     }
     Pin::new(&mut serving).graceful_shutdown();

@@ -4,6 +4,7 @@
 //! leaves out is read from it, so the two cannot differ. Everything wrong is reported at once, in both files.
 //! INVARIANT: the only place that reads the environment of the process.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,10 +62,34 @@ pub fn load_without_tests(path: Option<&Path>, environment: &Environment) -> Res
     load_with(path, environment, rules_file::read_all)
 }
 
-/// How rules of this name and these texts are read.
-type ReadRules = fn(Arc<str>, &[rules_file::Part]) -> Result<RulesFile, Vec<Problem>>;
+/// Where the metrics listener is, whatever else the files say; they may be broken, and a program that runs goes on with what it read.
+///
+/// # Errors
+/// Where that cannot be told.
+pub fn metrics_address(path: Option<&Path>, environment: &Environment) -> Result<SocketAddr, Vec<Problem>> {
+    let Main { name, text, .. } = main_file(path, environment)?;
+    let (written, faults) = yaml::parse(&text);
+    let (shipped, _) = yaml::parse(SHIPPED);
+    let document = Document::new(name, environment);
+    let address = if written.is_none() && !faults.is_empty() {
+        document.faults(faults);
+        None
+    } else {
+        listeners::metrics(&document.root(written.as_ref(), shipped.as_ref()))
+    };
+    address.ok_or_else(|| document.collector.finish().0)
+}
 
-fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRules) -> Result<Loaded, Vec<Problem>> {
+/// The main file.
+struct Main {
+    /// Where it is; `None` = nobody wrote one.
+    file: Option<PathBuf>,
+    /// How problems call it.
+    name: Arc<str>,
+    text: String,
+}
+
+fn main_file(path: Option<&Path>, environment: &Environment) -> Result<Main, Vec<Problem>> {
     let named = path.map(PathBuf::from).or_else(|| environment.get("GATEPOST_CONFIG").map(PathBuf::from));
     let file = match named {
         Some(path) => Some(path),
@@ -78,6 +103,14 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
         })?,
         None => String::new(),
     };
+    Ok(Main { file, name, text })
+}
+
+/// How rules of this name and these texts are read.
+type ReadRules = fn(Arc<str>, &[rules_file::Part]) -> Result<RulesFile, Vec<Problem>>;
+
+fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRules) -> Result<Loaded, Vec<Problem>> {
+    let Main { file, name, text } = main_file(path, environment)?;
     let (written, faults) = yaml::parse(&text);
     let (shipped, _) = yaml::parse(SHIPPED);
     let document = Document::new(name, environment);
@@ -175,12 +208,12 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let directory = root.document().environment().directory();
     let data = root.key("data").read(values::path).map(|data| directory.join(data));
     let below = data.as_deref();
-    let listeners = listeners::read(root, below, beside);
     let database = sections::database(&root.key("database"), below);
     let tokens = sections::tokens(&root.key("tokens"), below);
     // a key made by each of several replicas for itself would make each refuse the others' tokens
     let shared = tokens.as_ref().is_some_and(|tokens| !matches!(tokens.store, StoreConfig::Embedded))
         || database.as_ref().is_some_and(|database| !matches!(database, DatabaseConfig::Sqlite(_)));
+    let listeners = listeners::read(root, &listeners::Places { data: below, beside, makes_secrets: !shared });
     let secret_key = sections::secret_key(&root.key("secret_key"), below, !shared);
     let denial_status = sections::denials(&root.key("denials"));
     let accounts = accounts::accounts(&root.key("accounts"));

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::tls::tls;
-use super::{AdminConfig, GateConfig, Listen, Proxy, TlsConfig, secret, values};
+use super::{AdminConfig, GateConfig, Listen, Proxy, SecretSource, TlsConfig, secret, values};
 
 /// The placeholder in the proxy configurations that come with the program.
 const PLACEHOLDER: &str = "s3cret";
@@ -24,16 +24,31 @@ pub(super) struct Listeners {
     pub(super) metrics: SocketAddr,
 }
 
-/// Reads `gates`, `admin` and `metrics`. Certificates are looked for below `beside`.
-pub(super) fn read(root: &Field<'_>, data: Option<&Path>, beside: &Path) -> Option<Listeners> {
+/// Where files are that the listeners name.
+pub(super) struct Places<'a> {
+    /// Secrets; `None` after a problem.
+    pub(super) data: Option<&'a Path>,
+    /// Certificates.
+    pub(super) beside: &'a Path,
+    /// Whether a proxy secret's file that is not there is made at the start: not where replicas would each make their own.
+    pub(super) makes_secrets: bool,
+}
+
+/// Reads `metrics.listen`.
+pub(super) fn metrics(root: &Field<'_>) -> Option<SocketAddr> {
+    root.key("metrics").key("listen").read(values::socket_address)
+}
+
+/// Reads `gates`, `admin` and `metrics`.
+pub(super) fn read(root: &Field<'_>, places: &Places<'_>) -> Option<Listeners> {
     let mut taken = Taken::default();
     let field = root.key("gates");
     let items = field.items();
     if items.is_empty() && field.shape() == Shape::Sequence {
         field.problem(Complaint::new("no gate", "write at least one, like { proxy: nginx, listen: 127.0.0.1:9001 }"));
     }
-    let gates: Vec<Option<GateConfig>> = items.iter().map(|item| gate(item, data, beside, &mut taken)).collect();
-    let admin = admin(&root.key("admin"), beside, &mut taken);
+    let gates: Vec<Option<GateConfig>> = items.iter().map(|item| gate(item, places, &mut taken)).collect();
+    let admin = admin(&root.key("admin"), places.beside, &mut taken);
     let metrics = root.key("metrics");
     metrics.mapping(&["listen"]);
     let listen = metrics.key("listen");
@@ -42,15 +57,15 @@ pub(super) fn read(root: &Field<'_>, data: Option<&Path>, beside: &Path) -> Opti
     Some(Listeners { gates: gates.into_iter().collect::<Option<_>>()?, admin: admin?, metrics: metrics? })
 }
 
-fn gate(field: &Field<'_>, data: Option<&Path>, beside: &Path, taken: &mut Taken) -> Option<GateConfig> {
+fn gate(field: &Field<'_>, places: &Places<'_>, taken: &mut Taken) -> Option<GateConfig> {
     field.mapping(&["proxy", "listen", "secret", "tls"]);
     let proxy = field.key("proxy").need(values::one_of(&Proxy::ALL.map(|proxy| (proxy.as_str(), proxy))));
     let listen = field.key("listen").need(values::listen);
     taken.add(&field.key("listen"), listen.as_ref());
-    let tls = gate_tls(&field.key("tls"), listen.as_ref(), beside);
+    let tls = gate_tls(&field.key("tls"), listen.as_ref(), places.beside);
     let at = field.key("secret");
-    let secret = secret::text(&at, data);
-    if let Some(secret) = &secret {
+    let secret = secret::text_or_file_to_make(&at, places.data, places.makes_secrets);
+    if let Some(SecretSource::Text(secret)) = &secret {
         check_proxy_secret(&at, secret);
     }
     let listen = listen?;

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
-use super::values;
+use super::{SecretSource, values};
 
 /// Where a secret is to be found.
 pub(super) enum Source {
@@ -80,6 +80,14 @@ fn variable(field: &Field<'_>, name: String) -> Option<Source> {
 
 /// The secret itself: one line of text. Files are relative to `data`; a line end at the end does not count.
 pub(super) fn text(field: &Field<'_>, data: Option<&Path>) -> Option<SecretString> {
+    match text_or_file_to_make(field, data, false)? {
+        SecretSource::Text(text) => Some(text),
+        SecretSource::File(_) => None,
+    }
+}
+
+/// As [`text`]; but a file that is not there is no problem where `makes` says that the start makes it.
+pub(super) fn text_or_file_to_make(field: &Field<'_>, data: Option<&Path>, makes: bool) -> Option<SecretSource> {
     use secrecy::ExposeSecret;
     let secret = match source(field)? {
         Source::Variable(_, value) => value,
@@ -87,9 +95,21 @@ pub(super) fn text(field: &Field<'_>, data: Option<&Path>) -> Option<SecretStrin
             let path = data?.join(path);
             match std::fs::read_to_string(&path) {
                 Ok(text) => SecretString::from(text.trim_end_matches(['\r', '\n'])),
+                Err(error) if makes && error.kind() == std::io::ErrorKind::NotFound => {
+                    let what = format!("`{}` is not there; the start makes it", path.display());
+                    field.warning(Complaint::new(what, "let the proxy send what stands there as X-Proxy-Secret"));
+                    return Some(SecretSource::File(path));
+                }
                 Err(error) => {
                     let what = format!("`{}` cannot be read: {error}", path.display());
-                    field.problem(Complaint::new(what, "put the secret there, readable for this program"));
+                    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+                    let what_to_do = match error.kind() {
+                        std::io::ErrorKind::PermissionDenied => {
+                            format!("give it and its directory to the user that this program runs as: chown -R {user}:{group} …")
+                        }
+                        _ => "put the secret there, readable for this program".to_owned(),
+                    };
+                    field.problem(Complaint::new(what, what_to_do));
                     return None;
                 }
             }
@@ -100,7 +120,7 @@ pub(super) fn text(field: &Field<'_>, data: Option<&Path>) -> Option<SecretStrin
         field.problem(Complaint::new("the secret is not one line of text", "make one with `openssl rand -hex 32`"));
         return None;
     }
-    Some(secret)
+    Some(SecretSource::Text(secret))
 }
 
 /// A text that may hold a secret: written plainly, or `{ env: … }` or `{ file: … }`.

@@ -1,7 +1,7 @@
 //! The drain: how serving ends, 25 s in all.
 //!
-//! Serving → Unready (`/readyz` says so; balancers look away) → Closing (no new connections; answers
-//! carry `Connection: close`) → Ending (idle connections end, the rest after their answer).
+//! Serving → Unready (`/readyz` says so; balancers look away) → Closing (no new connections, but from sockets
+//! that were passed; answers carry `Connection: close`) → Ending (idle connections end, the rest after their answer).
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl Drain {
         let _ = self.phase.clone().wait_for(|now| *now >= phase).await;
     }
 
-    /// Held by each connection while it lives.
+    /// Held by each connection while it lives, and by each accept loop while it may still bring one.
     pub(super) fn alive(&self) -> watch::Receiver<()> {
         self.alive.subscribe()
     }

@@ -1,4 +1,4 @@
-//! Listeners: TCP, TLS over it, and unix sockets, bound before anything is served.
+//! Listeners: TCP, TLS over it, and unix sockets, bound (or passed, and then taken over) before anything is served.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use super::passed::{self, Passed};
 use super::tls::Tls;
 
 /// Where a listener listens.
@@ -43,13 +44,22 @@ impl std::fmt::Display for Listen {
 
 /// A bound listener.
 #[derive(Debug)]
-pub enum Listener {
-    /// TCP.
+pub struct Listener {
+    socket: Socket,
+    /// Over TCP only.
+    tls: Option<Tls>,
+    /// Whether somebody else holds the socket as well: it stays when this process goes, with whatever waits in it.
+    passed: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpListener),
-    /// TLS over TCP.
-    Tls(TcpListener, Tls),
-    /// A unix socket; its file goes with it.
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        /// Goes with it, unless it was passed.
+        _file: Option<SocketFile>,
+    },
 }
 
 /// Who is at the other end.
@@ -90,7 +100,7 @@ impl Accepted {
 
 /// Removes the socket's file when the listener goes.
 #[derive(Debug)]
-pub struct SocketFile(std::path::PathBuf);
+struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -107,11 +117,11 @@ pub struct BindError {
     hint: &'static str,
 }
 
-/// Binds.
+/// Takes over the socket that was passed for this address, or binds one.
 ///
 /// # Errors
 /// Where the address is taken or not allowed, with what to do.
-pub async fn bind(listen: &Listen) -> Result<Listener, BindError> {
+pub async fn bind(listen: &Listen, passed: &mut Passed) -> Result<Listener, BindError> {
     let wrong = |error: io::Error| {
         let hint = match error.kind() {
             io::ErrorKind::AddrInUse => "; another program listens there: stop it, or choose another address",
@@ -121,14 +131,32 @@ pub async fn bind(listen: &Listen) -> Result<Listener, BindError> {
         };
         BindError { listen: listen.clone(), error, hint }
     };
-    match listen {
-        Listen::Tcp(address) => TcpListener::bind(address).await.map(Listener::Tcp).map_err(wrong),
+    if let Some(socket) = passed.take(listen) {
+        let socket = take_over(socket).map_err(wrong)?;
+        return Ok(Listener { socket, tls: None, passed: true });
+    }
+    let socket = match listen {
+        Listen::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await.map_err(wrong)?),
         Listen::Unix(path) => {
             remove_stale(path).await.map_err(wrong)?;
             let listener = UnixListener::bind(path).map_err(wrong)?;
             // the proxy runs as another user; the directory says who may come
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(wrong)?;
-            Ok(Listener::Unix(listener, SocketFile(path.clone())))
+            Socket::Unix { listener, _file: Some(SocketFile(path.clone())) }
+        }
+    };
+    Ok(Listener { socket, tls: None, passed: false })
+}
+
+fn take_over(socket: passed::Socket) -> io::Result<Socket> {
+    match socket {
+        passed::Socket::Tcp(tcp) => {
+            tcp.set_nonblocking(true)?;
+            TcpListener::from_std(tcp).map(Socket::Tcp)
+        }
+        passed::Socket::Unix(unix) => {
+            unix.set_nonblocking(true)?;
+            UnixListener::from_std(unix).map(|listener| Socket::Unix { listener, _file: None })
         }
     }
 }
@@ -149,31 +177,34 @@ async fn remove_stale(path: &std::path::Path) -> io::Result<()> {
 impl Listener {
     /// The same with TLS, where a pair is given. A unix socket has none: only this machine reaches it.
     pub fn with_tls(self, tls: Option<Tls>) -> Self {
-        match (self, tls) {
-            (Self::Tcp(listener), Some(tls)) => Self::Tls(listener, tls),
-            (listener, _) => listener,
-        }
+        let tls = tls.filter(|_| matches!(self.socket, Socket::Tcp(_)));
+        Self { tls, ..self }
+    }
+
+    /// Whether the socket stays when this process goes.
+    pub(super) fn is_passed(&self) -> bool {
+        self.passed
     }
 
     /// Where it listens, for a TCP listener.
     pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
-        match self {
-            Self::Tcp(listener) | Self::Tls(listener, _) => listener.local_addr().ok(),
-            Self::Unix(..) => None,
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+            Socket::Unix { .. } => None,
         }
     }
 
     pub(super) async fn accept(&self) -> io::Result<(Accepted, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.socket {
+            Socket::Tcp(listener) => {
                 let (stream, peer) = accept_tcp(listener).await?;
-                Ok((Accepted::Open(Stream::Tcp(stream)), peer))
+                let accepted = match &self.tls {
+                    Some(tls) => Accepted::Tls(stream, tls.clone()),
+                    None => Accepted::Open(Stream::Tcp(stream)),
+                };
+                Ok((accepted, peer))
             }
-            Self::Tls(listener, tls) => {
-                let (stream, peer) = accept_tcp(listener).await?;
-                Ok((Accepted::Tls(stream, tls.clone()), peer))
-            }
-            Self::Unix(listener, _) => {
+            Socket::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Accepted::Open(Stream::Unix(stream)), Peer::Local))
             }

@@ -5,6 +5,7 @@ import pytest
 from support import binaries, services
 from support.application import Application
 from support.gatepost import Gatepost
+from support.image import Image
 from support.proxies import PROXIES, Running
 
 
@@ -42,6 +43,14 @@ def redis(tmp_path_factory):
     started = services.Redis(binaries.debian("redis-server"), 6390, tmp_path_factory.mktemp("redis")).start()
     yield started
     started.stop()
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory):
+    """The container image; built once, because that takes its time."""
+    image = Image(tmp_path_factory.mktemp("image"))
+    yield image
+    image.remove()
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_commands(page, given, free_ports, tmp_path):
 def test_no_block_is_left_out():
     for block in (block for block in BLOCKS if block.page in PAGES):
         assert block.language in ("sh", "yaml", "text") or "file" in block.marks, f"{block}: nothing runs this block of `{block.language}`"
-        assert set(block.marks) <= {"sh": {"then up", "not run"}, "text": set()}.get(block.language, {"file"}), block
+        assert set(block.marks) <= {"sh": {"then up", "not run", "here alone"}, "text": set()}.get(block.language, {"file"}), block
         curls = re.findall(r"^curl -i ", block.text, re.M)
         assert len(block.promised()) == len(curls) or not block.is_run(), f"{block}: a `curl -i` whose status is not told"
     for page in PAGES:

@@ -44,6 +44,13 @@ fn warnings(yaml: &str, variables: &[(&str, &str)]) -> Vec<String> {
     load_text(yaml, variables).unwrap().warnings.iter().map(Warning::to_string).collect()
 }
 
+fn proxy_secret(config: &Config, gate: usize) -> &str {
+    match config.gates[gate].secret.as_ref().unwrap() {
+        SecretSource::Text(text) => text.expose_secret(),
+        SecretSource::File(path) => panic!("{} is there", path.display()),
+    }
+}
+
 /// Whether `yaml` has one problem, and it reads so (a start is enough).
 fn is_wrong(yaml: &str, expected: &str) -> bool {
     let found = problems(yaml, &[]);
@@ -132,8 +139,7 @@ log: { level: debug, format: json }
     let variables = [("PROXY_SECRET", "a-secret-of-the-proxy")];
     let config = config(yaml, &variables);
     assert_eq!(config.gates[0].listen, Listen::Unix("/run/gatepost/caddy.sock".into()));
-    assert_eq!(config.gates[1].secret.as_ref().unwrap().expose_secret(), "a-secret-of-the-proxy");
-    assert_eq!(config.gates[2].secret.as_ref().unwrap().expose_secret(), "from-a-file");
+    assert_eq!((proxy_secret(&config, 1), proxy_secret(&config, 2)), ("a-secret-of-the-proxy", "from-a-file"));
     assert_eq!(config.admin.public_url.as_deref(), Some("https://auth.example.com"));
     assert_eq!(config.admin.trusted_proxies.iter().map(|network| network.prefix).collect::<Vec<_>>(), [8, 128]);
     assert!(matches!(&config.rules, RulesSource::File(path) if path.is_absolute() && path.ends_with("rules.yaml")));
@@ -185,7 +191,7 @@ fn each_mistake_is_told_where_it_is() {
             "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: NOPE } }]",
             "1:61: gates[0].secret.env: the environment variable `NOPE` is not set",
         ),
-        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { file: nope } }]", "1:54: gates[0].secret: `"),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { file: . } }]", "1:54: gates[0].secret: `"),
         ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: }]", "1:52: gates[0].secret: a secret cannot stand in the file itself"),
         (
             "gates: [{ proxy: nginx, listen: 'unix:/a', tls: { cert: cert.pem, key: key.pem } }]",
@@ -321,6 +327,36 @@ fn each_mistake_is_told_where_it_is() {
 }
 
 #[test]
+fn a_proxy_secret_that_is_not_there_is_made_by_the_only_program_alone() {
+    let yaml = "gates: [{ proxy: nginx, listen: 0.0.0.0:1, secret: { file: proxy/secret } }]";
+    let config = config(yaml, &[]);
+    assert!(matches!(&config.gates[0].secret, Some(SecretSource::File(path)) if path.ends_with("data/proxy/secret")));
+    let told = warnings(yaml, &[]);
+    assert!(told.len() == 1 && told[0].contains("proxy/secret` is not there; the start makes it"), "{told:?}");
+    let shared = [("GATEPOST_TOKENS_STORE", "redis://r"), ("GATEPOST_SECRET_KEY", KEY)];
+    let told = problems(yaml, &shared);
+    assert!(told.len() == 1 && told[0].contains("gates[0].secret: `") && told[0].contains("cannot be read"), "{told:?}");
+}
+
+#[test]
+fn the_metrics_listener_is_found_however_broken_the_rest_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let found = |yaml: &str, variables: &[(&str, &str)]| {
+        fs::write(directory.path().join("gatepost.yaml"), yaml).unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let found = metrics_address(Some(Path::new("gatepost.yaml")), &Environment::new(variables).in_directory(directory.path()));
+        found.map(|address| address.to_string()).map_err(|problems| problems[0].to_string())
+    };
+    assert_eq!(found("", &[]).unwrap(), "127.0.0.1:9464");
+    assert_eq!(found("gates: nonsense\nrules: nowhere\nmetrics: { listen: 0.0.0.0:1 }", &[]).unwrap(), "0.0.0.0:1");
+    assert_eq!(found("", &[("GATEPOST_METRICS_LISTEN", "127.0.0.1:2")]).unwrap(), "127.0.0.1:2");
+    assert!(found("metrics: { listen: here }", &[]).unwrap_err().starts_with("gatepost.yaml:1:20: metrics.listen: `here`"));
+    assert!(found("metrics: [", &[]).unwrap_err().starts_with("gatepost.yaml:"));
+    let nowhere = metrics_address(Some(Path::new("nowhere.yaml")), &Environment::default().in_directory(directory.path()));
+    assert!(nowhere.unwrap_err()[0].to_string().contains("cannot be read"));
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let yaml = "gates:\n  - { proxy: nginx, listen: 0.0.0.0:9001 }\n  - { proxy: nginx, lsten: 127.0.0.1:9002 }\ntokens:\n  ttl: 60\n  ttl: 61\n  format: &a jwt\nlog: { level: loud }\n";
     let found = problems(yaml, &[("GATEPOST_SESSIONS_MAX", "12"), ("GATEPOST_GATES_1_SECRET_ENV", "NOPE")]);
@@ -363,8 +399,8 @@ fn variables_win_over_the_file_and_reach_what_it_does_not_mention() {
     assert_eq!(config.admin.listen.port(), 8123);
     assert_eq!(config.accounts.password_min_length, 20);
     assert_eq!(config.gates[0].listen.to_string(), "127.0.0.1:2");
-    assert_eq!((config.gates[1].proxy, config.gates[1].secret.as_ref().unwrap().expose_secret()), (Proxy::Envoy, "shh"));
-    assert_eq!(config.gates[0].secret.as_ref().unwrap().expose_secret(), "whispered");
+    assert_eq!((config.gates[1].proxy, proxy_secret(&config, 1)), (Proxy::Envoy, "shh"));
+    assert_eq!(proxy_secret(&config, 0), "whispered");
     assert_eq!(config.accounts.direct_scopes.to_string(), "orders:read");
     assert_eq!(config.admin.trusted_proxies.len(), 1);
     assert!(config.accounts.end_users.is_some());

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::server::{Connection, Drain, Limits, Listen, bind, serve};
+use crate::server::{Connection, Drain, Limits, Listen, Passed, bind, serve};
 
 struct Made {
     cert: String,
@@ -77,7 +77,8 @@ struct Scene {
 impl Scene {
     async fn new(made: &Made) -> Self {
         let tls = Tls::new(Pair::read(&made.cert, &made.key).unwrap());
-        let listener = bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap())).await.unwrap().with_tls(Some(tls.clone()));
+        let listener =
+            bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), &mut Passed::default()).await.unwrap().with_tls(Some(tls.clone()));
         let address = listener.local_addr().unwrap();
         let (drain, stopper) = Drain::new();
         let handler =

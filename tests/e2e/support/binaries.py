@@ -15,7 +15,7 @@ SEARCH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH
 
 def gatepost():
     path = Path(os.environ.get("GATEPOST_BIN", TARGET / "release" / "gatepost"))
-    return str(path) if path.is_file() else missing(str(path), "cargo build --release")
+    return str(path) if path.is_file() else missing(str(path), "cargo static")
 
 
 def debian(name):

@@ -5,6 +5,7 @@ A page renders as any Markdown; what a test must know besides stands in comments
     <!-- file: NAME -->             the block is the content of this file, in the directory where the commands before it ended
     <!-- then up: PORT PORT -->     what the block starts with `&` listens there
     <!-- not run: WHY -->           a command that this test leaves out
+    <!-- here alone: WHY -->        a command that is left out where another page goes on from this one
     <!-- goes on from: PAGE.md -->  anywhere: the commands of that page come first
 
 A `sh` block is run; `# 401` behind a `curl -i` is the status it must show. A `text` block is what the `sh` block before it prints: its lines
@@ -23,7 +24,7 @@ from . import binaries
 from .gatepost import NO_GATEPOST
 
 ROOT = binaries.REPOSITORY
-MARK = re.compile(r"<!-- (file|then up|not run|goes on from): (.+?) -->")
+MARK = re.compile(r"<!-- (file|then up|not run|here alone|goes on from): (.+?) -->")
 FENCE = re.compile(r"( *)```(\w*)")
 SEPARATOR = "\x1e"
 
@@ -133,6 +134,7 @@ def run(page, folder, seconds=90, **environment):
     while before := goes_on_from(chain[0]):
         chain.insert(0, before)
     steps = [block for each in chain for block in blocks(each) if block.is_run() or "file" in block.marks]
+    steps = [block for block in steps if block.page == page or "here alone" not in block.marks]
     programs = clone(folder)
     environment = {**NO_GATEPOST, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), **environment,
                    "PATH": f"{programs}{os.pathsep}{NO_GATEPOST['PATH']}"}
