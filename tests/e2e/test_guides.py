@@ -14,7 +14,7 @@ ROOT = binaries.REPOSITORY
 ELSEWHERE = {"examples/places/README.md": "test_places.py", "examples/scale-out/README.md": "test_scale_out.py"}
 PAGES = [page for page in pages.every() if page not in ELSEWHERE]
 RUN = [page for page in PAGES if any(block.is_run() for block in pages.blocks(page))]
-NEED_A_DATABASE = {"docs/scaling-out.md"}
+NEED_A_DATABASE = {"docs/leaving-embedded.md", "docs/scaling-out.md"}
 BLOCKS = [block for page in pages.every() for block in pages.blocks(page)]
 
 
