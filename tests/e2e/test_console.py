@@ -12,8 +12,9 @@ from support import binaries, totp
 from support.browser import Hand
 from support.gate import bearer, check
 from support.gatepost import PASSWORD, Gatepost
+from support.mail_server import Mailbox
 
-BASE = "http://localhost:8000"
+BASE, MAIL = "http://localhost:8000", 2525
 RULES = json.dumps({
     "rules": [
         {"id": "orders-read", "hosts": ["api.example.com"], "methods": ["GET"], "path": "/orders/{id}", "scopes": {"all": ["orders:read"]}},
@@ -32,11 +33,16 @@ PAGES = ["/", *(f"/console/{name}" for name in ("keys", "tokens", "logins", "acc
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("console")
-    with Gatepost(folder, RULES, ports={"nginx": 9001}) as gatepost, sync_playwright() as playwright:
-        ann = gatepost.sign_up("ann")
-        browser = playwright.chromium.launch(executable_path=binaries.debian("chromium"), args=["--no-sandbox", "--disable-gpu"])
-        yield SimpleNamespace(gatepost=gatepost, browser=browser, ann=ann)
-        browser.close()
+    mailbox = Mailbox(folder, MAIL).start()
+    senders = {"email": {"smtp": f"smtp://localhost:{MAIL}", "from": "gatepost@example.com"}}
+    try:
+        with Gatepost(folder, RULES, ports={"nginx": 9001}, senders=senders) as gatepost, sync_playwright() as playwright:
+            ann = gatepost.sign_up("ann")
+            browser = playwright.chromium.launch(executable_path=binaries.debian("chromium"), args=["--no-sandbox", "--disable-gpu"])
+            yield SimpleNamespace(gatepost=gatepost, browser=browser, ann=ann, mailbox=mailbox)
+            browser.close()
+    finally:
+        mailbox.stop()
 
 
 @pytest.fixture
@@ -168,6 +174,15 @@ def test_the_account(world, visit):
     page.get_by_label("E-mail address or phone number").fill("fred@example.com")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("main")).to_contain_text("fred@example.com not proved")
+    page.get_by_role("button", name="Send a code there").click()
+    expect(page.locator("main")).to_contain_text("A code is on its way to fred@example.com")
+    code = re.search(r"Your code is (\d{6})\b", world.mailbox.next(0)["text"]).group(1)
+    for given in (f"{(int(code) + 1) % 1_000_000:06}", code):
+        page.get_by_label("Code").fill(given)
+        page.get_by_role("button", name="Prove it").click()
+        if given != code:
+            expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("fred@example.com proved")
     page.get_by_text("Change it…").click()
     for old, new, told in ((PASSWORD + "x", "nine purple elephants", "Incorrect"), (PASSWORD, "short", "too short")):
         page.get_by_label("The password now").fill(old)
