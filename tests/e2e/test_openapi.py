@@ -82,7 +82,9 @@ def document(house):
     return house.gatepost.admin("GET", "/openapi.json").json
 
 
-# Routes that take a guess share one counter for each client network, so a run of guesses ends in 429 on them; on no other.
+# Routes that take a guess share one counter for each client network, so a run of guesses ends in 429 on them; on no other but the
+# one that opens examinations, of which four may be open.
+FOUR_AT_MOST = {"POST /v1/examinations"}
 GUESSES = {
     "GET /v1/login", "POST /v1/login", "POST /login", "POST /v1/refresh-key/login", "POST /v1/password/change", "POST /v1/register",
     "POST /v1/otp/send", "POST /v1/otp/login", "POST /v1/profile/verify", "POST /get-token", "POST /v1/oauth/token",
@@ -106,7 +108,7 @@ def test_every_answer_is_documented(house):
     refused = re.search(r"(\d+) operations? returned only 401/403", first.stdout)
     limited = re.search(r"Rate limited:(.*?)\U0001f4a1", first.stdout, re.S)
     throttled = set(re.findall(r"- ([A-Z]+ /\S+)", limited[1])) if limited else set()
-    assert throttled <= GUESSES, first.stdout[-6000:]
+    assert throttled <= GUESSES | FOUR_AT_MOST, first.stdout[-6000:]
     assert int(refused[1] if refused else 0) <= 12, first.stdout[-6000:]
 
 
