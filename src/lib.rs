@@ -7,6 +7,7 @@ pub mod apply_command;
 pub mod args;
 pub mod audit;
 pub mod backup;
+mod causes;
 pub mod clock;
 pub mod commands;
 pub mod config;

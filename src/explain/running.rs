@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Explanation;
 use crate::args::ExplainArguments;
+use crate::causes::with_causes;
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,17 +134,6 @@ fn is_here(rest: &str) -> bool {
         None => authority.split(':').next(),
     };
     host.is_some_and(|host| host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Requests to providers: bounded in time and size, and never sent on to anywhere else.
 
+use crate::causes::with_causes;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,15 +92,4 @@ fn client() -> Result<reqwest::Client, String> {
 #[expect(clippy::needless_pass_by_value, reason = "taken by map_err")]
 fn fault(error: reqwest::Error) -> WebFault {
     WebFault(with_causes(&error))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

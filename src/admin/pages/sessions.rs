@@ -27,11 +27,7 @@ pub(super) async fn end(State(admin): State<Arc<Admin>>, Path(session): Path<Str
 
 async fn try_end(visit: &Visit<'_>, _: &Form, session: &str) -> Result<Answer, Failure> {
     let act = visit.admin.accounts.end_session(&visit.caller, id(session)?, visit.call.origin).await?;
-    Ok(visit.done(act, &with_whose(visit, PATH)?, "session-ended").await)
-}
-
-fn with_whose(visit: &Visit<'_>, path: &str) -> Result<String, Failure> {
-    Ok(Asked::read(visit.call)?.of.map_or_else(|| path.to_owned(), |uid| format!("{path}?principal={uid}")))
+    Ok(visit.done(act, &visit.with_whose(PATH)?, "session-ended").await)
 }
 
 async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
@@ -41,7 +37,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
     let now = visit.now();
     let mut rows = Vec::with_capacity(sessions.len());
     for session in &sessions {
-        let action = with_whose(visit, &format!("{PATH}/{}/end", session.id))?;
+        let action = visit.with_whose(&format!("{PATH}/{}/end", session.id))?;
         let own = session.id == visit.sid();
         rows.push(vec![
             html! { code { (session.id) } @if own { " " span.chip.good { "this browser" } } },
@@ -58,7 +54,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
         p.quiet { "Each login that has not ended, here and elsewhere." }
         @if rows.is_empty() { (parts::empty("Nobody is logged in.")) }
         @else { div.card { (parts::table("Logins", &["Login", "How", "Since", "Ends if unused", "Ends at the latest", ""], &rows)) } }
-        (parts::more(&visit.path(&with_whose(visit, PATH)?), cursor.as_deref()))
+        (parts::more(&visit.path(&visit.with_whose(PATH)?), cursor.as_deref()))
     };
     Ok(visit.page(PATH, "Logins", body))
 }

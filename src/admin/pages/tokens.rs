@@ -27,12 +27,7 @@ pub(super) async fn end(State(admin): State<Arc<Admin>>, Path(token): Path<Strin
 
 async fn try_end(visit: &Visit<'_>, _: &Form, token: &str) -> Result<Answer, Failure> {
     let act = visit.admin.accounts.end_token(&visit.caller, id(token)?, visit.call.origin).await?;
-    Ok(visit.done(act, &with_whose(visit, PATH)?, "token-ended").await)
-}
-
-/// The same for whoever this list is of.
-fn with_whose(visit: &Visit<'_>, path: &str) -> Result<String, Failure> {
-    Ok(Asked::read(visit.call)?.of.map_or_else(|| path.to_owned(), |uid| format!("{path}?principal={uid}")))
+    Ok(visit.done(act, &visit.with_whose(PATH)?, "token-ended").await)
 }
 
 async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
@@ -42,7 +37,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
     let now = visit.now();
     let mut rows = Vec::with_capacity(tokens.len());
     for LiveToken { row, ends } in &tokens {
-        let action = with_whose(visit, &format!("{PATH}/{}/end", row.id))?;
+        let action = visit.with_whose(&format!("{PATH}/{}/end", row.id))?;
         rows.push(vec![
             html! { code { (row.id) } },
             html! { code { (row.key) } },
@@ -59,7 +54,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
         } @else {
             div.card { (parts::table("Live tokens", &["Token", "Key", "Scopes", "Minted", "Ends if unused", ""], &rows)) }
         }
-        (parts::more(&visit.path(&with_whose(visit, PATH)?), cursor.as_deref()))
+        (parts::more(&visit.path(&visit.with_whose(PATH)?), cursor.as_deref()))
     };
     Ok(visit.page(PATH, "Live tokens", body))
 }

@@ -11,6 +11,7 @@ use maud::{Markup, html};
 use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::form::Form;
+use super::super::lists::Asked;
 use super::super::request::{Call, scope_list};
 use super::super::{Admin, browser};
 use super::frame::Frame;
@@ -77,6 +78,14 @@ impl<'a> Visit<'a> {
     /// The session that acts.
     pub(super) fn sid(&self) -> Id {
         self.caller.claims.sid
+    }
+
+    /// The path of a list, or of what is done from it, for whoever the list is of (`?principal=`).
+    ///
+    /// # Errors
+    /// Where the query is not as it has to be.
+    pub(super) fn with_whose(&self, path: &str) -> Result<String, Failure> {
+        Ok(Asked::read(self.call)?.of.map_or_else(|| path.to_owned(), |uid| format!("{path}?principal={uid}")))
     }
 
     /// The address of an own page.
