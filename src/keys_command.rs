@@ -97,7 +97,7 @@ impl CommandLine<'_> {
 
     async fn create(&mut self, create: Create) -> Result<(), String> {
         let owner = self.principal(&create.principal).await?;
-        let new = NewKey { name: create.name, scopes: create.scopes, expires_in: create.expires_in };
+        let new = NewKey { name: create.name, scopes: create.scopes, expires_in: create.expires_in, ..NewKey::default() };
         let (key, secret, act) = self.keys().create(&By::cli(), &owner, new).await.map_err(|refusal| said(&refusal))?;
         self.show(&key, &secret, create.json)?;
         self.wait(act).await

@@ -20,3 +20,4 @@ pub mod seal;
 pub mod secret;
 mod sliding;
 pub mod store;
+pub mod terms;

@@ -15,6 +15,7 @@ use crate::database::{Act, Committed, Database, DatabaseError, DeclaredKind, Key
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
+use crate::token::terms::Terms;
 
 /// Everything that files declare.
 #[derive(Debug, Default)]
@@ -219,6 +220,7 @@ async fn make_key(database: &Database, work: KeyWork<'_>) -> Result<Committed, A
             created_at: act.now(),
             expires_at: None,
             last_used_at: None,
+            terms: Terms::default(),
         };
         act.insert_key(&row, key.hash).await?;
         act.declare(DeclaredKind::Key, &key.id.to_string(), key.id).await?;
@@ -380,7 +382,16 @@ impl Work {
                     );
                     let (allow, deny, created_at) = (policy.allow.clone(), policy.deny.clone(), self.act.now());
                     self.act
-                        .insert_policy(&PolicyRow { id, tenant, name: policy.name.clone(), allow, deny, version: 1, created_at })
+                        .insert_policy(&PolicyRow {
+                            id,
+                            tenant,
+                            name: policy.name.clone(),
+                            allow,
+                            deny,
+                            version: 1,
+                            created_at,
+                            terms: Terms::default(),
+                        })
                         .await?;
                     self.act.declare(DeclaredKind::Policy, &name, id).await?;
                     self.did(Action::PolicyCreate, id);

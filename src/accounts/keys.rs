@@ -13,6 +13,7 @@ use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
 use crate::token::secret::{PlainSecret, SecretKind, SecretMint};
+use crate::token::terms::Terms;
 
 /// Longest name of a key, in characters.
 const NAME_CHARS: usize = 100;
@@ -32,6 +33,8 @@ pub struct NewKey {
     pub scopes: Option<ScopeSet>,
     /// How long it lives; `None` = until it is ended.
     pub expires_in: Option<Duration>,
+    /// What is agreed besides.
+    pub terms: Terms,
 }
 
 /// Whose keys may be touched.
@@ -149,6 +152,7 @@ pub(super) async fn insert(
         created_at: now,
         expires_at: life(new.expires_in)?.map(|life| now.after(life)),
         last_used_at: None,
+        terms: new.terms,
     };
     act.insert_key(&key, secret.hashed()).await?;
     Ok((key, secret))

@@ -12,6 +12,7 @@ use crate::database::{Act, Committed, Page, PolicyRow};
 use crate::decision::holder::Grant;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
+use crate::token::terms::Terms;
 
 /// Longest name of a policy, in characters.
 const NAME_CHARS: usize = 100;
@@ -63,6 +64,7 @@ impl Accounts {
                 deny: said.deny,
                 version: 1,
                 created_at: act.now(),
+                terms: Terms::default(),
             };
             act.insert_policy(&policy).await?;
             let committed = act.commit(&by.did(Action::PolicyCreate, policy.id)).await?;

@@ -88,6 +88,7 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
         name: body.name,
         scopes: body.scopes.as_deref().map(scopes).transpose()?,
         expires_in: body.expires_in.map(Duration::from_secs),
+        ..NewKey::default()
     };
     let (key, secret, act) =
         admin.accounts.keys(Some(caller.claims.sid)).create(&call.origin.by(caller.uid()), &caller.standing, new).await?;

@@ -15,6 +15,7 @@ use super::{Database, DatabaseError, Engine, PendingKind, column, trail};
 use crate::audit::Entry;
 use crate::clock::UnixMs;
 use crate::id::Id;
+use crate::token::terms::Terms;
 
 /// A transaction under way; dropped without [`Act::commit`], nothing of it stands.
 pub struct Act {
@@ -132,6 +133,11 @@ impl Act {
 }
 
 /// What a text column of `table` spells.
+/// What a column of terms holds.
+pub(super) fn agreed(table: &str, text: Option<&str>) -> Result<Terms, DatabaseError> {
+    Terms::read(text).map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))
+}
+
 pub(super) fn spelled<T: FromStr>(table: &str, text: &str) -> Result<T, DatabaseError> {
     text.parse().map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))
 }

@@ -2,13 +2,14 @@
 //!
 //! INVARIANT: a key has one standing secret and at most one in its rotation grace.
 
-use super::acts::{Act, Page, spelled};
+use super::acts::{Act, Page, agreed, spelled};
 use super::{Database, DatabaseError, PendingKind, column, time};
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
 use crate::token::secret::HashedSecret;
+use crate::token::terms::Terms;
 
 /// A live key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +28,13 @@ pub struct KeyRow {
     pub expires_at: Option<UnixMs>,
     /// When it was last used, roughly.
     pub last_used_at: Option<UnixMs>,
+    /// What is agreed besides.
+    pub terms: Terms,
 }
 
-type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
+type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>, Option<String>);
 
-fn row((id, principal, name, scopes, created_at, expires_at, last_used_at): Columns) -> Result<KeyRow, DatabaseError> {
+fn row((id, principal, name, scopes, created_at, expires_at, last_used_at, terms): Columns) -> Result<KeyRow, DatabaseError> {
     Ok(KeyRow {
         id: spelled("keys", &id)?,
         principal: spelled("keys", &principal)?,
@@ -40,6 +43,7 @@ fn row((id, principal, name, scopes, created_at, expires_at, last_used_at): Colu
         created_at: time(created_at),
         expires_at: expires_at.map(time),
         last_used_at: last_used_at.map(time),
+        terms: agreed("keys", terms.as_deref())?,
     })
 }
 
@@ -47,7 +51,7 @@ fn row((id, principal, name, scopes, created_at, expires_at, last_used_at): Colu
 macro_rules! live_keys {
     ($rest:literal) => {
         concat!(
-            "SELECT id, principal, name, scopes, created_at, expires_at, last_used_at FROM api_keys
+            "SELECT id, principal, name, scopes, created_at, expires_at, last_used_at, terms FROM api_keys
              WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ",
             $rest
         )
@@ -133,9 +137,9 @@ impl Act {
     /// Where it cannot be written.
     pub async fn insert_key(&mut self, key: &KeyRow, secret: HashedSecret) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query(
-            self.sql("INSERT INTO api_keys (id, principal, name, scopes, created_at, expires_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"),
-        )
+        sqlx::query(self.sql(
+            "INSERT INTO api_keys (id, principal, name, scopes, created_at, expires_at, changed_at, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        ))
         .bind(key.id.to_string())
         .bind(key.principal.to_string())
         .bind(&key.name)
@@ -143,6 +147,7 @@ impl Act {
         .bind(column(key.created_at))
         .bind(key.expires_at.map(column))
         .bind(now)
+        .bind(key.terms.written())
         .execute(self.connection())
         .await?;
         self.insert_secret(key.id, secret).await?;
@@ -195,6 +200,21 @@ impl Act {
         let now = self.now_column();
         sqlx::query(self.sql("UPDATE api_keys SET scopes = ?, version = version + 1, changed_at = ? WHERE id = ?"))
             .bind(scopes.to_string())
+            .bind(now)
+            .bind(key.to_string())
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Key, key).await
+    }
+
+    /// Changes what is agreed about a key.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn set_key_terms(&mut self, key: Id, terms: &Terms) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query(self.sql("UPDATE api_keys SET terms = ?, version = version + 1, changed_at = ? WHERE id = ?"))
+            .bind(terms.written())
             .bind(now)
             .bind(key.to_string())
             .execute(self.connection())

@@ -2,11 +2,12 @@
 //!
 //! INVARIANT: a policy's row stays after its end; from then on it gives and takes nothing.
 
-use super::acts::{Act, Page, spelled};
+use super::acts::{Act, Page, agreed, spelled};
 use super::{Database, DatabaseError, PendingKind, column, time};
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
+use crate::token::terms::Terms;
 
 /// A policy that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,11 +26,13 @@ pub struct PolicyRow {
     pub version: u64,
     /// When it was made.
     pub created_at: UnixMs,
+    /// What is agreed besides.
+    pub terms: Terms,
 }
 
-type Columns = (String, String, String, String, String, i64, i64);
+type Columns = (String, String, String, String, String, i64, i64, Option<String>);
 
-fn row((id, tenant, name, allow, deny, version, created_at): Columns) -> Result<PolicyRow, DatabaseError> {
+fn row((id, tenant, name, allow, deny, version, created_at, terms): Columns) -> Result<PolicyRow, DatabaseError> {
     Ok(PolicyRow {
         id: spelled("policies", &id)?,
         tenant: spelled("policies", &tenant)?,
@@ -38,13 +41,14 @@ fn row((id, tenant, name, allow, deny, version, created_at): Columns) -> Result<
         deny: spelled("policies", &deny)?,
         version: u64::try_from(version).unwrap_or(0),
         created_at: time(created_at),
+        terms: agreed("policies", terms.as_deref())?,
     })
 }
 
 /// `SELECT` of the columns of a [`PolicyRow`], those not ended only.
 macro_rules! live_policies {
     ($rest:literal) => {
-        concat!("SELECT id, tenant, name, allow, deny, version, created_at FROM policies WHERE ended_at IS NULL ", $rest)
+        concat!("SELECT id, tenant, name, allow, deny, version, created_at, terms FROM policies WHERE ended_at IS NULL ", $rest)
     };
 }
 
@@ -101,33 +105,39 @@ impl Act {
     /// Where it cannot be written.
     pub async fn insert_policy(&mut self, new: &PolicyRow) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query(self.sql("INSERT INTO policies (id, tenant, name, allow, deny, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"))
-            .bind(new.id.to_string())
-            .bind(new.tenant.to_string())
-            .bind(&new.name)
-            .bind(new.allow.to_string())
-            .bind(new.deny.to_string())
-            .bind(column(new.created_at))
-            .bind(now)
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            self.sql("INSERT INTO policies (id, tenant, name, allow, deny, created_at, changed_at, terms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
+        )
+        .bind(new.id.to_string())
+        .bind(new.tenant.to_string())
+        .bind(&new.name)
+        .bind(new.allow.to_string())
+        .bind(new.deny.to_string())
+        .bind(column(new.created_at))
+        .bind(now)
+        .bind(new.terms.written())
+        .execute(self.connection())
+        .await?;
         self.tell(PendingKind::Policy, new.id).await
     }
 
-    /// Writes name, allows and denies of a policy: one record, however many it is attached to.
+    /// Writes what a policy says: one record, however many it is attached to.
     ///
     /// # Errors
     /// Where it cannot be written.
     pub async fn set_policy(&mut self, policy: &PolicyRow) -> Result<(), DatabaseError> {
         let now = self.now_column();
-        sqlx::query(self.sql("UPDATE policies SET name = ?, allow = ?, deny = ?, version = version + 1, changed_at = ? WHERE id = ?"))
-            .bind(&policy.name)
-            .bind(policy.allow.to_string())
-            .bind(policy.deny.to_string())
-            .bind(now)
-            .bind(policy.id.to_string())
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            self.sql("UPDATE policies SET name = ?, allow = ?, deny = ?, terms = ?, version = version + 1, changed_at = ? WHERE id = ?"),
+        )
+        .bind(&policy.name)
+        .bind(policy.allow.to_string())
+        .bind(policy.deny.to_string())
+        .bind(policy.terms.written())
+        .bind(now)
+        .bind(policy.id.to_string())
+        .execute(self.connection())
+        .await?;
         self.tell(PendingKind::Policy, policy.id).await
     }
 

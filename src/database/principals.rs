@@ -2,12 +2,13 @@
 
 use sqlx::AnyConnection;
 
-use super::acts::{Act, Page, spelled};
+use super::acts::{Act, Page, agreed, spelled};
 use super::{Database, DatabaseError, Engine, PendingKind, time};
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
+use crate::token::terms::Terms;
 
 /// A principal that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct PrincipalRow {
     pub blocked: bool,
     /// When it was made.
     pub created_at: UnixMs,
+    /// What is agreed besides.
+    pub terms: Terms,
 }
 
 /// A tenant.
@@ -54,14 +57,14 @@ pub struct Listed {
     pub below: Option<Id>,
 }
 
-type Columns = (String, String, String, String, Option<String>, String, i64, i64);
+type Columns = (String, String, String, String, Option<String>, String, i64, i64, Option<String>);
 
 /// `SELECT` of the columns of a [`PrincipalRow`] less its policies, those not ended only.
 macro_rules! live_principals {
     ($rest:literal) => {
         concat!(
             "SELECT uid, COALESCE(user_name, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid),
-                    role, tenant, parent, scopes, blocked, created_at FROM principals WHERE ended_at IS NULL ",
+                    role, tenant, parent, scopes, blocked, created_at, terms FROM principals WHERE ended_at IS NULL ",
             $rest
         )
     };
@@ -69,7 +72,7 @@ macro_rules! live_principals {
 
 async fn row(
     read: &mut AnyConnection,
-    (uid, name, role, tenant, parent, scopes, blocked, created_at): Columns,
+    (uid, name, role, tenant, parent, scopes, blocked, created_at, terms): Columns,
 ) -> Result<PrincipalRow, DatabaseError> {
     const TABLE: &str = "principals";
     let attached: Vec<(String,)> =
@@ -87,6 +90,7 @@ async fn row(
         policies: attached.iter().map(|(policy,)| spelled("principal_policies", policy)).collect::<Result<_, _>>()?,
         blocked: blocked != 0,
         created_at: time(created_at),
+        terms: agreed(TABLE, terms.as_deref())?,
     })
 }
 
@@ -195,6 +199,21 @@ impl Act {
         sqlx::query(self.sql("UPDATE principals SET blocked = ?, scopes = ?, version = version + 1, changed_at = ? WHERE uid = ?"))
             .bind(i64::from(blocked))
             .bind(scopes.to_string())
+            .bind(now)
+            .bind(uid.to_string())
+            .execute(self.connection())
+            .await?;
+        self.tell(PendingKind::Subject, uid).await
+    }
+
+    /// Changes what is agreed about a principal.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn set_principal_terms(&mut self, uid: Id, terms: &Terms) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query(self.sql("UPDATE principals SET terms = ?, version = version + 1, changed_at = ? WHERE uid = ?"))
+            .bind(terms.written())
             .bind(now)
             .bind(uid.to_string())
             .execute(self.connection())

@@ -7,6 +7,7 @@
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
+use crate::token::terms::Terms;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +71,8 @@ pub struct KeyRecord {
     pub ends: Option<UnixMs>,
     /// Whether it has been ended.
     pub ended: bool,
+    /// What is agreed besides.
+    pub terms: Terms,
 }
 
 impl KeyRecord {
@@ -157,6 +160,8 @@ pub struct SubjectRecord {
     pub policies: Vec<Id>,
     /// Whether it is blocked or deleted: refuses everyone below, too.
     pub blocked: bool,
+    /// What is agreed besides.
+    pub terms: Terms,
 }
 
 /// A named set of scopes.
@@ -168,6 +173,8 @@ pub struct PolicyRecord {
     pub deny: ScopeSet,
     /// Whether it has been deleted: gives and takes nothing.
     pub ended: bool,
+    /// What is agreed besides.
+    pub terms: Terms,
 }
 
 /// A live access token as the store keeps it. A token id is written once.

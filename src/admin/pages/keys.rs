@@ -51,6 +51,7 @@ async fn try_create(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure>
         name: fields.get("name").map(str::to_owned),
         scopes: scopes_of(fields, "scopes")?,
         expires_in: seconds_of(fields, "expires_in")?,
+        ..NewKey::default()
     };
     let (key, secret, act) = visit.admin.accounts.keys(Some(visit.sid())).create(&visit.by(), &visit.caller.standing, new).await?;
     visit.admin.accounts.propagate(act).await;

@@ -171,6 +171,7 @@ async fn claims_grant_policies_from_one_login_to_the_next() {
         deny: ScopeSet::default(),
         version: 1,
         created_at: act.now(),
+        terms: crate::token::terms::Terms::default(),
     };
     act.insert_policy(&policy).await.unwrap();
     let _ = act.commit(&crate::audit::By::system().did(crate::audit::Action::KeyEnd, uid)).await.unwrap();

@@ -113,6 +113,7 @@ impl Household {
             deny: ScopeSet::default(),
             version: 1,
             created_at: act.now(),
+            terms: crate::token::terms::Terms::default(),
         };
         act.insert_policy(&policy).await.unwrap();
         for name in to {

@@ -11,6 +11,7 @@ use super::super::{DatabaseError, Engine, time};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::{Content, KeyRecord, PolicyRecord, Record, Role, SessionRecord, SubjectRecord};
+use crate::token::terms::Terms;
 
 /// Which rows; each takes one value.
 pub(super) type Filter = usize;
@@ -46,14 +47,14 @@ macro_rules! rows {
     }};
 }
 
-type KeyRow = (String, String, String, Option<i64>, Option<i64>, i64);
+type KeyRow = (String, String, String, Option<i64>, Option<i64>, i64, Option<String>);
 type SecretRow = (String, Vec<u8>, Option<i64>);
 
 /// API keys with their secrets, less those whose grace is over at `now`.
 pub(super) async fn keys(read: &mut AnyConnection, filter: Filter, value: impl Value, now: i64) -> Result<Vec<Record>, DatabaseError> {
     let found = rows!(
         read,
-        statements!("SELECT id, principal, scopes, expires_at, ended_at, version FROM api_keys WHERE ", "id", "expires_at"),
+        statements!("SELECT id, principal, scopes, expires_at, ended_at, version, terms FROM api_keys WHERE ", "id", "expires_at"),
         filter,
         value.clone(),
         KeyRow
@@ -77,7 +78,7 @@ pub(super) async fn keys(read: &mut AnyConnection, filter: Filter, value: impl V
             of.entry(key).or_default().push((hash, until.map(time)));
         }
     }
-    let record = |(id, principal, scopes, expires_at, ended_at, version): KeyRow| {
+    let record = |(id, principal, scopes, expires_at, ended_at, version, terms): KeyRow| {
         Ok(Record {
             version: number("keys", &id, version)?,
             content: Content::Key(KeyRecord {
@@ -86,6 +87,7 @@ pub(super) async fn keys(read: &mut AnyConnection, filter: Filter, value: impl V
                 secrets: of.remove(&id).unwrap_or_default(),
                 ends: expires_at.map(time),
                 ended: ended_at.is_some(),
+                terms: agreed("keys", &id, terms.as_deref())?,
             }),
             id: parse("keys", &id, &id)?,
         })
@@ -127,7 +129,7 @@ pub(super) async fn subject(read: &mut AnyConnection, id: Id) -> Result<Option<R
     }
 }
 
-type PrincipalRow = (String, String, Option<String>, String, String, String, i64, Option<i64>, i64);
+type PrincipalRow = (String, String, Option<String>, String, String, String, i64, Option<i64>, i64, Option<String>);
 
 /// Principals with the policies attached to them.
 pub(super) async fn principals(read: &mut AnyConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
@@ -136,7 +138,7 @@ pub(super) async fn principals(read: &mut AnyConnection, filter: Filter, value: 
         statements!(
             "SELECT uid, tenant, parent, role,
                     COALESCE(user_name, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid),
-                    scopes, blocked, ended_at, version FROM principals WHERE ",
+                    scopes, blocked, ended_at, version, terms FROM principals WHERE ",
             "uid",
             "NULL"
         ),
@@ -161,7 +163,7 @@ pub(super) async fn principals(read: &mut AnyConnection, filter: Filter, value: 
         let policy = parse("principal_policies", &principal, &policy)?;
         policies.entry(principal).or_default().push(policy);
     }
-    let record = |(uid, tenant, parent, role, name, scopes, blocked, ended_at, version): PrincipalRow| {
+    let record = |(uid, tenant, parent, role, name, scopes, blocked, ended_at, version, terms): PrincipalRow| {
         let tenant = parse("principals", &uid, &tenant)?;
         Ok(Record {
             version: number("principals", &uid, version)?,
@@ -173,6 +175,7 @@ pub(super) async fn principals(read: &mut AnyConnection, filter: Filter, value: 
                 scopes: parse("principals", &uid, &scopes)?,
                 policies: policies.remove(&uid).unwrap_or_default(),
                 blocked: blocked != 0 || ended_at.is_some(),
+                terms: agreed("principals", &uid, terms.as_deref())?,
             }),
             id: parse("principals", &uid, &uid)?,
         })
@@ -200,6 +203,7 @@ pub(super) async fn tenants(read: &mut AnyConnection, filter: Filter, value: imp
                 scopes: ScopeSet::everything(),
                 policies: Vec::new(),
                 blocked: blocked != 0,
+                terms: Terms::default(),
             }),
         })
     };
@@ -210,18 +214,19 @@ pub(super) async fn tenants(read: &mut AnyConnection, filter: Filter, value: imp
 pub(super) async fn policies(read: &mut AnyConnection, filter: Filter, value: impl Value) -> Result<Vec<Record>, DatabaseError> {
     let found = rows!(
         read,
-        statements!("SELECT id, allow, deny, ended_at, version FROM policies WHERE ", "id", "NULL"),
+        statements!("SELECT id, allow, deny, ended_at, version, terms FROM policies WHERE ", "id", "NULL"),
         filter,
         value,
-        (String, String, String, Option<i64>, i64)
+        (String, String, String, Option<i64>, i64, Option<String>)
     );
-    let record = |(id, allow, deny, ended_at, version): (String, String, String, Option<i64>, i64)| {
+    let record = |(id, allow, deny, ended_at, version, terms): (String, String, String, Option<i64>, i64, Option<String>)| {
         Ok(Record {
             version: number("policies", &id, version)?,
             content: Content::Policy(PolicyRecord {
                 allow: parse("policies", &id, &allow)?,
                 deny: parse("policies", &id, &deny)?,
                 ended: ended_at.is_some(),
+                terms: agreed("policies", &id, terms.as_deref())?,
             }),
             id: parse("policies", &id, &id)?,
         })
@@ -232,6 +237,10 @@ pub(super) async fn policies(read: &mut AnyConnection, filter: Filter, value: im
 /// `text`, from the row `id`, as what it spells.
 pub(super) fn parse<T: std::str::FromStr>(table: &str, id: &str, text: &str) -> Result<T, DatabaseError> {
     text.parse().map_err(|_| damaged(table, id))
+}
+
+fn agreed(table: &str, id: &str, text: Option<&str>) -> Result<Terms, DatabaseError> {
+    Terms::read(text).map_err(|_| damaged(table, id))
 }
 
 fn number(table: &str, id: &str, value: i64) -> Result<u64, DatabaseError> {

@@ -4,6 +4,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::database::test_server::TestDatabase;
 use crate::token::record::{KeyRecord, PolicyRecord, Role, SessionRecord, SubjectRecord, TokenFormat};
+use crate::token::terms::Terms;
 
 const NOW: UnixMs = UnixMs(1_900_000_000_000);
 
@@ -71,6 +72,7 @@ async fn a_key_comes_with_all_it_hangs_on() {
             secrets: vec![([0; 32], None), ([b'1'; 32], Some(UnixMs(NOW.0 + 1)))],
             ends: None,
             ended: false,
+            terms: Terms::default(),
         }),
         "a secret whose grace is over is left out"
     );
@@ -88,12 +90,16 @@ async fn a_key_comes_with_all_it_hangs_on() {
             scopes: scopes("*"),
             policies: vec![],
             blocked: false,
+            terms: Terms::default(),
         })
     );
-    assert_eq!(p.content, Content::Policy(PolicyRecord { allow: scopes("orders:*"), deny: scopes("orders:delete"), ended: false }));
+    assert_eq!(
+        p.content,
+        Content::Policy(PolicyRecord { allow: scopes("orders:*"), deny: scopes("orders:delete"), ended: false, terms: Terms::default() })
+    );
     assert_eq!(
         q.content,
-        Content::Policy(PolicyRecord { allow: scopes(""), deny: scopes(""), ended: true }),
+        Content::Policy(PolicyRecord { allow: scopes(""), deny: scopes(""), ended: true, terms: Terms::default() }),
         "an ended policy is given as ended"
     );
 }

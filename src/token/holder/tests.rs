@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::token::record::{Role, SessionRecord, TokenFormat};
+use crate::token::terms::Terms;
 
 const NOW: UnixMs = UnixMs(1_900_000_000_000);
 const TTL_S: u64 = 3600;
@@ -28,7 +29,16 @@ const POLICY: u8 = 6;
 const SESSION: u8 = 7;
 
 fn subject(role: Role, up: Option<u8>, held: &str) -> SubjectRecord {
-    SubjectRecord { name: "alice".into(), role, up: up.map(id), tenant: id(TENANT), scopes: scopes(held), policies: vec![], blocked: false }
+    SubjectRecord {
+        name: "alice".into(),
+        role,
+        up: up.map(id),
+        tenant: id(TENANT),
+        scopes: scopes(held),
+        policies: vec![],
+        blocked: false,
+        terms: Terms::default(),
+    }
 }
 
 fn token_record(held: &str) -> TokenRecord {
@@ -45,7 +55,14 @@ fn token_record(held: &str) -> TokenRecord {
 }
 
 fn fill() -> Fill {
-    let key = KeyRecord { subject: id(ALICE), scopes: scopes("*"), secrets: vec![(SECRET, None)], ends: None, ended: false };
+    let key = KeyRecord {
+        subject: id(ALICE),
+        scopes: scopes("*"),
+        secrets: vec![(SECRET, None)],
+        ends: None,
+        ended: false,
+        terms: Terms::default(),
+    };
     Fill {
         token: Some((token_record("orders:*"), later(100))),
         key: Some((id(KEY), key)),
@@ -125,7 +142,7 @@ fn policies_give_and_take() {
         judge(|f| {
             f.chain[0].1.scopes = scopes("");
             f.chain[0].1.policies = vec![id(POLICY)];
-            f.policies = vec![(id(POLICY), PolicyRecord { allow: scopes(allow), deny: scopes(deny), ended })];
+            f.policies = vec![(id(POLICY), PolicyRecord { allow: scopes(allow), deny: scopes(deny), ended, terms: Terms::default() })];
         })
     };
     assert!(holds(&with("orders:*", "", false), "orders:read"));

@@ -7,6 +7,7 @@ use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::{Id, from_hex, hex};
 use crate::token::record::{Content, KeyRecord, PolicyRecord, Record, Role, SessionRecord, SubjectRecord, TokenFormat, TokenRecord};
+use crate::token::terms::Terms;
 
 #[derive(Serialize, Deserialize)]
 struct Key {
@@ -15,6 +16,8 @@ struct Key {
     secrets: Vec<(String, Option<UnixMs>)>,
     ends: Option<UnixMs>,
     ended: bool,
+    #[serde(default, skip_serializing_if = "Terms::are_none")]
+    terms: Terms,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,6 +38,8 @@ struct Subject {
     scopes: String,
     policies: Vec<Id>,
     blocked: bool,
+    #[serde(default, skip_serializing_if = "Terms::are_none")]
+    terms: Terms,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -42,6 +47,8 @@ struct Policy {
     allow: String,
     deny: String,
     ended: bool,
+    #[serde(default, skip_serializing_if = "Terms::are_none")]
+    terms: Terms,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,7 +68,14 @@ pub(super) fn push(call: Call, record: &Record) -> Call {
     let (kind, content, ended, up, policies) = match &record.content {
         Content::Key(key) => {
             let secrets = key.secrets.iter().map(|(hash, until)| (hex(hash), *until)).collect();
-            let text = Key { subject: key.subject, scopes: key.scopes.to_string(), secrets, ends: key.ends, ended: key.ended };
+            let text = Key {
+                subject: key.subject,
+                scopes: key.scopes.to_string(),
+                secrets,
+                ends: key.ends,
+                ended: key.ended,
+                terms: key.terms.clone(),
+            };
             ("k", json(&text), key.ended, Some(key.subject), String::new())
         }
         Content::Session(session) => {
@@ -77,11 +91,13 @@ pub(super) fn push(call: Call, record: &Record) -> Call {
                 scopes: subject.scopes.to_string(),
                 policies: subject.policies.clone(),
                 blocked: subject.blocked,
+                terms: subject.terms.clone(),
             };
             ("s", json(&text), subject.blocked, subject.up, ids(&subject.policies))
         }
         Content::Policy(policy) => {
-            let text = Policy { allow: policy.allow.to_string(), deny: policy.deny.to_string(), ended: policy.ended };
+            let text =
+                Policy { allow: policy.allow.to_string(), deny: policy.deny.to_string(), ended: policy.ended, terms: policy.terms.clone() };
             ("p", json(&text), policy.ended, None, String::new())
         }
     };
@@ -139,7 +155,7 @@ pub(super) fn token(id: Id, text: &str) -> Option<TokenRecord> {
 pub(super) fn key(text: &str) -> Option<KeyRecord> {
     let key: Key = read(text)?;
     let secrets = key.secrets.into_iter().map(|(hash, until)| Some((from_hex(&hash)?, until))).collect::<Option<_>>()?;
-    Some(KeyRecord { subject: key.subject, scopes: scopes(&key.scopes)?, secrets, ends: key.ends, ended: key.ended })
+    Some(KeyRecord { subject: key.subject, scopes: scopes(&key.scopes)?, secrets, ends: key.ends, ended: key.ended, terms: key.terms })
 }
 
 /// A session as [`push`] wrote it.
@@ -159,13 +175,14 @@ pub(super) fn subject(text: &str) -> Option<SubjectRecord> {
         scopes: scopes(&subject.scopes)?,
         policies: subject.policies,
         blocked: subject.blocked,
+        terms: subject.terms,
     })
 }
 
 /// A policy as [`push`] wrote it.
 pub(super) fn policy(text: &str) -> Option<PolicyRecord> {
     let policy: Policy = read(text)?;
-    Some(PolicyRecord { allow: scopes(&policy.allow)?, deny: scopes(&policy.deny)?, ended: policy.ended })
+    Some(PolicyRecord { allow: scopes(&policy.allow)?, deny: scopes(&policy.deny)?, ended: policy.ended, terms: policy.terms })
 }
 
 #[cfg(test)]
