@@ -13,6 +13,7 @@ pub mod create_admin;
 pub mod declared;
 pub mod half_login;
 mod hashing;
+pub mod imports;
 pub mod invitations;
 pub mod keys;
 pub mod login;
@@ -233,7 +234,7 @@ impl Accounts {
         };
         Ok(Self {
             upkeep: tokio::spawn(sessions::forget_old(database.clone(), rules.session_max)),
-            mint: SecretMint::new(&database.installation().key_tag),
+            mint: SecretMint::new(&database.installation().key_tag).with_prefix(rules.key_prefix.clone()),
             throttle: Arc::new(Throttle::new(database.clock().clone())),
             trail: Trail::default(),
             last_used: LastUsed::start(database.clone()),

@@ -248,6 +248,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
             hosts: config.sessions.return_hosts.clone(),
         },
         format: config.tokens.format,
+        key_prefix: config.key_prefix.clone(),
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
     admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone() }

@@ -118,6 +118,8 @@ pub enum Action {
     TakeOver,
     /// A key was made.
     KeyCreate,
+    /// Keys that were made elsewhere were imported.
+    KeyImport,
     /// A key got a new secret.
     KeyRotate,
     /// A key's scopes were changed.
@@ -189,6 +191,7 @@ impl Action {
             Self::ContactVerify => "contact_verify",
             Self::TakeOver => "take_over",
             Self::KeyCreate => "key_create",
+            Self::KeyImport => "key_import",
             Self::KeyRotate => "key_rotate",
             Self::KeyScopes => "key_scopes",
             Self::KeyTerms => "key_terms",

@@ -40,6 +40,7 @@ pub use crate::dialect::Proxy;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
+pub use crate::token::secret::KeyPrefix;
 pub use environment::Environment;
 
 /// Exit status of a configuration, or a command line, that cannot be taken (`EX_USAGE` of sysexits.h).
@@ -64,6 +65,8 @@ pub struct Config {
     pub tokens: TokensConfig,
     /// Where the secret keys come from.
     pub secret_key: SecretSource,
+    /// What API keys made from now on begin with.
+    pub key_prefix: KeyPrefix,
     /// A fixed status in place of 401 and 403; `None` = standard.
     pub denial_status: Option<u16>,
     /// Sign-up and passwords.

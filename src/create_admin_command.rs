@@ -86,7 +86,7 @@ async fn answer(
     let name = Name::given(kind, text).and_then(Name::checked).map_err(said)?;
     let password = Password::new("password", &password(&command, environment)?).map_err(said)?;
     let database = open_database(config).await.map_err(|error| error.to_string())?;
-    let mint = SecretMint::new(&database.installation().key_tag);
+    let mint = SecretMint::new(&database.installation().key_tag).with_prefix(config.key_prefix.clone());
     let terms = Terms {
         direct_scopes: config.accounts.direct_scopes.clone(),
         require_phone: config.accounts.require_phone,

@@ -12,6 +12,7 @@ mod declared;
 mod engine;
 mod host_codes;
 mod identities;
+mod imports;
 mod invitations;
 mod keys;
 mod ledger;
@@ -46,8 +47,9 @@ pub use copy::{Column, Filling, Kind, Row, Snapshot, Table, Value, schema_versio
 pub use declared::DeclaredKind;
 pub use engine::Engine;
 pub use host_codes::HostCodeRow;
+pub use imports::{IMPORTED_AT_ONCE, ImportedKey, NO_ID};
 pub use invitations::InvitationRow;
-pub use keys::KeyRow;
+pub use keys::{KeyRow, WhichKeys};
 pub use ledger::{Arriving, LiveToken, Pending, PendingKind};
 pub use lock::Lock;
 pub use people::{LoginRow, NameKind, NewPrincipal};

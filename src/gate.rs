@@ -31,7 +31,7 @@ use crate::token::cache::{Cached, Entry, Held, Name};
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::last_used::LastUsed;
-use crate::token::recognise::{At, Authentic, recognise};
+use crate::token::recognise::{At, Authentic, NOT_OURS, recognise};
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore, Unavailable};
 
@@ -295,6 +295,9 @@ impl Gate {
             Ok(authentic) => authentic,
             Err(evidence) => return Ok(Known::nothing(evidence)),
         };
+        if shared.tokens.is_unknown(&authentic, at) {
+            return Ok(Known::nothing(NOT_OURS));
+        }
         match (self.takes(authentic.kind, request, judged), name) {
             (Err(evidence), _) => Ok(Known::of_kind(evidence, authentic.kind)),
             (Ok(()), Some(name)) => Err(Question { name, keyring: keyring.number(), authentic }),

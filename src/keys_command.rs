@@ -1,10 +1,13 @@
-//! `gatepost keys create|list|rotate|revoke`: the rules of API keys, on the database itself.
+//! `gatepost keys create|declare|import|list|rotate|revoke`: the rules of API keys, on the database itself.
 //!
 //! Who may run this may read the database file, so it reaches everyone's keys. A running server hears
 //! of each change through the outbox; the command waits for that, or says when it will be.
 
 mod arguments;
+mod import;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,7 +25,7 @@ use crate::app::existing_database;
 use crate::audit::By;
 use crate::clock::UnixMs;
 use crate::config::{Config, StoreConfig};
-use crate::database::{Committed, Database, KeyRow, Page};
+use crate::database::{Committed, Database, KeyRow, Page, WhichKeys};
 use crate::id::{Id, hex};
 use crate::token::secret::{PlainSecret, SecretKind, SecretMint};
 use crate::token::terms::Terms;
@@ -48,7 +51,7 @@ pub async fn run(command: KeysCommand, config: &Config) -> ExitCode {
 async fn answer(command: KeysCommand, config: &Config, out: Out<'_>, notes: Out<'_>) -> Result<(), String> {
     let database = existing_database(config).await?;
     let command_line = CommandLine {
-        mint: SecretMint::new(&database.installation().key_tag),
+        mint: SecretMint::new(&database.installation().key_tag).with_prefix(config.key_prefix.clone()),
         require_phone: config.accounts.require_phone,
         embedded: matches!(config.tokens.store, StoreConfig::Embedded),
         database: &database,
@@ -81,6 +84,7 @@ impl CommandLine<'_> {
         match act {
             KeysAct::Create(create) => self.create(create).await,
             KeysAct::Declare(declare) => self.declare(&declare),
+            KeysAct::Import(import) => self.import(&import).await,
             KeysAct::List(list) => self.list(list).await,
             KeysAct::Rotate(rotate) => {
                 let made = self.keys().rotate(&By::cli(), Reach::Everyone, rotate.id, rotate.grace).await;
@@ -121,15 +125,20 @@ impl CommandLine<'_> {
             Some(name) => Some(self.uid(name).await?),
             None => None,
         };
-        let mut keys = Vec::new();
+        let which = WhichKeys { of, imported: list.imported, unused: list.unused };
+        let (mut keys, mut owners) = (Vec::new(), HashMap::new());
         let mut page = Page { after: None, limit: PORTION };
         loop {
-            let rows = self.database.keys_of(of, page).await.map_err(|e| e.to_string())?;
+            let rows = self.database.keys_of(which, page).await.map_err(|e| e.to_string())?;
             page.after = rows.last().map(|row| (row.created_at, row.id));
             let is_last = rows.len() < PORTION as usize;
             for row in rows {
-                let owner = self.database.shown_name(row.principal).await.map_err(|e| e.to_string())?;
-                keys.push((row, owner.unwrap_or_default()));
+                if let Entry::Vacant(unread) = owners.entry(row.principal) {
+                    let name = self.database.shown_name(row.principal).await.map_err(|e| e.to_string())?;
+                    unread.insert(name.unwrap_or_default());
+                }
+                let owner = owners.get(&row.principal).cloned().unwrap_or_default();
+                keys.push((row, owner));
             }
             if is_last {
                 break;
@@ -237,6 +246,7 @@ fn json_of(key: &KeyRow, owner: Option<&str>) -> Value {
         "expires_at": key.expires_at.map(UnixMs::seconds),
         "last_used_at": key.last_used_at.map(UnixMs::seconds),
         "terms": key.terms,
+        "imported": key.imported,
     })
 }
 

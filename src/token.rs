@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod fence;
 pub mod fencelog;
 pub mod holder;
+pub(crate) mod imported;
 pub mod jwt;
 pub mod keep_alive;
 pub mod keyring;

@@ -116,6 +116,7 @@ fn rules_of_accounts(format: TokenFormat) -> Rules {
         session_idle: Duration::from_secs(3600),
         returns: ReturnRules::default(),
         format,
+        key_prefix: Default::default(),
         issuer: "gatepost".to_owned(),
     }
 }

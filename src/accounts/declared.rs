@@ -226,6 +226,7 @@ async fn make_key(database: &Database, work: KeyWork<'_>) -> Result<Committed, A
             expires_at: None,
             last_used_at: None,
             terms: key.terms.clone(),
+            imported: false,
         };
         act.insert_key(&row, key.hash).await?;
         act.declare(DeclaredKind::Key, &key.id.to_string(), key.id).await?;

@@ -85,21 +85,30 @@ impl Keys<'_> {
         Ok(act)
     }
 
+    /// Whether keys may be made for `owner`.
+    ///
+    /// # Errors
+    /// [`Refusal::PhoneRequired`], [`Refusal::NotFound`] for the built-in principal, or unavailable.
+    pub async fn may_own(&self, owner: &Standing) -> Result<(), Refusal> {
+        // the built-in principal has the one key that each start prints
+        if owner.subject.role == Role::Quickstart {
+            return Err(Refusal::NotFound);
+        }
+        if self.require_phone == RequirePhone::Always && !self.database.has_phone(owner.uid).await? {
+            return Err(Refusal::PhoneRequired);
+        }
+        Ok(())
+    }
+
     /// Makes a key for `owner`.
     ///
     /// # Errors
     /// [`Refusal::Field`], [`Refusal::ScopeNotHeld`], [`Refusal::PhoneRequired`], [`Refusal::Forbidden`] for terms about oneself, or unavailable.
     pub async fn create(&self, by: &By, reach: Reach, owner: &Standing, new: NewKey) -> Result<(KeyRow, PlainSecret, Committed), Refusal> {
-        // the built-in principal has the one key that each start prints
-        if owner.subject.role == Role::Quickstart {
-            return Err(Refusal::NotFound);
-        }
         if !new.terms.are_none() {
             reach.may_agree(owner.uid)?;
         }
-        if self.require_phone == RequirePhone::Always && !self.database.has_phone(owner.uid).await? {
-            return Err(Refusal::PhoneRequired);
-        }
+        self.may_own(owner).await?;
         let scopes = match &new.scopes {
             Some(scopes) => held(owner, scopes)?,
             None => ScopeSet::new(owner.grant.allow.iter().cloned()).map_err(|e| Refusal::field("scopes", e.to_string()))?,
@@ -187,6 +196,7 @@ pub(super) async fn insert(
         expires_at: life(new.expires_in)?.map(|life| now.after(life)),
         last_used_at: None,
         terms: new.terms.checked()?,
+        imported: false,
     };
     act.insert_key(&key, secret.hashed()).await?;
     Ok((key, secret))
@@ -203,12 +213,13 @@ async fn reached(act: &mut Act, reach: Reach, key: Id) -> Result<KeyRow, Refusal
 }
 
 /// `scopes`, where the owner holds them all.
-fn held(owner: &Standing, scopes: &ScopeSet) -> Result<ScopeSet, Refusal> {
+pub(super) fn held(owner: &Standing, scopes: &ScopeSet) -> Result<ScopeSet, Refusal> {
     let missing = owner.grant.missing(scopes);
     if missing.is_empty() { Ok(scopes.clone()) } else { Err(Refusal::ScopeNotHeld(missing)) }
 }
 
-fn name(given: Option<String>) -> Result<String, Refusal> {
+/// What a key is called.
+pub(super) fn name(given: Option<String>) -> Result<String, Refusal> {
     let name = given.unwrap_or_else(|| NAMELESS.to_owned());
     if name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
         return Err(Refusal::field("name", format!("at most {NAME_CHARS} characters, none of them a control character")));

@@ -14,7 +14,7 @@ use crate::id::Id;
 use crate::token::access::AccessClaims;
 use crate::token::holder;
 use crate::token::record::{Content, Fill};
-use crate::token::secret::{PlainSecret, SecretKind};
+use crate::token::secret::{ApiKey, PlainSecret, SecretKind};
 use crate::token::store::{Ask, Propagated};
 
 /// Who asks about a token.
@@ -89,18 +89,18 @@ impl Accounts {
     pub async fn client(&self, id: &str, secret: &str, origin: Origin) -> Result<Client, Refusal> {
         self.throttle.ask_network(origin.network())?;
         let Some(key) = self.key_named(id, secret) else { return Err(self.unknown_key(origin)) };
-        let fill = Fill::of(self.database.records_of(PendingKind::Key, key.id()).await?);
+        let fill = Fill::of(self.database.records_of(PendingKind::Key, key.id).await?);
         let tenant = fill.chain.first().map(|(_, subject)| subject.tenant);
-        let live = holder::live(Ask::Key(key.id()), fill, Some(&key.hashed()), self.database.clock().now(), self.rules.ttl.as_secs());
+        let live = holder::live(Ask::Key(key.id), fill, Some(&key.hash), self.database.clock().now(), self.rules.ttl.as_secs());
         match (live, tenant) {
             (Some(live), Some(tenant)) => Ok(Client { uid: live.subject, tenant }),
             _ => Err(self.unknown_key(origin)),
         }
     }
 
-    /// The secret, where it is one of the key that is named.
-    fn key_named(&self, id: &str, secret: &str) -> Option<PlainSecret> {
-        self.mint.read(SecretKind::ApiKey, secret).filter(|key| id.parse() == Ok(key.id()))
+    /// The secret, where it is one of the key that is named: nobody can make up one of an id that somebody has.
+    fn key_named(&self, id: &str, secret: &str) -> Option<ApiKey> {
+        self.mint.api_key(secret).filter(|key| id.parse() == Ok(key.id))
     }
 
     /// What a token is worth now. `None` = nothing, or nothing to this client.

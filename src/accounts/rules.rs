@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::return_to::ReturnRules;
 use crate::decision::scopes::ScopeSet;
 use crate::token::record::TokenFormat;
+use crate::token::secret::KeyPrefix;
 
 /// Who may sign up directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub struct Rules {
     pub returns: ReturnRules,
     /// How tokens are written.
     pub format: TokenFormat,
+    /// What API keys made from now on begin with.
+    pub key_prefix: KeyPrefix,
     /// The `iss` of JWTs.
     pub issuer: String,
 }

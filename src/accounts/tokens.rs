@@ -6,12 +6,12 @@ use super::standing::{self, Standing};
 use super::{Accounts, Origin, Refusal};
 use crate::audit::Action;
 use crate::clock::UnixMs;
-use crate::database::{Committed, KeyRow, Page, TokenRow};
+use crate::database::{Committed, KeyRow, Page, TokenRow, WhichKeys};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::access;
 use crate::token::record::TokenFormat;
-use crate::token::secret::{PlainSecret, SecretKind};
+use crate::token::secret::PlainSecret;
 use crate::token::store::{MintOrder, MintRefusal, Minted};
 use crate::token::terms::Terms;
 
@@ -41,13 +41,18 @@ impl Accounts {
         Keys { database: &self.database, mint: &self.mint, require_phone: self.rules.require_phone, session }
     }
 
-    /// Keys within reach of the caller, oldest first.
+    /// Live keys within reach of the caller, oldest first; without `which.of` the caller's own, or `everyone`'s.
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] where `of` is neither the caller nor below, or unavailable.
-    pub async fn list_keys(&self, caller: &Caller, of: Option<Id>, page: Page) -> Result<Vec<KeyRow>, Refusal> {
-        let of = self.seen_by(caller, of).await?;
-        Ok(self.database.keys_of(Some(of), page).await?)
+    /// [`Refusal::NotFound`] where `which.of` is neither the caller nor below, [`Refusal::Forbidden`] where everyone's are asked for by
+    /// somebody who is no super admin, or unavailable.
+    pub async fn list_keys(&self, caller: &Caller, which: WhichKeys, everyone: bool, page: Page) -> Result<Vec<KeyRow>, Refusal> {
+        let of = match everyone {
+            true if !caller.standing.is_super_admin() => return Err(Refusal::Forbidden),
+            true => None,
+            false => Some(self.seen_by(caller, which.of).await?),
+        };
+        Ok(self.database.keys_of(WhichKeys { of, ..which }, page).await?)
     }
 
     /// Makes a key of the caller, or of someone below.
@@ -96,13 +101,16 @@ impl Accounts {
     pub async fn exchange(&self, api_key: &str, scopes: Option<ScopeSet>, origin: Origin) -> Result<Exchanged, Refusal> {
         self.throttle.ask_network(origin.network())?;
         // made-up keys end here, before any store or database
-        let Some(key) = self.mint.read(SecretKind::ApiKey, api_key) else { return Err(self.unknown_key(origin)) };
+        let Some(key) = self.mint.api_key(api_key) else { return Err(self.unknown_key(origin)) };
+        if key.is_foreign && !self.store.may_be_imported(key.id).await? {
+            return Err(self.unknown_key(origin));
+        }
         let asked = self.database.clock().now();
         let keyring = self.keyring.load_full();
         let order = MintOrder {
-            key: key.id(),
+            key: key.id,
             scopes,
-            secret: Some(key.hashed()),
+            secret: Some(key.hash),
             format: self.rules.format,
             signers: keyring.names(),
             issuer: match self.rules.format {
@@ -115,11 +123,11 @@ impl Accounts {
             Err(MintRefusal::NoSuchKey) => return Err(self.unknown_key(origin)),
             Err(other) => return Err(refusal(other)),
         };
-        self.last_used.used(key.id(), asked);
+        self.last_used.used(key.id, asked);
         let subject = match token.format {
             // an opaque token's text does not name its principal
-            TokenFormat::Opaque => key.id(),
-            TokenFormat::Jwt => self.database.owner_of_key(key.id()).await?.ok_or(Refusal::UnknownKey)?,
+            TokenFormat::Opaque => key.id,
+            TokenFormat::Jwt => self.database.owner_of_key(key.id).await?.ok_or(Refusal::UnknownKey)?,
         };
         let text = access::write(&keyring, &token, subject).ok_or_else(|| Refusal::Unavailable("its secret key is gone".to_owned()))?;
         let expires_in = idle_end.min(token.cap).since(asked).as_secs().min(self.rules.ttl.as_secs());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Admin;
 use super::answer::Answer;
@@ -15,7 +15,7 @@ use super::lists::{Asked, id};
 use super::request::{Call, scope_names, scopes};
 use crate::accounts::Refusal;
 use crate::accounts::keys::NewKey;
-use crate::database::KeyRow;
+use crate::database::{KeyRow, WhichKeys};
 use crate::id::Id;
 use crate::token::terms::Terms;
 
@@ -55,6 +55,8 @@ struct SetScopes {
 #[derive(Serialize, ToSchema)]
 struct Key {
     id: Id,
+    /// Whose.
+    principal: Id,
     name: String,
     scopes: Vec<String>,
     /// Unix seconds.
@@ -65,14 +67,35 @@ struct Key {
     last_used_at: Option<u64>,
     /// What is agreed about it.
     terms: Terms,
+    /// Whether it was made elsewhere.
+    imported: bool,
 }
 
 /// A key and its secret, shown once.
 #[derive(Serialize, ToSchema)]
 struct KeyAndSecret {
     key: Key,
-    /// `gpk_…`
+    /// `gpk_…`, or as `keys.prefix` says.
     api_key: String,
+}
+
+/// Which keys of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read off by the document alone")]
+struct Which {
+    /// Those alone that were made elsewhere.
+    imported: Option<bool>,
+    /// Those alone that were never used.
+    unused: Option<bool>,
+    /// For super admins: of everyone.
+    everyone: Option<bool>,
+}
+
+/// Which keys are asked for, and whether everyone's.
+pub(super) fn which(call: &Call, asked: &Asked) -> Result<(WhichKeys, bool), Failure> {
+    let which = WhichKeys { of: asked.of, imported: call.flag("imported")?, unused: call.flag("unused")? };
+    Ok((which, call.flag("everyone")?))
 }
 
 #[derive(Serialize, ToSchema)]
@@ -107,13 +130,15 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
 
 /// List live API keys.
 ///
-/// The caller's own, oldest first; with `principal` those of someone below.
-#[utoipa::path(get, path = "/v1/keys", tag = document::KEYS, security(("login" = [])), params(Paging),
-    responses((status = 200, description = "A page of keys.", body = Keys), Managed, NotFound))]
+/// The caller's own, oldest first; with `principal` those of someone below. `imported=true&unused=true` reports keys that were made
+/// elsewhere and that nobody has used since.
+#[utoipa::path(get, path = "/v1/keys", tag = document::KEYS, security(("login" = [])), params(Paging, Which),
+    responses((status = 200, description = "A page of keys.", body = Keys), Managed, Forbidden, NotFound))]
 pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let asked = Asked::read(&call)?;
-    let rows = admin.accounts.list_keys(&caller, asked.of, asked.page).await?;
+    let (which, everyone) = which(&call, &asked)?;
+    let rows = admin.accounts.list_keys(&caller, which, everyone, asked.page).await?;
     let (keys, next_cursor) = asked.page_of(&rows, |row| (row.created_at, row.id), shown);
     Ok(Answer::ok(Keys { keys, next_cursor }))
 }
@@ -173,11 +198,13 @@ pub(super) async fn end(State(admin): State<Arc<Admin>>, Path(key): Path<String>
 fn shown(key: &KeyRow) -> Key {
     Key {
         id: key.id,
+        principal: key.principal,
         name: key.name.clone(),
         scopes: scope_names(&key.scopes),
         created_at: key.created_at.seconds(),
         expires_at: key.expires_at.map(|at| at.seconds()),
         last_used_at: key.last_used_at.map(|at| at.seconds()),
         terms: key.terms.clone(),
+        imported: key.imported,
     }
 }

@@ -89,7 +89,7 @@ struct OnePrincipal {
 #[derive(Serialize, ToSchema)]
 struct MadePrincipal {
     principal: Principal,
-    /// `gpk_…`; absent where a phone number must be proved first.
+    /// `gpk_…`, or as `keys.prefix` says; absent where a phone number must be proved first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     api_key: Option<String>,

@@ -187,10 +187,15 @@ impl Call {
 
     /// `?strict=true`: the answer comes once the end holds strictly.
     pub(super) fn strict(&self) -> Result<bool, Failure> {
-        match self.parameter("strict")?.as_deref() {
+        self.flag("strict")
+    }
+
+    /// Whether `?name=true`.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.parameter(name)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Failure::invalid("`strict`: true or false")),
+            Some(_) => Err(Failure::invalid(format!("`{name}`: true or false"))),
         }
     }
 }

@@ -177,6 +177,7 @@ fn rules() -> Rules {
         session_idle: Duration::from_secs(3600),
         returns: ReturnRules::default(),
         format: TokenFormat::Opaque,
+        key_prefix: Default::default(),
         issuer: "gatepost".to_owned(),
     }
 }

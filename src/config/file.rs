@@ -197,6 +197,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         "database",
         "tokens",
         "secret_key",
+        "keys",
         "denials",
         "accounts",
         "oidc",
@@ -215,6 +216,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         || database.as_ref().is_some_and(|database| !matches!(database, DatabaseConfig::Sqlite(_)));
     let listeners = listeners::read(root, &listeners::Places { data: below, beside, makes_secrets: !shared });
     let secret_key = sections::secret_key(&root.key("secret_key"), below, !shared);
+    let key_prefix = sections::keys(&root.key("keys"));
     let denial_status = sections::denials(&root.key("denials"));
     let accounts = accounts::accounts(&root.key("accounts"));
     let oidc = oidc::oidc(&root.key("oidc"), below);
@@ -234,6 +236,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         database: database?,
         tokens: tokens?,
         secret_key: secret_key?,
+        key_prefix: key_prefix?,
         denial_status: denial_status?,
         accounts: accounts?,
         oidc: oidc?,

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::problem::Complaint;
 use super::reader::Field;
-use super::{DatabaseConfig, Engine, LogConfig, SecretSource, StoreConfig, TokensConfig, secret, values};
+use super::{DatabaseConfig, Engine, KeyPrefix, LogConfig, SecretSource, StoreConfig, TokensConfig, secret, values};
 use crate::token::keyring::Keyring;
 use crate::token::record::TokenFormat;
 
@@ -152,6 +152,13 @@ pub(super) fn secret_key(field: &Field<'_>, data: Option<&Path>, made: bool) -> 
             }
         }
     }
+}
+
+/// What keys made from now on begin with.
+pub(super) fn keys(field: &Field<'_>) -> Option<KeyPrefix> {
+    field.mapping(&["prefix"]);
+    let wrong = || Complaint::new("not what keys can begin with", "write 1 to 20 of a-z, 0-9 and `_`, `_` the last, like acme_live_");
+    field.key("prefix").read(|text| KeyPrefix::parse(text).ok_or_else(wrong))
 }
 
 /// `standard`, or the status that replaces 401 and 403.

@@ -86,6 +86,10 @@ impl Act {
         self.engine.sql(statement)
     }
 
+    pub(super) fn engine(&self) -> Engine {
+        self.engine
+    }
+
     pub(super) fn connection(&mut self) -> &mut AnyConnection {
         &mut self.transaction
     }

@@ -30,11 +30,24 @@ pub struct KeyRow {
     pub last_used_at: Option<UnixMs>,
     /// What is agreed besides.
     pub terms: Terms,
+    /// Whether it was made elsewhere.
+    pub imported: bool,
 }
 
-type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>, Option<String>);
+/// Which live keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WhichKeys {
+    /// Of this principal; `None` = everyone's.
+    pub of: Option<Id>,
+    /// Those alone that were made elsewhere.
+    pub imported: bool,
+    /// Those alone that were never used.
+    pub unused: bool,
+}
 
-fn row((id, principal, name, scopes, created_at, expires_at, last_used_at, terms): Columns) -> Result<KeyRow, DatabaseError> {
+type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>, Option<String>, Option<i64>);
+
+fn row((id, principal, name, scopes, created_at, expires_at, last_used_at, terms, imported): Columns) -> Result<KeyRow, DatabaseError> {
     Ok(KeyRow {
         id: spelled("keys", &id)?,
         principal: spelled("keys", &principal)?,
@@ -44,6 +57,7 @@ fn row((id, principal, name, scopes, created_at, expires_at, last_used_at, terms
         expires_at: expires_at.map(time),
         last_used_at: last_used_at.map(time),
         terms: agreed("keys", terms.as_deref())?,
+        imported: imported.is_some(),
     })
 }
 
@@ -51,7 +65,7 @@ fn row((id, principal, name, scopes, created_at, expires_at, last_used_at, terms
 macro_rules! live_keys {
     ($rest:literal) => {
         concat!(
-            "SELECT id, principal, name, scopes, created_at, expires_at, last_used_at, terms FROM api_keys
+            "SELECT id, principal, name, scopes, created_at, expires_at, last_used_at, terms, imported FROM api_keys
              WHERE ended_at IS NULL AND (expires_at IS NULL OR expires_at > ?) ",
             $rest
         )
@@ -59,20 +73,27 @@ macro_rules! live_keys {
 }
 
 impl Database {
-    /// Live keys, oldest first: of one principal, or everyone's.
+    /// Live keys, oldest first.
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn keys_of(&self, principal: Option<Id>, page: Page) -> Result<Vec<KeyRow>, DatabaseError> {
+    pub async fn keys_of(&self, which: WhichKeys, page: Page) -> Result<Vec<KeyRow>, DatabaseError> {
         let (at, id) = page.after_columns();
-        let rows: Vec<Columns> = match principal {
-            Some(principal) => {
-                sqlx::query_as(self.sql(live_keys!("AND principal = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?")))
-                    .bind(self.now())
-                    .bind(principal.to_string())
-            }
-            None => sqlx::query_as(self.sql(live_keys!("AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"))).bind(self.now()),
+        let rows: Vec<Columns> = match which.of {
+            Some(principal) => sqlx::query_as(self.sql(live_keys!(
+                "AND principal = ? AND (? = 0 OR imported IS NOT NULL) AND (? = 0 OR last_used_at IS NULL)
+                 AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"
+            )))
+            .bind(self.now())
+            .bind(principal.to_string()),
+            None => sqlx::query_as(self.sql(live_keys!(
+                "AND (? = 0 OR imported IS NOT NULL) AND (? = 0 OR last_used_at IS NULL)
+                 AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?"
+            )))
+            .bind(self.now()),
         }
+        .bind(i64::from(which.imported))
+        .bind(i64::from(which.unused))
         .bind(at)
         .bind(id)
         .bind(i64::from(page.limit))

@@ -34,6 +34,8 @@ pub enum PendingKind {
     Subject,
     /// A policy was made, changed or deleted.
     Policy,
+    /// Keys were imported; about no record.
+    Imports,
 }
 
 impl PendingKind {
@@ -45,11 +47,12 @@ impl PendingKind {
             Self::Session => "session",
             Self::Subject => "subject",
             Self::Policy => "policy",
+            Self::Imports => "imports",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Token, Self::Key, Self::Session, Self::Subject, Self::Policy].into_iter().find(|kind| kind.as_str() == name)
+        [Self::Token, Self::Key, Self::Session, Self::Subject, Self::Policy, Self::Imports].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -145,10 +148,16 @@ impl Database {
         Ok(records)
     }
 
+    /// Every record of a key that came by an import after this one.
+    pub(super) async fn records_imported_after(&self, import: i64) -> Result<Vec<Record>, DatabaseError> {
+        let mut read = self.reading().await?;
+        rows::keys(&mut read, rows::IMPORTED, import, self.now()).await
+    }
+
     async fn one(&self, read: &mut AnyConnection, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
         let name = id.to_string();
         let mut found = match kind {
-            PendingKind::Token => return Ok(None),
+            PendingKind::Token | PendingKind::Imports => return Ok(None),
             PendingKind::Key => rows::keys(read, rows::ONE, name, self.now()).await?,
             PendingKind::Session => rows::sessions(read, rows::ONE, name).await?,
             PendingKind::Subject => return rows::subject(read, id).await,

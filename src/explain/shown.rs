@@ -14,7 +14,7 @@ use crate::id::Id;
 use crate::token::holder::{effective, live, secret_of};
 use crate::token::jwt::JwtFault;
 use crate::token::keyring::Keyring;
-use crate::token::recognise::{Authentic, recognise};
+use crate::token::recognise::{Authentic, NOT_OURS, recognise};
 use crate::token::record::{Fill, TokenFormat, TokenRecord};
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore};
@@ -57,7 +57,7 @@ pub async fn shown(
             };
             Ok(Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(authentic.kind), fate, state: state.into() })
         }
-        None => Ok(not_live(&authentic, became(ask, secret.as_ref(), database, now).await?)),
+        None => Ok(not_live(presented, &authentic, became(ask, secret.as_ref(), database, now).await?)),
     }
 }
 
@@ -87,7 +87,7 @@ pub async fn shown_live(
             }
             None => {
                 let unread = |_| (Fate::Unknown, "authentic, but not live; the database cannot be asked what became of it".to_owned());
-                not_live(&authentic, became(ask, secret.as_ref(), database, now).await.unwrap_or_else(unread))
+                not_live(presented, &authentic, became(ask, secret.as_ref(), database, now).await.unwrap_or_else(unread))
             }
         },
     }
@@ -107,7 +107,11 @@ fn not_authentic(presented: Presented<'_>, evidence: Evidence<'static>, keyring:
     Shown { evidence, kind: None, fate, state: state.into() }
 }
 
-fn not_live(authentic: &Authentic, (fate, state): (Fate, String)) -> Shown {
+fn not_live(presented: Presented<'_>, authentic: &Authentic, (fate, state): (Fate, String)) -> Shown {
+    if authentic.is_foreign && fate == Fate::Unknown && matches!(presented, Presented::ApiKey(_)) {
+        let state = "no API key of this installation, and none that was imported";
+        return Shown { evidence: NOT_OURS, kind: None, fate: Fate::Forged, state: state.into() };
+    }
     Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(authentic.kind), fate, state }
 }
 

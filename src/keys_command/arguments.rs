@@ -1,5 +1,6 @@
 //! What can be typed after `gatepost keys`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -20,6 +21,8 @@ pub(super) enum KeysAct {
     Create(Create),
     /// Make a key without keeping it, and print the entry for the files of `gatepost apply`.
     Declare(Declare),
+    /// Import keys that were made elsewhere, one JSON object a line.
+    Import(Import),
     /// List live keys, oldest first.
     List(List),
     /// Give a key a new secret; its tokens go on.
@@ -71,9 +74,32 @@ pub(super) struct List {
     /// Only those of this principal.
     #[arg(long, value_name = "NAME|UID")]
     pub(super) principal: Option<String>,
+    /// Only those that were made elsewhere.
+    #[arg(long)]
+    pub(super) imported: bool,
+    /// Only those that were never used.
+    #[arg(long)]
+    pub(super) unused: bool,
     /// As JSON.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Import keys that were made elsewhere, one JSON object a line.
+///
+/// {"sha256": "9f86…", "owner": "shop", "scopes": ["orders:read"], "expires_at": "2027-12-31T00:00:00Z", "name": "till 7",
+/// "external_id": "cus_1", "metadata": {"plan": "gold"}}
+///
+/// `key` with the text may stand in place of `sha256`; `owner` is a user name, e-mail address, phone number or uid; `expires_at` may be Unix
+/// seconds. What is not written is nothing; `owner` and `scopes` must be. Every line is checked before any is written, a key that is there is
+/// left alone, so the same file may be imported again.
+#[derive(Debug, Args)]
+pub(super) struct Import {
+    /// The file.
+    pub(super) file: PathBuf,
+    /// Checks the file and writes nothing.
+    #[arg(long)]
+    pub(super) check: bool,
 }
 
 #[derive(Debug, Args)]

@@ -143,3 +143,148 @@ async fn no_database_is_made_here() {
     assert!(machine.types("list").await.unwrap_err().contains("there is no database at"));
     assert!(!machine.config.data.exists());
 }
+
+impl Machine {
+    fn file(&self, lines: &[&str]) -> String {
+        let path = self._data.path().join("keys.jsonl");
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        path.display().to_string()
+    }
+
+    /// The command's own words, and the error it ends with.
+    async fn imports(&self, lines: &[&str]) -> (String, Result<String, String>) {
+        let typed = Typed::try_parse_from(["keys", "import", &self.file(lines)]).unwrap();
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let result = answer(typed.command, &self.config, &mut out, &mut notes).await;
+        (String::from_utf8(notes).unwrap(), result.map(|()| String::from_utf8(out).unwrap()))
+    }
+}
+
+const TILL: &str = r#"{"key": "sk_live_0123456789abcdef", "owner": "ann", "scopes": ["orders:read"], "name": "till 7",
+    "expires_at": "2999-01-31T00:00:00Z", "external_id": "cus_1", "metadata": {"plan": "gold"}}"#;
+
+#[tokio::test]
+async fn keys_are_imported_once() {
+    let machine = Machine::new().await;
+    let till = TILL.replace('\n', " ");
+    let hash = crate::id::hex(&crate::token::secret::sha256(b"another key of the old days"));
+    let hashed = format!(
+        r#"{{"sha256": "{}", "owner": "{}", "scopes": ["orders:*"], "expires_at": 32500000000}}"#,
+        hash.to_uppercase(),
+        machine.owner
+    );
+    let file = machine.file(&[&till, "", &hashed]);
+    let checked = machine.types(&format!("import {file} --check")).await.unwrap();
+    assert_eq!(checked.0, "2 keys can be imported, 0 are there already\n");
+    assert_eq!(machine.json("list --json").await["keys"], json!([]));
+    let (out, notes) = machine.types(&format!("import {file}")).await.unwrap();
+    assert_eq!(out, "imported 2 keys, left alone 0 that were there already\n");
+    assert!(notes.contains("next start"), "{notes}");
+    let list = machine.json("list --json --imported --unused").await;
+    let key = list["keys"].as_array().unwrap().iter().find(|key| key["name"] == "till 7").unwrap().clone();
+    assert_eq!((&key["scopes"], &key["imported"], &key["last_used_at"]), (&json!(["orders:read"]), &json!(true), &Value::Null));
+    assert_eq!(key["terms"], json!({ "external_id": "cus_1", "metadata": { "plan": "gold" } }));
+    assert_eq!(key["expires_at"], json!(32_474_736_000_u64));
+    // ended, it stays so; and what was made here is not imported
+    machine.types(&format!("revoke {}", key["id"].as_str().unwrap())).await.unwrap();
+    machine.types("create --principal ann").await.unwrap();
+    let (out, _) = machine.types(&format!("import {file}")).await.unwrap();
+    assert_eq!(out, "imported 0 keys, left alone 2 that were there already\n");
+    assert_eq!(machine.json("list --json --imported").await["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(machine.json("list --json").await["keys"].as_array().unwrap().len(), 2);
+    let id: Id = list["keys"][0]["id"].as_str().unwrap().parse().unwrap();
+    machine.database.keys_used([(id, machine.database.clock().now())]).await.unwrap();
+    let unused = machine.json("list --json --imported --unused").await;
+    assert!(!unused.to_string().contains(&id.to_string()), "{unused}");
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_before_anything_is_written() {
+    let machine = Machine::new().await;
+    let till = TILL.replace('\n', " ");
+    let made = machine.json("create --principal ann --json").await["api_key"].as_str().unwrap().to_owned();
+    let ours = format!(r#"{{"key": "{made}", "owner": "ann", "scopes": []}}"#);
+    let lines = [
+        till.as_str(),
+        "a_secret_that_was_pasted",
+        r#"{"sha256": "a_secret_that_was_pasted", "owner": "ann", "scopes": []}"#,
+        r#"{"key": "short_secret", "owner": "ann", "scopes": []}"#,
+        r#"{"key": "sk_live_0123456789abcdef", "sha256": "", "owner": "ann", "scopes": []}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "nobody", "scopes": ["orders:read"]}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": ["users:read"]}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": ["a b"], "expires_at": "tomorrow"}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": [], "expires_at": 1600000000, "name": "a\u0000"}"#,
+        till.as_str(),
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": [], "metadata": {"a b": "c"}}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": [], "scope": "x"}"#,
+        r#"{"key": 7123456, "owner": "ann", "scopes": []}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "scopes": []}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann"}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": []} {}"#,
+        ours.as_str(),
+        r#"{"key": "gpk_0123456789abcdef", "owner": "ann", "scopes": []}"#,
+    ];
+    let (told, result) = machine.imports(&lines).await;
+    assert_eq!(result.unwrap_err(), "19 mistakes: nothing was imported", "{told}");
+    for wanted in [
+        ":2: not a JSON object",
+        ":3: sha256: not 64 hex digits",
+        ":4: key: 16 to 512 visible ASCII characters",
+        ":5: sha256: write this, or `key`",
+        ":6: owner: there is no principal `nobody`",
+        ":7: scopes: the owner does not hold `users:read`",
+        ":8: scopes: `a b` is not a scope",
+        ":8: expires_at: neither Unix seconds",
+        ":9: expires_at: has passed",
+        ":9: name: at most 100 characters",
+        ":10: the same key as in line 1",
+        ":11: metadata: a name is",
+        ":12: scope: unknown field",
+        ":13: key: not a text",
+        ":14: missing field `owner`",
+        ":15: missing field `scopes`",
+        ":16: something follows",
+        ":17: key: was made here",
+        ":18: key: begins as keys made here do",
+    ] {
+        assert!(told.contains(&format!("keys.jsonl{wanted}")), "{wanted}: {told}");
+    }
+    for secret in ["a_secret", "short_secret", "sk_live", "7123456", &made[4..]] {
+        assert!(!told.contains(secret), "{secret}: {told}");
+    }
+    assert_eq!(machine.json("list --json --imported").await["keys"], json!([]));
+    assert!(machine.imports(&[]).await.1.unwrap().contains("imported 0 keys"));
+}
+
+#[tokio::test]
+async fn a_long_file_comes_in_batches_and_a_running_server_hears_of_it() {
+    let machine = Machine::new().await;
+    let server = machine.serve().await;
+    let lines: Vec<String> =
+        (0..2500).map(|n| format!(r#"{{"key": "sk_live_{n:016}", "owner": "ann", "scopes": ["orders:read"]}}"#)).collect();
+    let (notes, out) = machine.imports(&lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert_eq!((out.unwrap().as_str(), notes.contains("applied")), ("imported 2500 keys, left alone 0 that were there already\n", true));
+    let mint = SecretMint::new(&machine.database.installation().key_tag);
+    for n in [0, 1250, 2499] {
+        let key = mint.api_key(&format!("sk_live_{n:016}")).unwrap();
+        assert!(server.look_up(Ask::Key(key.id)).await.unwrap().is_some(), "{n}");
+    }
+    let trail = machine.database.audit(None, None, 100).await.unwrap();
+    assert_eq!(trail.iter().filter(|row| row.action == "key_import").count(), 3);
+}
+
+#[tokio::test]
+async fn keys_begin_as_the_configuration_says() {
+    let mut machine = Machine::new().await;
+    let old = machine.json("create --principal ann --json").await;
+    machine.config.key_prefix = crate::config::KeyPrefix::parse("acme_live_").unwrap();
+    let new = machine.json("create --principal ann --json").await;
+    let old_rotated = machine.json(&format!("rotate {} --json", old["key"]["id"].as_str().unwrap())).await;
+    assert!(old["api_key"].as_str().unwrap().starts_with("gpk_"));
+    for made in [&new, &old_rotated] {
+        let text = made["api_key"].as_str().unwrap();
+        assert!(text.starts_with("acme_live_"), "{text}");
+        let read = SecretMint::new(&machine.database.installation().key_tag).api_key(text).unwrap();
+        assert_eq!((read.id.to_string(), read.is_foreign), (made["key"]["id"].as_str().unwrap().to_owned(), false));
+    }
+}

@@ -117,7 +117,7 @@ impl Cache {
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
         let Asked { name, keyring, authentic, at, is_leased, alone, slides } = asked;
-        let Authentic { kind, ask, secret, ends } = *authentic;
+        let Authentic { kind, ask, secret, ends, .. } = *authentic;
         let concerned = Concerned::from(ask);
         let stamps = self.fence.stamps(concerned);
         let (stamps, fill) = match alone {
@@ -145,6 +145,14 @@ impl Cache {
             self.table.insert(Arc::clone(&entry), |other| other.is_spent(&self.fence, at.now));
         }
         Ok(entry)
+    }
+
+    /// What is refused without the store being asked, and not kept.
+    pub(super) fn refused(&self, name: Name, keyring: u32, authentic: &Authentic, at: Moment) -> Arc<Entry> {
+        let concerned = Concerned::from(authentic.ask);
+        let stamps = self.fence.stamps(concerned);
+        let terms = Terms { name, kind: authentic.kind, keyring, concerned, stamps, deadline: at.now };
+        Arc::new(Entry::refused(terms, Arc::clone(&self.nothing)))
     }
 
     fn live(&self, terms: Terms, ask: Ask, standing: &Standing, slides: &(dyn Fn(UnixMs, UnixMs) -> UnixMs + Sync)) -> Entry {

@@ -16,6 +16,7 @@ mod memory;
 mod upkeep;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use mark::Mark;
@@ -48,6 +49,8 @@ struct State {
     turn: tokio::sync::Mutex<()>,
     lock: Lock,
     fence: Arc<Fence>,
+    /// The number of the last import whose keys are in memory.
+    imported: AtomicI64,
 }
 
 impl Embedded {
@@ -61,6 +64,7 @@ impl Embedded {
         let mut memory = Memory::default();
         // rows that another process left in the outbox are done by this: what they say is read here
         let left: Vec<i64> = database.pending(u32::MAX).await?.iter().map(|row| row.n).collect();
+        let imported = database.newest_import().await?;
         for record in database.all_records().await? {
             memory.take(record);
         }
@@ -77,6 +81,7 @@ impl Embedded {
             turn: tokio::sync::Mutex::default(),
             lock,
             fence: Arc::default(),
+            imported: AtomicI64::new(imported),
             database,
             settings,
             mark,
@@ -114,6 +119,10 @@ impl Embedded {
     /// What tells the cache that something ended or changed.
     pub(super) fn fence(&self) -> Arc<Fence> {
         Arc::clone(&self.state.fence)
+    }
+
+    pub(super) fn database(&self) -> &Database {
+        &self.state.database
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -232,6 +241,7 @@ impl State {
         match kind {
             PendingKind::Token | PendingKind::Key | PendingKind::Session => self.fence.bump(id),
             PendingKind::Subject | PendingKind::Policy => self.fence.bump_all(),
+            PendingKind::Imports => self.fence.bump_imports(),
         }
     }
 
@@ -259,6 +269,11 @@ impl State {
         let Some(last) = rows.last() else { return Ok(None) };
         for Pending { kind, id, .. } in &rows {
             let record = match kind {
+                PendingKind::Imports => {
+                    self.take_imported().await?;
+                    self.changed(*kind, *id);
+                    continue;
+                }
                 PendingKind::Token => None,
                 _ => self.database.record(*kind, *id).await?,
             };
@@ -270,6 +285,20 @@ impl State {
         }
         self.database.done(&rows.iter().map(|row| row.n).collect::<Vec<_>>(), None).await?;
         Ok(Some(last.n))
+    }
+
+    /// Keys that were imported since the last time.
+    async fn take_imported(&self) -> Result<(), DatabaseError> {
+        let newest = self.database.newest_import().await?;
+        // one turn at a time comes here
+        let last = self.imported.load(Ordering::Acquire);
+        for record in self.database.imported_records(last).await? {
+            let taken = self.write().take(record);
+            // what was found not to be there may be cached so
+            taken.into_iter().for_each(|(kind, id)| self.changed(kind, id));
+        }
+        self.imported.store(newest, Ordering::Release);
+        Ok(())
     }
 
     async fn flush(&self) {

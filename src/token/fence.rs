@@ -21,6 +21,8 @@ pub struct Fence {
     /// Nanoseconds since boot until when checks may be answered; 0 = none, [`u64::MAX`] = for ever (the embedded store).
     lease: AtomicU64,
     all: AtomicU64,
+    /// Counts what was heard of keys being imported, from 1.
+    imports: AtomicU64,
     shards: Box<[AtomicU64]>,
     /// The longest `allow_cached_for` of the rules in force, and the longest that may be used; nanoseconds.
     longest_cached: AtomicU64,
@@ -52,7 +54,7 @@ impl Default for Fence {
     fn default() -> Self {
         let shards = (0..SHARDS).map(|_| AtomicU64::new(0)).collect();
         let [lease, all, longest_cached, cached] = [0; 4].map(AtomicU64::new);
-        Self { lease, all, shards, longest_cached, cached }
+        Self { lease, all, imports: AtomicU64::new(1), shards, longest_cached, cached }
     }
 }
 
@@ -84,6 +86,16 @@ impl Fence {
     /// Something that may concern everybody: whatever was read before counts no more.
     pub fn bump_all(&self) {
         self.all.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Keys were imported, or may have been unheard.
+    pub fn bump_imports(&self) {
+        self.imports.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that was; to be read after the lease.
+    pub fn imports(&self) -> u64 {
+        self.imports.load(Ordering::Acquire)
     }
 
     /// The longest `allow_cached_for` (D) of the rules in force.

@@ -1,10 +1,10 @@
 //! From what a request presents to what the store is asked: authenticity first, no store call.
 //!
-//! Forged tokens and made-up keys end here.
+//! Forged tokens and made-up keys end here; of a key that was made elsewhere [`super::imported`] knows whether it may have been imported.
 
 use super::cookie::{self, CookieUse};
 use super::keyring::Keyring;
-use super::secret::{HashedSecret, SecretKind, SecretMint};
+use super::secret::{ApiKey, HashedSecret, SecretMint};
 use super::store::Ask;
 use crate::clock::UnixMs;
 use crate::decision::Evidence;
@@ -22,6 +22,8 @@ pub struct Authentic {
     pub ask: Ask,
     /// SHA-256 of the API key presented, alone or beside a token.
     pub secret: Option<HashedSecret>,
+    /// Whether it is an API key that was made elsewhere, which nothing proves.
+    pub is_foreign: bool,
     /// When what was presented ends by what it says itself: a login's JWT does.
     pub ends: Option<UnixMs>,
 }
@@ -51,27 +53,30 @@ pub fn recognise(
         Presented::Malformed(why) => Err(Evidence::Invalid(why)),
         Presented::Session(cookies) => {
             let session = at.and_then(|at| session(cookies, keyring, at)).ok_or(Evidence::EndedSession)?;
-            Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None, ends: None })
+            Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None, is_foreign: false, ends: None })
         }
         Presented::ApiKey(text) => {
-            let key = mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?;
-            Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(key.id()), secret: Some(key.hashed()), ends: None })
+            let ApiKey { id, hash, is_foreign } = mint.api_key(text).ok_or(NOT_OURS)?;
+            Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(id), secret: Some(hash), is_foreign, ends: None })
         }
         Presented::Bearer(text, beside) => {
             let secret = match beside {
                 None => None,
-                Some(text) => Some(mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?),
+                Some(text) => Some(mint.api_key(text).ok_or(NOT_OURS)?),
             };
             let (kind, ask, ends) = bearer(text, keyring, now)?;
             match (ask, &secret) {
                 (_, None) => {}
-                (Ask::Token { key, .. }, Some(secret)) if secret.id() == key => {}
+                (Ask::Token { key, .. }, Some(secret)) if secret.id == key => {}
                 _ => return Err(Evidence::Invalid("the API key is not the one this token was minted from")),
             }
-            Ok(Authentic { kind, ask, secret: secret.map(|secret| secret.hashed()), ends })
+            Ok(Authentic { kind, ask, secret: secret.map(|secret| secret.hash), is_foreign: false, ends })
         }
     }
 }
+
+/// What is no API key, whoever wrote it.
+pub const NOT_OURS: Evidence<'static> = Evidence::Invalid("not an API key of this installation");
 
 /// The session that the cookie of this place names. Where a domain covers the host, only the domain's counts.
 fn session(cookies: SessionCookies<'_>, keyring: &Keyring, at: At<'_>) -> Option<Id> {

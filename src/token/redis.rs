@@ -166,6 +166,10 @@ impl Redis {
         self.core.slides_from(self.core.redis_time(idle_end), cap)
     }
 
+    pub(super) fn database(&self) -> &Database {
+        &self.core.database
+    }
+
     pub(super) fn clock(&self) -> &Clock {
         self.core.database.clock()
     }

@@ -1,7 +1,11 @@
 //! API keys, refresh tokens and invitations: long-lived secrets, shown once, stored only as SHA-256.
 //!
 //! `gpk_`, `gpr_` or `gpi_`, then id, 128 random bits and a 32-bit tag, in base62. The tag is a MAC under a
-//! value of this installation, so a made-up key is refused without asking any store.
+//! value of this installation, so a made-up key is refused without asking any store. What stands before an API key's id is the
+//! configuration's to choose; whatever it was when a key was made, the key is read.
+//!
+//! Keys that were made elsewhere have no tag. Their id is a MAC over their hash under the same value: whoever knows ids learns nothing
+//! of the keys, and nobody can look for two of one id.
 
 use std::fmt;
 
@@ -32,8 +36,54 @@ impl SecretKind {
     }
 }
 
+/// Longest API key that was made elsewhere, in bytes.
+pub const LONGEST_IMPORTED: usize = 512;
+/// Characters of a secret after its prefix.
+const BODY: usize = 2 * base62::WIDE + base62::NARROW;
+
+/// What API keys made from now on begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPrefix(String);
+
+impl KeyPrefix {
+    /// The prefix, where it is 1 to 20 of a-z, 0-9 and `_`, `_` the last, and none of another kind of credential.
+    pub fn parse(text: &str) -> Option<Self> {
+        (Self::fits(text) && !["gpr_", "gpi_", "gpt_"].contains(&text)).then(|| Self(text.to_owned()))
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn fits(text: &str) -> bool {
+        let is_fit = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
+        text.len() <= 20 && text.ends_with('_') && text.bytes().all(is_fit)
+    }
+}
+
+impl Default for KeyPrefix {
+    fn default() -> Self {
+        Self(SecretKind::ApiKey.prefix().to_owned())
+    }
+}
+
+/// An API key as it is presented: of this installation by its tag, or one that may have been imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// The id of the key it belongs to, or would.
+    pub id: Id,
+    /// SHA-256 of its text.
+    pub hash: HashedSecret,
+    /// Whether it was made elsewhere: nothing proves then that there is such a key.
+    pub is_foreign: bool,
+}
+
 /// Makes and recognises the secrets of one installation.
-pub struct SecretMint(hmac::Key);
+pub struct SecretMint {
+    key: hmac::Key,
+    prefix: KeyPrefix,
+}
 
 /// A secret in the clear: shown once, never stored, mute in debug output.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,7 +128,33 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 impl SecretMint {
     /// For the installation whose tag key this is.
     pub fn new(key_tag: &[u8; 32]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, key_tag))
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key_tag), prefix: KeyPrefix::default() }
+    }
+
+    /// The same, making API keys that begin so.
+    #[must_use]
+    pub fn with_prefix(self, prefix: KeyPrefix) -> Self {
+        Self { prefix, ..self }
+    }
+
+    /// An API key, made here or perhaps elsewhere. `None` = made up: it has our prefix without our tag, or is too long.
+    pub fn api_key(&self, text: &str) -> Option<ApiKey> {
+        if let Some(made) = self.read(SecretKind::ApiKey, text) {
+            return Some(ApiKey { id: made.id, hash: made.hashed(), is_foreign: false });
+        }
+        if text.len() > LONGEST_IMPORTED || text.starts_with(SecretKind::ApiKey.prefix()) {
+            return None;
+        }
+        let hash = sha256(text.as_bytes());
+        Some(ApiKey { id: self.id_of_foreign(&hash), hash, is_foreign: true })
+    }
+
+    /// The id that a key made elsewhere has here, by the SHA-256 of its text.
+    pub fn id_of_foreign(&self, hash: &HashedSecret) -> Id {
+        let mac = hmac::sign(&self.key, &[b"key made elsewhere\0", &hash[..]].concat());
+        let mut id = [0; 16];
+        id.iter_mut().zip(mac.as_ref()).for_each(|(to, from)| *to = *from);
+        Id::from_bytes(id)
     }
 
     /// A new secret for `id`.
@@ -91,8 +167,9 @@ impl SecretMint {
 
     /// The secret for `id` with these 128 bits: for a refresh token's successor, derived from its predecessor.
     pub fn make_from(&self, kind: SecretKind, id: Id, random: [u8; 16]) -> PlainSecret {
-        let mut text = String::with_capacity(4 + 2 * base62::WIDE + base62::NARROW);
-        text.push_str(kind.prefix());
+        let prefix = if kind == SecretKind::ApiKey { self.prefix.as_str() } else { kind.prefix() };
+        let mut text = String::with_capacity(prefix.len() + BODY);
+        text.push_str(prefix);
         base62::push_wide(&mut text, *id.as_bytes());
         base62::push_wide(&mut text, random);
         base62::push_narrow(&mut text, self.tag(kind, id, random));
@@ -101,7 +178,7 @@ impl SecretMint {
 
     /// The successor of a refresh token: the same for the same predecessor, so that only hashes need storing.
     pub fn successor(&self, of: &PlainSecret) -> PlainSecret {
-        let mac = hmac::sign(&self.0, &[b"refresh token successor\0", of.text.as_bytes()].concat());
+        let mac = hmac::sign(&self.key, &[b"refresh token successor\0", of.text.as_bytes()].concat());
         let mut random = [0; 16];
         random.iter_mut().zip(mac.as_ref()).for_each(|(to, from)| *to = *from);
         self.make_from(SecretKind::RefreshToken, of.id, random)
@@ -109,7 +186,15 @@ impl SecretMint {
 
     /// Reads a secret of this kind. `None` = not one of this installation's, whoever made it up.
     pub fn read(&self, kind: SecretKind, text: &str) -> Option<PlainSecret> {
-        let mut rest = text.strip_prefix(kind.prefix())?.as_bytes();
+        let mut rest = match kind {
+            // whatever stood in the configuration when it was made: the tag says whose it is, the hash that it is this very text
+            SecretKind::ApiKey => {
+                let (prefix, body) = text.split_at_checked(text.len().checked_sub(BODY)?)?;
+                KeyPrefix::fits(prefix).then_some(body)?
+            }
+            _ => text.strip_prefix(kind.prefix())?,
+        }
+        .as_bytes();
         let id = Id::from_bytes(base62::take_wide(&mut rest)?);
         let random = base62::take_wide(&mut rest)?;
         let tag = base62::take_narrow(&mut rest)?;
@@ -119,7 +204,7 @@ impl SecretMint {
     }
 
     fn tag(&self, kind: SecretKind, id: Id, random: [u8; 16]) -> [u8; 4] {
-        let mac = hmac::sign(&self.0, &[kind.prefix().as_bytes(), id.as_bytes(), &random].concat());
+        let mac = hmac::sign(&self.key, &[kind.prefix().as_bytes(), id.as_bytes(), &random].concat());
         let mut tag = [0; 4];
         tag.iter_mut().zip(mac.as_ref()).for_each(|(to, from)| *to = *from);
         tag
@@ -159,12 +244,46 @@ mod tests {
     #[test]
     fn every_changed_character_is_noticed() {
         let made = mint().make_from(SecretKind::ApiKey, Id::from_bytes([3; 16]), [5; 16]);
-        for at in 0..made.text.len() {
+        for at in SecretKind::ApiKey.prefix().len()..made.text.len() {
             for other in ["0", "A", "z", "-", "é"] {
                 let changed = format!("{}{other}{}", &made.text[..at], &made.text[at + 1..]);
                 assert!(changed == made.text || mint().read(SecretKind::ApiKey, &changed).is_none(), "{changed}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_is_read_whatever_prefixes_are_made_now() {
+        let acme = mint().with_prefix(KeyPrefix::parse("acme_live_").unwrap());
+        let (old, new) = (mint().make_from(SecretKind::ApiKey, Id::from_bytes([3; 16]), [5; 16]), {
+            acme.make_from(SecretKind::ApiKey, Id::from_bytes([4; 16]), [5; 16])
+        });
+        assert!(old.text.starts_with("gpk_") && new.text.starts_with("acme_live_"));
+        for mint in [&mint(), &acme] {
+            for made in [&old, &new] {
+                let read = mint.api_key(&made.text).unwrap();
+                assert_eq!((read.id, read.hash, read.is_foreign), (made.id, made.hashed(), false));
+            }
+        }
+        assert!(acme.make(SecretKind::RefreshToken, old.id).unwrap().text.starts_with("gpr_"));
+        for prefix in ["", "a", "_a", "Acme_", "acme-", "gpr_", "gpi_", "gpt_", "abcdefghij_0123456789_"] {
+            assert_eq!(KeyPrefix::parse(prefix), None, "{prefix}");
+        }
+    }
+
+    #[test]
+    fn a_key_made_elsewhere_has_an_id_that_only_this_installation_can_tell() {
+        let (here, there) = (mint(), SecretMint::new(&[8; 32]));
+        let text = "sk_live_51abcdefghijklmnop";
+        let key = here.api_key(text).unwrap();
+        assert!(key.is_foreign);
+        assert_eq!((key.hash, key.id), (sha256(text.as_bytes()), here.id_of_foreign(&sha256(text.as_bytes()))));
+        assert_ne!(key.id, there.api_key(text).unwrap().id);
+        assert_ne!(key.id.as_bytes()[..], key.hash[..16]);
+        // what says that it is of this house and is not, and what nobody can have imported
+        let made = there.make(SecretKind::ApiKey, key.id).unwrap();
+        assert_eq!((here.api_key(&made.text), here.api_key(&"x".repeat(513))), (None, None));
+        assert!(here.api_key(&"x".repeat(512)).is_some_and(|key| key.is_foreign));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::cache::{Asked, Cache, Cached, Entry, Leave, Name};
 use super::embedded::Embedded;
+use super::imported::{Imported, Imports};
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
@@ -123,6 +124,7 @@ pub enum Propagated {
 pub struct TokenStore {
     store: Store,
     cache: Arc<Cache>,
+    imports: Arc<Imports>,
 }
 
 /// Which store.
@@ -141,7 +143,8 @@ impl TokenStore {
     /// Where the operating system has no randomness to give.
     pub fn embedded(store: Arc<Embedded>) -> Result<Self, ring::error::Unspecified> {
         let cache = Cache::start(store.fence(), store.clock().clone())?;
-        Ok(Self { store: Store::Embedded(store), cache })
+        let imports = Imports::start(store.fence(), store.database().clone());
+        Ok(Self { store: Store::Embedded(store), cache, imports })
     }
 
     /// Redis or Valkey.
@@ -150,7 +153,8 @@ impl TokenStore {
     /// Where the operating system has no randomness to give.
     pub fn redis(store: Arc<Redis>) -> Result<Self, ring::error::Unspecified> {
         let cache = Cache::start(Arc::clone(store.fence()), store.clock().clone())?;
-        Ok(Self { store: Store::Redis(store), cache })
+        let imports = Imports::start(Arc::clone(store.fence()), store.database().clone());
+        Ok(Self { store: Store::Redis(store), cache, imports })
     }
 
     /// Whether it is the one in this process.
@@ -189,6 +193,24 @@ impl TokenStore {
         }
     }
 
+    /// Whether this is an API key made elsewhere that was never imported: it is refused without any store being asked. The check
+    /// began at `at`. Neither waits, locks nor allocates.
+    pub fn is_unknown(&self, authentic: &Authentic, at: Moment) -> bool {
+        match authentic.ask {
+            // the lease first, as in any check
+            Ask::Key(id) if authentic.is_foreign && self.leave(at) == Leave::Leased => self.imports.find(id) == Imported::No,
+            _ => false,
+        }
+    }
+
+    /// Whether an API key made elsewhere may have been imported.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where that cannot be told now.
+    pub async fn may_be_imported(&self, key: Id) -> Result<bool, Unavailable> {
+        self.imports.may_be(key).await
+    }
+
     /// The lease, read before anything else of a check.
     fn leave(&self, at: Moment) -> Leave {
         match &self.store {
@@ -210,6 +232,12 @@ impl TokenStore {
         let leave = self.leave(Moment { boot_ns: boottime_ns(), ..at });
         if matches!(leave, Leave::Lapsed(_)) {
             return Err(Unavailable);
+        }
+        if authentic.is_foreign
+            && let Ask::Key(id) = authentic.ask
+            && !self.imports.may_be(id).await?
+        {
+            return Ok(self.cache.refused(name, keyring, authentic, at));
         }
         let fill = || {
             let (store, ask) = (self.store.clone(), authentic.ask);
@@ -287,8 +315,8 @@ impl TokenStore {
     /// Whether checks can be answered now; for `/readyz` and the state metric.
     pub fn is_ready(&self) -> bool {
         match &self.store {
-            Store::Embedded(store) => store.is_ready(),
-            Store::Redis(store) => store.is_ready(),
+            Store::Embedded(store) => store.is_ready() && self.imports.is_read(),
+            Store::Redis(store) => store.is_ready() && self.imports.is_read(),
         }
     }
 

@@ -57,6 +57,7 @@ impl House {
             session_idle: day,
             returns: crate::accounts::return_to::ReturnRules::default(),
             format: TokenFormat::Opaque,
+            key_prefix: Default::default(),
             issuer: "gatepost".to_owned(),
         };
         Self {

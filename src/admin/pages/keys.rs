@@ -10,6 +10,7 @@ use super::super::Admin;
 use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::form::Form;
+use super::super::keys::which;
 use super::super::lists::{Asked, id};
 use super::super::request::Call;
 use super::visit::{Trouble, Visit, acted, scopes_of, seconds_of, shown};
@@ -17,7 +18,7 @@ use super::{Page, parts, secret};
 use crate::accounts::Refusal;
 use crate::accounts::keys::NewKey;
 use crate::clock::UnixMs;
-use crate::database::KeyRow;
+use crate::database::{KeyRow, WhichKeys};
 use crate::token::secret::PlainSecret;
 use crate::token::terms::Terms;
 
@@ -103,6 +104,18 @@ fn back(visit: &Visit<'_>) -> String {
     of(visit).map_or_else(|| PATH.to_owned(), |uid| format!("{PATH}?principal={uid}"))
 }
 
+/// The report of imported keys that nobody has used since.
+fn report(visit: &Visit<'_>, everyone: bool) -> String {
+    shown_again(visit, WhichKeys { of: of(visit), imported: true, unused: true }, everyone)
+}
+
+fn shown_again(visit: &Visit<'_>, which: WhichKeys, everyone: bool) -> String {
+    let of = of(visit).filter(|_| !everyone).map(|uid| format!("principal={uid}"));
+    let flags = [("imported", which.imported), ("unused", which.unused), ("everyone", everyone)];
+    let flags = flags.into_iter().filter(|(_, up)| *up).map(|(name, _)| format!("{name}=true"));
+    format!("{PATH}?{}", of.into_iter().chain(flags).collect::<Vec<_>>().join("&"))
+}
+
 fn of(visit: &Visit<'_>) -> Option<crate::id::Id> {
     visit.call.parameter("principal").ok().flatten().and_then(|uid| uid.parse().ok())
 }
@@ -126,20 +139,38 @@ fn with_secret(visit: &Visit<'_>, title: &'static str, key: &KeyRow, text: &Plai
 
 async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
     let asked = Asked::read(visit.call)?;
-    let rows = visit.admin.accounts.list_keys(&visit.caller, asked.of, asked.page).await?;
+    let (which, everyone) = which(visit.call, &asked)?;
+    let rows = visit.admin.accounts.list_keys(&visit.caller, which, everyone, asked.page).await?;
     let (keys, cursor) = asked.page_of(&rows, |row| (row.created_at, row.id), KeyRow::clone);
-    let own = asked.of.is_none_or(|uid| uid == visit.caller.uid());
+    let own = !everyone && asked.of.is_none_or(|uid| uid == visit.caller.uid());
+    let reports = which.imported || which.unused || everyone;
     let now = visit.now();
     let body = html! {
         @if own {
             p.quiet { "An API key is exchanged for short-lived access tokens; it is as good as a password." }
+        } @else if everyone {
+            p.quiet { "Of everyone." }
         } @else {
             p.quiet { "Of " code { (asked.of.map(|uid| uid.to_string()).unwrap_or_default()) } "." }
+        }
+        @if reports {
+            p.row {
+                @if which.imported { span.chip { "made elsewhere" } }
+                @if which.unused { span.chip { "never used" } }
+                a.button.second href=(visit.path(&back(visit))) { "All keys" }
+            }
+        } @else {
+            p.row {
+                a.button.second href=(visit.path(&report(visit, false))) { "Imported keys never used" }
+                @if visit.caller.standing.is_super_admin() {
+                    a.button.second href=(visit.path(&report(visit, true))) { "The same of everyone" }
+                }
+            }
         }
         @if own && keys.len() > 1 { p { a.button.second href="#new" { "A new key" } } }
         @if keys.is_empty() { (parts::empty("There is no API key.")) }
         @for key in &keys { (card(visit, trouble, key, now)) }
-        (parts::more(&visit.path(&back(visit)), cursor.as_deref()))
+        (parts::more(&visit.path(&if reports { shown_again(visit, which, everyone) } else { back(visit) }), cursor.as_deref()))
         @if own { (creation(visit, trouble)) }
     };
     Ok(visit.page(PATH, "API keys", body))
@@ -194,7 +225,9 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
         article.card {
             div.lead { h2 { (key.name) } code.quiet { (id) } }
             dl {
+                @if key.principal != visit.caller.uid() { dt { "Owner" } dd { code { (key.principal) } } }
                 dt { "Scopes" } dd { (parts::scopes(&key.scopes, "none")) }
+                @if key.imported { dt { "Made elsewhere" } dd { "and imported" } }
                 dt { "Made" } dd { (parts::time(now, key.created_at)) }
                 dt { "Last used" } dd { (parts::maybe_time(now, key.last_used_at, "never")) }
                 dt { "Ends" } dd { (parts::maybe_time(now, key.expires_at, "when it is deleted")) }

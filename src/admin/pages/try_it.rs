@@ -30,8 +30,9 @@ pub(super) async fn explain(State(admin): State<Arc<Admin>>, call: Call) -> Answ
 async fn tried(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure> {
     let text = |name: &str| fields.get(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let (key, token) = match text("credential") {
-        Some(text) if text.starts_with("gpk_") => (Some(text), None),
-        other => (None, other),
+        // an access token or a login's JWT; whatever else it is, an API key at most
+        Some(text) if text.starts_with("gpt_") || text.matches('.').count() == 2 => (None, Some(text)),
+        key => (key, None),
     };
     let scopes = text("scopes").map(|scopes| scopes.split_whitespace().map(str::to_owned).collect());
     let asked = Explain {

@@ -240,3 +240,52 @@ async fn those_above_reach_the_keys_of_those_below() {
     house.ask(Ask::new("DELETE", &format!("/v1/keys/{}", key.id)).bearer(&ann.jwt)).await.is(200);
     assert!(!may(&house, &token, "orders:read").await);
 }
+
+#[tokio::test]
+async fn imported_keys_that_nobody_used_are_reported() {
+    use crate::database::ImportedKey;
+    let house = House::open().await;
+    let (ann, bob) = (house.person("ann").await, house.person("bob").await);
+    let mint = crate::token::secret::SecretMint::new(&house.database.installation().key_tag);
+    let key = |text: &str, owner: &str| {
+        let hash = crate::token::secret::sha256(text.as_bytes());
+        let (scopes, name) = ("orders:read".parse().unwrap(), text.to_owned());
+        ImportedKey {
+            id: mint.id_of_foreign(&hash),
+            hash,
+            principal: owner.parse().unwrap(),
+            name,
+            scopes,
+            expires_at: None,
+            terms: Default::default(),
+        }
+    };
+    let keys = [key("an old key of ann's", &ann.uid), key("another key of ann's", &ann.uid), key("an-old-key-of-bob", &bob.uid)];
+    let mut act = house.database.act().await.unwrap();
+    assert_eq!(act.import_keys(&keys).await.unwrap(), 3);
+    let act = act.commit(&crate::audit::By::cli().did(crate::audit::Action::KeyImport, "3 keys")).await.unwrap();
+    house.admin.accounts().propagate(act).await;
+    let names = async |query: &str, jwt: &str| {
+        let list = house.ask(Ask::get(&format!("/v1/keys?{query}")).bearer(jwt)).await;
+        list.is(200).body["keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut all = names("imported=true&unused=true&everyone=true", &ann.jwt).await;
+    all.sort();
+    assert_eq!(all, ["an old key of ann's", "an-old-key-of-bob", "another key of ann's"]);
+    // exchanged like any
+    let token = house.exchange("an old key of ann's").await;
+    assert!(may(&house, &token.is(200).text("/data/auth_token"), "orders:read").await);
+    house.exchange("a key that nobody imported").await.is(401);
+    house.database.keys_used([(keys[0].id, house.clock.now())]).await.unwrap();
+    assert_eq!(names("imported=true&unused=true", &ann.jwt).await, ["another key of ann's"]);
+    assert_eq!(names("imported=true", &bob.jwt).await, ["an-old-key-of-bob"]);
+    assert_eq!(names("unused=true", &bob.jwt).await.len(), 2);
+    let list = house.ask(Ask::get("/v1/keys?imported=true").bearer(&bob.jwt)).await;
+    assert_eq!((&list.body["keys"][0]["principal"], &list.body["keys"][0]["imported"]), (&json!(bob.uid), &json!(true)));
+    house.ask(Ask::get("/v1/keys?everyone=true").bearer(&bob.jwt)).await.is_refused(403, "forbidden");
+    house.ask(Ask::get("/v1/keys?imported=yes").bearer(&bob.jwt)).await.is_invalid("imported");
+    // for OAuth its id is the client
+    let form = |secret: &str| Ask::post("/v1/oauth/token").basic(&keys[2].id.to_string(), secret).form("grant_type=client_credentials");
+    house.ask(form("an-old-key-of-bob")).await.is(200);
+    house.ask(form("a-key-that-nobody-imported")).await.is(401);
+}

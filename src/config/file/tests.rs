@@ -116,6 +116,7 @@ rules: rules.yaml
 database: sqlite:/var/lib/gatepost.db
 tokens: { store: "redis://u:pw@redis.internal:6379/2", format: jwt, ttl: 5m, max_lifetime: 1h, staleness_bound: 250ms }
 secret_key: { file: keys }
+keys: { prefix: acme_live_ }
 denials: { status: 422 }
 accounts: { sign_up: open, direct_scopes: [orders:read], end_users: { scopes: [a] }, require_phone: never, password_min_length: 8, reveal_unknown_users: true }
 oidc:
@@ -240,6 +241,8 @@ fn each_mistake_is_told_where_it_is() {
         ("secret_key: { file: bad-keys }", "1:13: secret_key: in `"),
         ("secret_key: { env: NOPE }", "1:20: secret_key.env: the environment variable `NOPE` is not set"),
         ("tokens: { store: redis://r }", "1:1: secret_key: `"),
+        ("keys: { prefix: acme }", "1:17: keys.prefix: not what keys can begin with"),
+        ("keys: { prefix: gpt_ }", "1:17: keys.prefix: not what keys can begin with"),
         ("denials: { status: 503 }", "1:20: denials.status: `503` is not a status that can stand for a refusal"),
         ("denials: { status: 429 }", "1:20: denials.status: `429` is not a status that can stand for a refusal"),
         ("denials: { status: 200 }", "1:20: denials.status: `200` is not a status that can stand for a refusal"),

@@ -21,6 +21,8 @@ pub(super) const ONE: Filter = 0;
 pub(super) const SINCE: Filter = 1;
 /// The rows that have not ended at this time.
 pub(super) const LIVE: Filter = 2;
+/// Of keys alone: those that came by a later import than this.
+pub(super) const IMPORTED: Filter = 3;
 
 /// The statement that begins with `$head`, under each filter. `$ends`: the column with the row's own end.
 macro_rules! statements {
@@ -29,6 +31,7 @@ macro_rules! statements {
             concat!($head, $id, " = ?" $(, $tail)?),
             concat!($head, "changed_at >= ?" $(, $tail)?),
             concat!($head, "ended_at IS NULL AND (", $ends, " IS NULL OR ", $ends, " > ?)" $(, $tail)?),
+            concat!($head, "imported > ?" $(, $tail)?),
         ]
     };
 }

@@ -132,6 +132,7 @@ impl Memory {
             PendingKind::Session => drop(self.sessions.remove(&id)),
             PendingKind::Subject => drop(self.subjects.remove(&id)),
             PendingKind::Policy => drop(self.policies.remove(&id)),
+            PendingKind::Imports => {}
         }
     }
 

@@ -41,6 +41,8 @@ pub enum Concern {
     One(Id),
     /// A subject, policy or tenant: whoever hangs on it is not known here.
     All,
+    /// Keys that were imported: nothing ended.
+    Imports,
 }
 
 /// An entry of the log.
@@ -153,6 +155,7 @@ impl Follower {
             _ => {
                 self.fence.set_lease(0);
                 self.fence.bump_all();
+                self.fence.bump_imports();
                 let (position, waiting) = (beat.last, VecDeque::new());
                 self.held = Some(Held { epoch, since: now, applied: beat.seq, position, waiting });
                 Heard::Adopted
@@ -170,10 +173,12 @@ impl Follower {
             }
             if entry.n != held.applied + 1 {
                 self.fence.bump_all();
+                self.fence.bump_imports();
             }
             match entry.concerns {
                 Concern::One(id) => self.fence.bump(id),
                 Concern::All => self.fence.bump_all(),
+                Concern::Imports => self.fence.bump_imports(),
             }
             held.applied = entry.n;
         }
@@ -309,6 +314,25 @@ mod tests {
         assert_eq!(fence.cached_for(second), 0, "its lease waits");
         follower.entries(&[entry("a", 8, Concern::All)]);
         assert_eq!(fence.cached_for(second), LEASE);
+    }
+
+    #[test]
+    fn an_import_is_heard_of_before_a_lease_and_wherever_the_log_may_have_told_of_one() {
+        let (mut follower, fence) = follower();
+        let other = Ask::Key(Id::from_bytes([4; 16]));
+        let mut heard = fence.imports();
+        let mut hears = |fence: &Fence| std::mem::replace(&mut heard, fence.imports()) != fence.imports();
+        follower.beat(0, beat(0, "a", 7));
+        assert!(hears(&fence), "an epoch is adopted");
+        follower.beat(100, beat(100, "a", 8));
+        assert_eq!(fence.lease(), 0);
+        let stamps = fence.stamps(other);
+        follower.entries(&[entry("a", 8, Concern::Imports)]);
+        assert_eq!((fence.lease(), fence.stamps(other) == stamps, hears(&fence)), (100 + LEASE, true, true), "nothing cached is forgotten");
+        follower.entries(&[entry("a", 9, Concern::All)]);
+        assert!(!hears(&fence));
+        follower.entries(&[entry("a", 11, Concern::All)]);
+        assert!(hears(&fence), "a gap");
     }
 
     #[test]

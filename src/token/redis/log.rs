@@ -10,6 +10,8 @@ use crate::id::Id;
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::{Concern, Entry};
 
+/// The kind of an entry that tells of imported keys.
+pub(super) const IMPORTS: &str = "i";
 /// How long one reading waits for entries.
 const BLOCK: Duration = Duration::from_secs(1);
 /// Between attempts to connect.
@@ -76,6 +78,7 @@ fn entry(entry: &Reply) -> Option<Entry> {
     let id: Id = field("id")?.text()?.parse().ok()?;
     let concerns = match field("kind")?.text()? {
         "t" | "k" | "l" => Concern::One(id),
+        IMPORTS => Concern::Imports,
         _ => Concern::All,
     };
     Some(Entry {

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::core::{Core, Held};
 use super::link::{ADMIN, Call};
+use super::log::IMPORTS;
 use super::members::Others;
 use super::scripts::Script;
 use super::text;
 use crate::clock::boottime_ns;
-use crate::database::{DatabaseError, Pending, PendingKind};
+use crate::database::{DatabaseError, NO_ID, Pending, PendingKind};
 use crate::id::Id;
 use crate::token::fencelog::Ran;
 use crate::token::fencelog::ending::{Ending, Next};
@@ -40,6 +41,8 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 pub(super) enum Told {
     /// A token ended.
     Token(Id),
+    /// Keys were imported.
+    Imports,
     /// A record as it stands.
     Record(Record),
 }
@@ -49,6 +52,7 @@ pub(super) fn end(call: Call, kept_ms: u64, told: &[Told], along: &[Record]) -> 
     let call = call.number(kept_ms).number(LOG).number(told.len() as u64);
     let call = told.iter().fold(call, |call, told| match told {
         Told::Token(id) => ["0", "", "0", "", ""].iter().fold(call.arg("t").id(*id), Call::arg),
+        Told::Imports => ["0", "", "0", "", ""].iter().fold(call.arg(IMPORTS).id(NO_ID), Call::arg),
         Told::Record(record) => text::push(call, record),
     });
     along.iter().fold(call, text::push)
@@ -131,9 +135,16 @@ impl Core {
                 continue;
             }
             seen.push((*kind, *id));
-            if *kind == PendingKind::Token {
-                told.push(Told::Token(*id));
-                continue;
+            match kind {
+                PendingKind::Token => {
+                    told.push(Told::Token(*id));
+                    continue;
+                }
+                PendingKind::Imports => {
+                    told.push(Told::Imports);
+                    continue;
+                }
+                PendingKind::Key | PendingKind::Session | PendingKind::Subject | PendingKind::Policy => {}
             }
             let mut records = self.database.records_of(*kind, *id).await?.into_iter();
             told.extend(records.next().map(Told::Record));
@@ -169,6 +180,7 @@ impl Core {
     fn forget(&self, told: &Told) {
         match told {
             Told::Token(id) | Told::Record(Record { id, content: Content::Key(_) | Content::Session(_), .. }) => self.fence.bump(*id),
+            Told::Imports => self.fence.bump_imports(),
             Told::Record(_) => self.fence.bump_all(),
         }
     }

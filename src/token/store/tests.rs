@@ -1,10 +1,11 @@
 //! One behaviour suite for every token store: each behaviour is written once ([`minting`], [`ending`],
-//! [`lasting`]) and run on the embedded store, on Redis and on Valkey. What only a Redis can suffer is in [`loss`],
+//! [`lasting`], [`importing`]) and run on the embedded store, on Redis and on Valkey. What only a Redis can suffer is in [`loss`],
 //! [`outage`] and [`start`].
 
 mod arriving;
 mod ending;
 mod house;
+mod importing;
 mod lasting;
 mod loss;
 mod minting;
@@ -74,6 +75,11 @@ every_engine! {
         a_key_just_made_is_there,
         rows_left_by_another_process_are_applied,
     }
+    importing::{
+        what_was_imported_is_known_and_nothing_else,
+        an_imported_key_ends_and_rotates_like_any,
+        what_was_found_missing_is_not_remembered,
+    }
     lasting::{
         a_slide_is_written_once_a_step,
         a_slide_never_resurrects,
@@ -85,6 +91,10 @@ every_engine! {
 }
 
 every_redis! {
+    importing::{
+        every_process_hears_of_an_import_within_the_bound,
+        without_a_lease_or_the_database_nobody_says_no,
+    }
     arriving::{
         a_new_redis_is_given_what_is_live,
         what_is_there_already_stays_as_it_is,

@@ -1,0 +1,3 @@
+-- Which import brought a key that was made elsewhere: imports are counted from 1. NULL = made here.
+ALTER TABLE api_keys ADD COLUMN imported INTEGER;
+CREATE INDEX keys_imported ON api_keys (imported);
