@@ -22,6 +22,7 @@ mod second_factor;
 mod sessions;
 mod store_away;
 mod tokens;
+mod usage;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -164,6 +164,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
                 dt { "Last used" } dd { (parts::maybe_time(now, key.last_used_at, "never")) }
                 dt { "Ends" } dd { (parts::maybe_time(now, key.expires_at, "when it is deleted")) }
             }
+            p { a.button.second href=(visit.path(&format!("{PATH}/{id}/usage"))) { "Usage" } }
             (visit.folded("New secret…", &action("rotate"), &format!("rotate-{id}"), trouble, rotate))
             (visit.folded("Change scopes…", &action("scopes"), &format!("scopes-{id}"), trouble, scopes))
             (visit.folded("Delete…", &action("delete"), &format!("delete-{id}"), trouble, delete))
