@@ -78,7 +78,7 @@ def test_a_process_that_dies_loses_what_it_had_not_written(gatepost_with):
         key, secret = ann.key("orders:read")
         asked, at = 0, {}
         began = time.monotonic()
-        while time.monotonic() - began < FLUSH + 3:
+        while time.monotonic() - began < FLUSH:
             assert check("nginx", uri="/orders/1", headers=[("X-Api-Key", secret)]).status == 200
             asked += 1
             at[asked] = time.monotonic()
@@ -88,7 +88,7 @@ def test_a_process_that_dies_loses_what_it_had_not_written(gatepost_with):
         gatepost.start()
         told = usage(ann.call, key)["orders"][0]
         assert 0 < told <= asked, (told, asked)
-        assert killed - at[told] <= FLUSH, "what was counted that long ago was written"
+        assert killed - at[told] <= 10, "what was counted that long ago was written"
 
 
 @pytest.fixture
@@ -119,9 +119,8 @@ def test_replicas_add_up_and_a_database_that_is_away_is_written_later_and_once(p
         until("both are told", FLUSH, lambda: usage(ann.call, key) == {"orders": [20, 0, 0]}, every=0.2)
         postgres.kill()
         both(10)
-        time.sleep(6)  # they try meanwhile
+        until("they have tried", 20, lambda: all('gatepost_usage_writes_total{result="failed"}' in metrics_of(replica) for replica in two), every=0.2)
         both(10)
-        assert any('gatepost_usage_writes_total{result="failed"}' in metrics_of(replica) for replica in two)
         postgres.start()
         until("both are told", FLUSH + 10, lambda: postgres.value("SELECT SUM(allowed) FROM usage_hours", "usage_of_two") == "60", every=0.2)
         both(1)
