@@ -172,6 +172,7 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::set_scopes))
         .routes(routes!(usage::show))
+        .routes(routes!(keys::set_terms))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))
         .routes(routes!(pages::login::show, pages::login::log_in))
