@@ -35,8 +35,8 @@ class Here(Replica):
 
 
 @pytest.fixture
-def replicas(redis, tmp_path):
-    server = databases.Postgres(tmp_path / "postgres", 5492).start()
+def replicas(redis, tmp_path, tmp_path_factory):
+    server = databases.Postgres(tmp_path_factory.mktemp("postgres"), 5492).start()
     server.value("CREATE DATABASE imported", "postgres")
     with socket.create_connection(("127.0.0.1", redis.port)) as connection:
         connection.sendall(b"FLUSHALL\r\n")
