@@ -30,6 +30,7 @@ use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
+use crate::meters::{Meters, Source};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
@@ -110,6 +111,7 @@ pub struct App {
     stopper: Stopper,
     tokens: TokenStore,
     last_used: LastUsed,
+    meters: Arc<Meters>,
     pulse: Arc<Pulse>,
     clock: Clock,
     watch: Watch,
@@ -312,6 +314,7 @@ impl App {
             keep_alive: admin.accounts().keep_alive().clone(),
             domains: Domains::new(config.sessions.domains.clone()),
             last_used: admin.accounts().last_used().clone(),
+            meters: Meters::start(Source::new(tokens.clone(), database.clone()), database.clock().clone()),
             decisions: Arc::default(),
             examinations: Arc::default(),
             ttl_s: config.tokens.ttl.as_secs(),
@@ -348,6 +351,7 @@ impl App {
             watch,
             hangup,
             last_used: shared.last_used.clone(),
+            meters: shared.meters.clone(),
             pulse,
             clock: shared.clock.clone(),
             reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls },
@@ -430,6 +434,7 @@ impl App {
         reloading.abort();
         probing.abort();
         drop(serving);
+        self.meters.stop().await;
         self.tokens.stop().await;
         self.last_used.flush().await;
         tracing::info!("stopped");

@@ -11,10 +11,13 @@ use super::reader::{Field, Shape};
 use super::values;
 use crate::clock::millis;
 use crate::decision::credential::CredentialKind;
+use crate::decision::limit::Limit;
 use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClause, Method, PathPattern, Requirement, RuleSpec};
+use crate::id::Id;
 
 /// What an anonymous rule cannot have: it lets everybody pass.
-const DEMANDS: [&str; 8] = ["scopes", "credentials", "match", "tenants", "enforce", "on_store_error", "preflight", "login_redirect"];
+const DEMANDS: [&str; 9] =
+    ["scopes", "credentials", "match", "tenants", "enforce", "on_store_error", "preflight", "login_redirect", "limit"];
 /// For how long what is cached may be used without the store. A strict end waits as long.
 const SHORTEST_CACHED: Duration = Duration::from_secs(1);
 const LONGEST_CACHED: Duration = Duration::from_secs(3600);
@@ -40,6 +43,7 @@ pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
         "access",
         "fallthrough",
         "login_redirect",
+        "limit",
     ]);
     let id = field.key("id").need(id);
     let hosts = set(&field.key("hosts"), |text| HostPattern::parse(text).map_err(|error| Complaint::new(error.to_string(), "mend it")));
@@ -50,7 +54,8 @@ pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
     let access_at = field.key("access");
     let anonymous = optional(&access_at, false, values::one_of(&[("anonymous", true)]));
     let fallthrough = optional(&field.key("fallthrough"), false, values::boolean);
-    let requirement = if access_at.shape() == Shape::Absent { requirement(field, path.as_ref()) } else { without_demands(field) };
+    let requirement =
+        if access_at.shape() == Shape::Absent { requirement(field, id.as_deref(), path.as_ref()) } else { without_demands(field) };
     if anonymous == Some(true) && path.as_ref().is_some_and(|path| path.rest && path.segments.is_empty()) {
         path_at.warning(Complaint::new(
             "everybody passes, wherever no other rule matches",
@@ -71,7 +76,7 @@ fn without_demands(field: &Field<'_>) -> Option<Requirement> {
     requirement
 }
 
-fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirement> {
+fn requirement(field: &Field<'_>, id: Option<&str>, path: Option<&PathPattern>) -> Option<Requirement> {
     let credentials = credentials(&field.key("credentials"));
     let scopes = demand(&field.key("scopes"));
     let matches = matches(&field.key("match"), path);
@@ -80,6 +85,7 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
     let preflight = optional(&field.key("preflight"), false, values::one_of(&[("allow", true), ("deny", false)]));
     let on_store_error = on_store_error(&field.key("on_store_error"));
     let login_redirect = login_redirect(field, credentials);
+    let limit = limit(&field.key("limit"));
     Some(Requirement {
         anonymous: false,
         credentials: credentials?,
@@ -90,6 +96,10 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
         preflight: preflight?,
         login_redirect: login_redirect?,
         cached_for_ms: millis(on_store_error?),
+        limits: match limit? {
+            Some(limit) => limit.said_by(Id::named("rule", id?)).collect(),
+            None => Vec::new(),
+        },
     })
 }
 
@@ -201,6 +211,26 @@ fn matches(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Vec<MatchCla
         field.problem(Complaint::new("nothing to match", "write { id: subject.tenant }, or take it out"));
     }
     clauses.into_iter().collect()
+}
+
+/// `{ rate: 100/s, burst: 200, quota: 10000/day, per: key }`
+fn limit(field: &Field<'_>) -> Option<Option<Limit>> {
+    if field.shape() == Shape::Absent {
+        return Some(None);
+    }
+    field.mapping(&["rate", "burst", "quota", "per"]);
+    let text = |key: &str| optional(&field.key(key), None, |text| Ok(Some(text.to_owned())));
+    let burst = optional(&field.key("burst"), None, |text| values::number(1, u64::MAX)(text).map(Some));
+    let (rate, burst, quota, per) = (text("rate")?, burst?, text("quota")?, text("per")?);
+    match Limit::parse(rate.as_deref(), burst, quota.as_deref(), per.as_deref()) {
+        Ok(limit) => Some(Some(limit)),
+        Err(fault) => {
+            let at = field.key(fault.key);
+            let at = if at.shape() == Shape::Absent { field } else { &at };
+            at.problem(Complaint::new("not a limit", format!("write {}: {}", fault.key, fault.expected)));
+            None
+        }
+    }
 }
 
 /// How long what is cached is used where the store cannot be asked: not at all, unless the rule says so.
