@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::accounts::scopes;
+use super::limit::limit;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::values;
 use crate::clock::millis;
 use crate::decision::credential::CredentialKind;
-use crate::decision::limit::Limit;
 use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClause, Method, PathPattern, Requirement, RuleSpec};
 use crate::id::Id;
 
@@ -213,26 +213,6 @@ fn matches(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Vec<MatchCla
     clauses.into_iter().collect()
 }
 
-/// `{ rate: 100/s, burst: 200, quota: 10000/day, per: key }`
-fn limit(field: &Field<'_>) -> Option<Option<Limit>> {
-    if field.shape() == Shape::Absent {
-        return Some(None);
-    }
-    field.mapping(&["rate", "burst", "quota", "per"]);
-    let text = |key: &str| optional(&field.key(key), None, |text| Ok(Some(text.to_owned())));
-    let burst = optional(&field.key("burst"), None, |text| values::number(1, u64::MAX)(text).map(Some));
-    let (rate, burst, quota, per) = (text("rate")?, burst?, text("quota")?, text("per")?);
-    match Limit::parse(rate.as_deref(), burst, quota.as_deref(), per.as_deref()) {
-        Ok(limit) => Some(Some(limit)),
-        Err(fault) => {
-            let at = field.key(fault.key);
-            let at = if at.shape() == Shape::Absent { field } else { &at };
-            at.problem(Complaint::new("not a limit", format!("write {}: {}", fault.key, fault.expected)));
-            None
-        }
-    }
-}
-
 /// How long what is cached is used where the store cannot be asked: not at all, unless the rule says so.
 fn on_store_error(field: &Field<'_>) -> Option<Duration> {
     match field.shape() {
@@ -270,6 +250,6 @@ fn set<T: PartialEq>(field: &Field<'_>, read: impl Fn(&str) -> Result<T, Complai
 }
 
 /// The value, or `default` where there is none.
-fn optional<T>(field: &Field<'_>, default: T, read: impl Fn(&str) -> Result<T, Complaint>) -> Option<T> {
+pub(super) fn optional<T>(field: &Field<'_>, default: T, read: impl Fn(&str) -> Result<T, Complaint>) -> Option<T> {
     if field.shape() == Shape::Absent { Some(default) } else { field.read(read) }
 }

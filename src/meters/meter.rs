@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::clock::UnixMs;
 use crate::decision::limit::Allowance;
 
-/// After so many refusals whoever is refused next may ask for more before the pause is over: a command for each hundred checks.
-const EAGER: u32 = 100;
+/// After so many refusals whoever is refused next may ask for more before the pause is over: a command for so many checks.
+const EAGER: u32 = 150;
 /// The longest pause between two questions of a process that got less than it wanted, milliseconds.
 const LONGEST_PAUSE_MS: u64 = 5000;
 /// The shortest.
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(meter.take(UnixMs(1500)), Taken::Ask, "the pause is over");
         let early = UnixMs(1020);
         let said: Vec<_> = (0..EAGER).map(|_| meter.take(early)).collect();
-        assert_eq!(said.iter().filter(|said| **said == Taken::Ask).count(), 1, "one of a hundred");
+        assert_eq!(said.iter().filter(|said| **said == Taken::Ask).count(), 1, "one of many");
     }
 
     #[test]

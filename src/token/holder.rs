@@ -152,11 +152,12 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
     })
 }
 
-/// What the key and every policy of the principal and those above it allow, in a fixed order.
+/// What the key allows, the principal and those above it, and every policy of theirs, in a fixed order.
 fn limits(fill: &Fill, key: Option<Id>) -> Vec<Limited> {
     let of_key = fill.key.iter().filter(|(id, _)| Some(*id) == key).map(|(id, key)| (*id, &key.terms));
+    let of_subjects = fill.chain.iter().map(|(id, subject)| (*id, &subject.terms));
     let of_policies = fill.policies.iter().filter(|(_, policy)| !policy.ended).map(|(id, policy)| (*id, &policy.terms));
-    of_key.chain(of_policies).filter_map(|(id, terms)| Some(terms.limit.as_ref()?.0.said_by(id))).flatten().collect()
+    of_key.chain(of_subjects).chain(of_policies).filter_map(|(id, terms)| Some(terms.limit.as_ref()?.0.said_by(id))).flatten().collect()
 }
 
 /// Judges what `ask` hangs on for one moment: see [`judge`]. `ttl_s` bounds what `X-Auth-Expires-In` says.

@@ -11,15 +11,13 @@ use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::lists::{Asked, id, tenant};
 use super::super::request::Call;
+use super::limits;
 use super::visit::{Trouble, Visit, acted, scopes_of, shown};
 use super::{Page, parts};
-use crate::accounts::Refusal;
 use crate::accounts::policies::Said;
 use crate::database::PolicyRow;
-use crate::decision::limit::Limit;
 use crate::id::Id;
 use crate::token::record::Role;
-use crate::token::terms::LimitText;
 
 const PATH: &str = "/console/policies";
 
@@ -61,20 +59,8 @@ fn said(fields: &Form) -> Result<Said, Failure> {
         name: fields.get("name").unwrap_or_default().to_owned(),
         allow: allow.unwrap_or_default(),
         deny: deny.unwrap_or_default(),
-        limit: limit_of(fields)?,
+        limit: limits::said(fields)?,
     })
-}
-
-/// The limit that a form says; nothing where its fields are empty.
-pub(super) fn limit_of(fields: &Form) -> Result<Option<LimitText>, Failure> {
-    let said = |name: &str| fields.get(name).map(str::trim).filter(|text| !text.is_empty());
-    let (rate, burst, quota) = (said("rate"), said("burst"), said("quota"));
-    if rate.is_none() && burst.is_none() && quota.is_none() {
-        return Ok(None);
-    }
-    let burst = burst.map(|text| text.parse().map_err(|_| Refusal::field("burst", "a number"))).transpose()?;
-    let limit = Limit::parse(rate, burst, quota, said("per")).map_err(|fault| Refusal::field(fault.key, fault.expected))?;
-    Ok(Some(LimitText(limit)))
 }
 
 async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
@@ -107,7 +93,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, policy: &PolicyRow, is
         "name" => policy.name.clone(),
         "allow" => policy.allow.to_string(),
         "deny" => policy.deny.to_string(),
-        _ => limit_field(policy.terms.limit.as_ref(), field),
+        _ => limits::field(policy.terms.limit.as_ref(), field),
     };
     let change = html! { (fields(stands)) button { "Change the policy" } };
     let delete = html! { p { "Whoever has it loses what it gives, and is rid of what it takes." } button.bad { "Delete for good" } };
@@ -117,7 +103,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, policy: &PolicyRow, is
             dl {
                 dt { "Gives" } dd { (parts::scopes(&policy.allow, "nothing")) }
                 dt { "Takes" } dd { (parts::scopes(&policy.deny, "nothing")) }
-                @if let Some(limit) = &policy.terms.limit { dt { "Limit" } dd { (limit_in_words(limit)) } }
+                @if let Some(limit) = &policy.terms.limit { dt { "Limit" } dd { (limits::in_words(limit)) } }
                 @if policy.tenant != visit.caller.standing.subject.tenant { dt { "Tenant" } dd { code { (policy.tenant) } } }
             }
             @if is_admin {
@@ -133,41 +119,8 @@ fn fields(value: impl Fn(&str) -> String) -> Markup {
         label { "Name" input name="name" value=(value("name")) maxlength="100" autocomplete="off" required; }
         (parts::scopes_field("Gives", "scopes with spaces between", "allow", &value("allow")))
         (parts::scopes_field("Takes", "whatever else gives them", "deny", &value("deny")))
-        (limit_fields(value))
+        (limits::fields(value))
     }
-}
-
-/// What a limit's `field` of a form holds.
-pub(super) fn limit_field(limit: Option<&LimitText>, field: &str) -> String {
-    let Some(LimitText(limit)) = limit else { return String::new() };
-    match field {
-        "rate" => limit.rate.map(|rate| rate.to_string()),
-        "burst" => limit.rate.map(|rate| rate.burst.to_string()),
-        "quota" => limit.quota.map(|quota| quota.to_string()),
-        _ => Some(limit.per.as_str().to_owned()),
-    }
-    .unwrap_or_default()
-}
-
-/// The fields of a limit.
-pub(super) fn limit_fields(value: impl Fn(&str) -> String) -> Markup {
-    html! {
-        fieldset {
-            legend { "Limit " span.quiet { "nothing = none" } }
-            label { "Rate " span.quiet { "like 100/s, 30/m, 5/h" } input name="rate" value=(value("rate")) autocomplete="off"; }
-            label { "At once " span.quiet { "after a pause; as many as in a second" } input name="burst" value=(value("burst")) inputmode="numeric" autocomplete="off"; }
-            label { "Quota " span.quiet { "like 10000/day or 200000/month" } input name="quota" value=(value("quota")) autocomplete="off"; }
-            (parts::choice("Shared by all of", "per", &value("per"), &[("key", "a key"), ("principal", "a person"), ("tenant", "a tenant")]))
-        }
-    }
-}
-
-/// A limit as people read it.
-pub(super) fn limit_in_words(LimitText(limit): &LimitText) -> String {
-    let rate = limit.rate.map(|rate| format!("{rate}, {} at once", rate.burst));
-    let quota = limit.quota.map(|quota| quota.to_string());
-    let both: Vec<_> = rate.into_iter().chain(quota).collect();
-    format!("{}, per {}", both.join(", "), limit.per.as_str())
 }
 
 /// Boxes for the policies that a form attaches, those in `ticked` ticked.
