@@ -178,7 +178,9 @@ impl Counted {
     fn idle_now(&self) -> u32 {
         use std::sync::atomic::Ordering::Relaxed;
         let left = self.meter.left();
-        if self.seen.swap(left, Relaxed) == left { self.idle.fetch_add(1, Relaxed) + 1 } else { self.idle.swap(0, Relaxed) & 0 }
+        let idle = if self.seen.swap(left, Relaxed) == left { self.idle.load(Relaxed) + 1 } else { 0 };
+        self.idle.store(idle, Relaxed);
+        idle
     }
 }
 

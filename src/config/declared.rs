@@ -136,7 +136,7 @@ fn terms(field: &Field<'_>) -> Option<Terms> {
     let metadata_at = field.key("metadata");
     let pair = |(name, value): (&str, Field<'_>)| Some((name.to_owned(), value.need(values::text)?));
     let metadata = metadata_at.named().into_iter().map(pair).collect::<Option<_>>();
-    let terms = Terms { limit: limit?.map(LimitText), ..Terms::naming(external_id?, metadata?) };
+    let terms = Terms { limit: limit?.map(LimitText::from), ..Terms::naming(external_id?, metadata?) };
     let wrong = |error: TermsError| field.key(error.field).problem(Complaint::new(error.problem, "write another"));
     terms.checked().map_err(wrong).ok()
 }

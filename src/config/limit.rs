@@ -12,6 +12,9 @@ pub(super) fn limit(field: &Field<'_>) -> Option<Option<Limit>> {
         return Some(None);
     }
     field.mapping(&["rate", "burst", "quota", "per"]);
+    if field.shape() != Shape::Mapping {
+        return None;
+    }
     let text = |key: &str| optional(&field.key(key), None, |text| Ok(Some(text.to_owned())));
     let burst = optional(&field.key("burst"), None, |text| values::number(1, u64::MAX)(text).map(Some));
     let (rate, burst, quota, per) = (text("rate")?, burst?, text("quota")?, text("per")?);

@@ -37,7 +37,7 @@ pub struct Terms {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "Written", into = "Written")]
 #[schema(as = Limit, value_type = Written)]
-pub struct LimitText(pub Limit);
+pub struct LimitText(pub Box<Limit>);
 
 /// A limit, word by word.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -62,7 +62,13 @@ impl TryFrom<Written> for LimitText {
     type Error = LimitFault;
 
     fn try_from(text: Written) -> Result<Self, LimitFault> {
-        Limit::parse(text.rate.as_deref(), text.burst, text.quota.as_deref(), text.per.as_deref()).map(Self)
+        Limit::parse(text.rate.as_deref(), text.burst, text.quota.as_deref(), text.per.as_deref()).map(Self::from)
+    }
+}
+
+impl From<Limit> for LimitText {
+    fn from(limit: Limit) -> Self {
+        Self(Box::new(limit))
     }
 }
 
@@ -150,7 +156,7 @@ mod tests {
     fn they_come_back_as_they_were_written() {
         let terms = Terms::naming(Some("cus_1".into()), [("plan".to_owned(), "gold".to_owned())].into());
         let limit = Limit::parse(Some("10/m"), Some(3), Some("5/day"), Some("tenant")).unwrap();
-        let terms = Terms { limit: Some(LimitText(limit)), ..terms };
+        let terms = Terms { limit: Some(limit.into()), ..terms };
         assert_eq!(Terms::read(terms.written().as_deref()).unwrap(), terms);
         assert_eq!((Terms::default().written(), Terms::read(None).unwrap()), (None, Terms::default()));
     }

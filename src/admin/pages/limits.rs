@@ -18,7 +18,7 @@ pub(super) fn said(fields: &Form) -> Result<Option<LimitText>, Failure> {
     }
     let burst = burst.map(|text| text.parse().map_err(|_| Refusal::field("burst", "a number"))).transpose()?;
     let limit = Limit::parse(rate, burst, quota, text("per")).map_err(|fault| Refusal::field(fault.key, fault.expected))?;
-    Ok(Some(LimitText(limit)))
+    Ok(Some(limit.into()))
 }
 
 /// What a limit's `field` of a form holds.
