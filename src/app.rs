@@ -30,6 +30,7 @@ use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
+use crate::issuers::Issuers;
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
@@ -231,7 +232,7 @@ async fn open_stores(config: &Config) -> Result<Stores, StartError> {
 }
 
 /// What the admin listener is given of the configuration.
-fn admin_settings(config: &Config) -> admin::Settings {
+fn admin_settings(config: &Config, issuers: Arc<Issuers>) -> admin::Settings {
     let rules = Rules {
         sign_up: config.accounts.sign_up,
         direct_scopes: config.accounts.direct_scopes.clone(),
@@ -250,7 +251,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
         format: config.tokens.format,
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
-    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone() }
+    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone(), issuers }
 }
 
 /// What a rule's `on_store_error` is added to.
@@ -302,12 +303,14 @@ impl App {
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
-        let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
+        let issuers = Issuers::start(config.issuers.clone());
+        let admin = Admin::start(admin_settings(&config, issuers.clone()), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
         let shared = Arc::new(Shared {
             in_force: in_force.clone(),
             tokens: tokens.clone(),
             keyring: keyring.clone(),
             mint: SecretMint::new(&database.installation().key_tag),
+            issuers,
             clock: database.clock().clone(),
             keep_alive: admin.accounts().keep_alive().clone(),
             domains: Domains::new(config.sessions.domains.clone()),

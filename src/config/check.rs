@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::file;
 use super::problem::Problem;
 use super::rules_file::{RuleTest, RulesFile};
+use crate::decision::issuer::IssuerNames;
 
 /// Everything that is wrong, at once; where nothing is, what would be served, and what is risky.
 /// Exit 0, or 64 where something is wrong.
@@ -54,6 +55,7 @@ fn refuse(problems: &[Problem]) -> (String, ExitCode) {
 fn table(file: &RulesFile) -> (String, ExitCode) {
     let mut text = String::new();
     let mut failed = 0;
+    let shown = |test: &RuleTest| shown(test, file.rules.issuers());
     let width = file.tests.iter().map(|test| shown(test).chars().count()).max().unwrap_or_default();
     for test in &file.tests {
         let outcome = test.run(&file.rules);
@@ -77,11 +79,11 @@ fn table(file: &RulesFile) -> (String, ExitCode) {
 }
 
 /// The request, with what it presents where that is not a token.
-fn shown(test: &RuleTest) -> String {
+fn shown(test: &RuleTest, issuers: &IssuerNames) -> String {
     let with = match test.trial.credential {
         None => " without credential".into(),
         Some(crate::decision::credential::CredentialKind::Token) => String::new(),
-        Some(kind) => format!(" with {}", kind.as_str()),
+        Some(kind) => format!(" with {}", issuers.name(kind)),
     };
     let scopes = if test.trial.scopes.is_empty() { String::new() } else { format!(" [{}]", test.trial.scopes) };
     format!("{}{with}{scopes}", test.request)

@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 23] = [
+pub(super) const COPIED: [&str; 25] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -38,6 +38,8 @@ pub(super) const COPIED: [&str; 23] = [
     "declared",
     "second_factors",
     "recovery_codes",
+    "denials",
+    "denial_buckets",
 ];
 
 /// What is not: it belongs to the processes that serve from this very database, or to the schema.

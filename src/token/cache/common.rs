@@ -26,9 +26,10 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(tenant: Id, role: Role, grant: Grant) -> Self {
+    /// `tenant` is called `name`, which for ours is its id.
+    pub(super) fn new(tenant: Id, name: &str, role: Role, grant: Grant) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
-        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant }
+        Self { tenant, role, tenant_value: shared(header_value(name)), scopes_value, grant }
     }
 
     fn told_by(&self) -> (Id, Role, &Grant) {
@@ -91,7 +92,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), Role::Client, Grant::everything())
+        Common::new(Id::from_bytes(id), "t", Role::Client, Grant::everything())
     }
 
     #[test]
