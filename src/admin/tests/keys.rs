@@ -225,7 +225,8 @@ async fn those_above_reach_the_keys_of_those_below() {
     house.admin.accounts().propagate(act).await;
     let owner = crate::accounts::standing::of_principal(&house.database, grandchild).await.unwrap().unwrap();
     let keys = house.admin.accounts().keys(None);
-    let (key, secret, act) = keys.create(&crate::audit::By::system(), &owner, Default::default()).await.unwrap();
+    let (key, secret, act) =
+        keys.create(&crate::audit::By::system(), crate::accounts::keys::Reach::Everyone, &owner, Default::default()).await.unwrap();
     house.admin.accounts().propagate(act).await;
     let token = house.exchange(secret.reveal()).await.text("/data/auth_token");
 
