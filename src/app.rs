@@ -304,7 +304,8 @@ impl App {
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
         let issuers = Issuers::start(config.issuers.clone());
-        let admin = Admin::start(admin_settings(&config, issuers.clone()), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
+        let admin =
+            Admin::start(admin_settings(&config, issuers.clone()), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
         let shared = Arc::new(Shared {
             in_force: in_force.clone(),
             tokens: tokens.clone(),

@@ -16,8 +16,8 @@ use crate::config::file::Loaded;
 use crate::config::foreign::Foreign;
 use crate::config::{self, BAD_CONFIGURATION, Environment, LogConfig, StoreConfig};
 use crate::explain::{self, Shown, Through};
-use crate::issuers::Issuers;
 use crate::import_openapi::ImportOpenapiArguments;
+use crate::issuers::Issuers;
 use crate::print_config::{self, PrintConfigArguments};
 
 /// Runs a command other than `serve`.

@@ -347,7 +347,10 @@ impl Gate {
         let shared = &self.shared;
         let place = At { host: &request.host, domains: &shared.domains };
         // what is kept does not say of what id it is; what is presented does
-        let Ok(Authentic { ask, .. }) = recognise(asked.presented, &shared.keyring.load(), &shared.mint, &shared.issuers, Some(place), now) else { return };
+        let Ok(Authentic { ask, .. }) = recognise(asked.presented, &shared.keyring.load(), &shared.mint, &shared.issuers, Some(place), now)
+        else {
+            return;
+        };
         if let (true, Some(key)) = (is_first, ask.key()) {
             shared.last_used.used(key, now);
         }

@@ -236,7 +236,10 @@ impl Known {
         let keys = keys.as_ref().ok_or(Fault::Unavailable)?;
         let mut candidates = keys.of(kid, algorithm).take(TRIED).peekable();
         if candidates.peek().is_none() {
-            return Err(self.asking.unknown_key());
+            return Err(match kid {
+                Some(kid) if keys.has(kid) => Fault::Refused("the token's `alg` is not that of its key"),
+                _ => self.asking.unknown_key(),
+            });
         }
         let mut validation = Validation::new(algorithm);
         // asked of our own clock, above

@@ -124,7 +124,10 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             None => None,
             Some(presented) => {
                 let keyring = shared.keyring.load_full();
-                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &shared.issuers, &gates.database, shared.ttl_s).await)
+                Some(
+                    explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &shared.issuers, &gates.database, shared.ttl_s)
+                        .await,
+                )
             }
         };
         let arguments = ExplainArguments {

@@ -12,8 +12,10 @@ use super::environment::Environment;
 use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
+use super::{
+    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, yaml,
+};
 use crate::decision::issuer::IssuerNames;
-use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, yaml};
 
 /// The configuration that is shipped, and that counts where nobody wrote one.
 pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");

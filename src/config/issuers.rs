@@ -88,7 +88,10 @@ fn iss(text: &str, is_discovered: bool) -> Result<String, Complaint> {
         return Err(Complaint::new(format!("`{text}` is no issuer"), what_to_do));
     }
     if is_discovered {
-        safe(text).map_err(|complaint| Complaint { what_to_do: format!("{}, or say with jwks where its keys are", complaint.what_to_do), ..complaint })?;
+        safe(text).map_err(|complaint| Complaint {
+            what_to_do: format!("{}, or say with jwks where its keys are", complaint.what_to_do),
+            ..complaint
+        })?;
     }
     Ok(text.to_owned())
 }
@@ -105,10 +108,9 @@ fn safe(text: &str) -> Result<String, Complaint> {
 
 fn keys(text: &str, beside: &Path) -> Result<KeySource, Complaint> {
     let Some(path) = text.strip_prefix("file:") else {
-        return safe(text).map(KeySource::Address).map_err(|complaint| Complaint {
-            what_to_do: "write an https address, or file:PATH".into(),
-            ..complaint
-        });
+        return safe(text)
+            .map(KeySource::Address)
+            .map_err(|complaint| Complaint { what_to_do: "write an https address, or file:PATH".into(), ..complaint });
     };
     let path = beside.join(values::path(path)?);
     let wrong = |what: String| Complaint::new(format!("`{}`: {what}", path.display()), "name a file with a set of public keys (RFC 7517)");

@@ -10,7 +10,7 @@ use super::acts::{Act, Page, spelled};
 use super::{Database, DatabaseError, Engine, PendingKind, column, time};
 use crate::clock::UnixMs;
 use crate::id::Id;
-use crate::token::denials::{self, Denied, DenialsRecord};
+use crate::token::denials::{self, DenialsRecord, Denied};
 use crate::token::record::{Content, Record};
 
 /// The version of a bucket that no denial was ever in: above that of a record that is not there, below all others.
@@ -129,7 +129,10 @@ impl Act {
     pub async fn count_denials(&mut self) -> Result<u64, DatabaseError> {
         let now = self.now_column();
         // no record says anything of them any more
-        sqlx::query(self.sql("DELETE FROM denials WHERE until_at IS NOT NULL AND until_at <= ?")).bind(now).execute(self.connection()).await?;
+        sqlx::query(self.sql("DELETE FROM denials WHERE until_at IS NOT NULL AND until_at <= ?"))
+            .bind(now)
+            .execute(self.connection())
+            .await?;
         let (count,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM denials").fetch_one(self.connection()).await?;
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
@@ -140,13 +143,14 @@ impl Act {
     /// Where the database cannot be read.
     pub async fn denial(&mut self, id: Id) -> Result<Option<DenialRow>, DatabaseError> {
         let now = self.now_column();
-        let found: Option<Columns> = sqlx::query_as(self.sql(
-            "SELECT id, issuer, kind, value, until_at, created_at FROM denials WHERE id = ? AND (until_at IS NULL OR until_at > ?)",
-        ))
-        .bind(id.to_string())
-        .bind(now)
-        .fetch_optional(self.connection())
-        .await?;
+        let found: Option<Columns> =
+            sqlx::query_as(self.sql(
+                "SELECT id, issuer, kind, value, until_at, created_at FROM denials WHERE id = ? AND (until_at IS NULL OR until_at > ?)",
+            ))
+            .bind(id.to_string())
+            .bind(now)
+            .fetch_optional(self.connection())
+            .await?;
         found.map(row).transpose()
     }
 
@@ -157,18 +161,16 @@ impl Act {
     pub async fn deny(&mut self, denial: &DenialRow) -> Result<(), DatabaseError> {
         let bucket = denials::bucket(denial.id);
         sqlx::query(self.sql("DELETE FROM denials WHERE id = ?")).bind(denial.id.to_string()).execute(self.connection()).await?;
-        sqlx::query(
-            self.sql("INSERT INTO denials (id, bucket, issuer, kind, value, until_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"),
-        )
-        .bind(denial.id.to_string())
-        .bind(bucket.to_string())
-        .bind(&denial.issuer)
-        .bind(denial.denied.as_str())
-        .bind(&denial.value)
-        .bind(denial.until.map(column))
-        .bind(column(denial.created_at))
-        .execute(self.connection())
-        .await?;
+        sqlx::query(self.sql("INSERT INTO denials (id, bucket, issuer, kind, value, until_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)"))
+            .bind(denial.id.to_string())
+            .bind(bucket.to_string())
+            .bind(&denial.issuer)
+            .bind(denial.denied.as_str())
+            .bind(&denial.value)
+            .bind(denial.until.map(column))
+            .bind(column(denial.created_at))
+            .execute(self.connection())
+            .await?;
         self.changed_bucket(bucket).await
     }
 

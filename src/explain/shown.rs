@@ -114,7 +114,9 @@ fn not_authentic(presented: Presented<'_>, unproved: Unproved, keyring: &Keyring
     let Unproved { evidence, kind, .. } = unproved;
     if kind.is_some() {
         let (fate, state) = match &evidence {
-            Evidence::Unavailable => (Fate::Unavailable, "of another issuer, whose keys are not known yet, or not the one it names".to_owned()),
+            Evidence::Unavailable => {
+                (Fate::Unavailable, "of another issuer, whose keys are not known yet, or not the one it names".to_owned())
+            }
             Evidence::Invalid(why) => (Fate::Forged, format!("of another issuer, but {why}")),
             _ => (Fate::Forged, "of another issuer, but not authentic".to_owned()),
         };
@@ -139,7 +141,9 @@ fn of_another_issuer(authentic: &Authentic, standing: Option<Standing>, now: Uni
             let state = "authentic, of another issuer, and not denied".to_owned();
             Shown { evidence: Evidence::made(standing.holder, expires_in_s), kind: Some(authentic.kind), fate: Fate::Live, state }
         }
-        None => not_live(authentic, (Fate::Ended, "authentic, of another issuer, but it is denied here, or whoever it is about".to_owned())),
+        None => {
+            not_live(authentic, (Fate::Ended, "authentic, of another issuer, but it is denied here, or whoever it is about".to_owned()))
+        }
     }
 }
 

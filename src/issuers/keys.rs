@@ -12,8 +12,7 @@ const KEYS: usize = 100;
 /// Shortest modulus of an RSA key (NIST SP 800-131A), in bytes.
 const RSA_BYTES: usize = 2048 / 8;
 
-const RSA: &[Algorithm] =
-    &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
+const RSA: &[Algorithm] = &[Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
 /// The keys of an issuer.
 pub struct KeySet {
@@ -43,6 +42,11 @@ impl KeySet {
     /// Whether it is published as the other is.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.source == other.source
+    }
+
+    /// Whether a key has this name, of whatever kind.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
     /// The keys of this name for this algorithm. A token that names none is proved by the only one there is, or by none.

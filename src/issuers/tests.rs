@@ -181,6 +181,9 @@ fn only_the_issuers_own_signature_counts() {
     more["scope"] = json!("admin");
     parts[1] = part(&more);
     assert!(read(&parts.join(".")).unwrap().is_err());
+    // the name of a key of another kind
+    let confused = signed(&json!({ "alg": "RS256", "kid": "a" }), &claims(), &private, Algorithm::EdDSA);
+    assert!(matches!(read(&confused), Some(Err(Fault::Refused(why))) if why.contains("of its key")));
     // no signature at all, with and without its dot
     assert!(read(&format!("{}.{}.", part(&json!({ "alg": "none" })), part(&claims()))).unwrap().is_err());
     assert!(read(&format!("{}.{}", part(&json!({ "alg": "none" })), part(&claims()))).is_none());

@@ -29,7 +29,8 @@ async fn super_admins_deny_and_lift() {
     let house = house().await;
     let ann = house.person("ann").await;
     let list = house.ask(Ask::get("/v1/issuers").bearer(&ann.jwt)).await;
-    let corp = json!({ "name": "corp", "issuer": "https://id.example/", "audiences": ["https://app.example.com/mcp", "other"], "keys": null });
+    let corp =
+        json!({ "name": "corp", "issuer": "https://id.example/", "audiences": ["https://app.example.com/mcp", "other"], "keys": null });
     assert_eq!(list.is(200).body["issuers"][0], corp);
 
     let path = "/v1/issuers/corp/denials";

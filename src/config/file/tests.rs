@@ -29,7 +29,8 @@ fn load_text(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Vec<Probl
     }
     fs::write(directory.path().join("gatepost.yaml"), yaml).unwrap();
     fs::write(directory.path().join("rules.yaml"), "rules: [{ id: a, path: /a, access: anonymous }]").unwrap();
-    fs::write(directory.path().join("issuers.yaml"), "rules: [{ id: a, path: /a, credentials: [token, issuer:corp, issuer:address] }]").unwrap();
+    fs::write(directory.path().join("issuers.yaml"), "rules: [{ id: a, path: /a, credentials: [token, issuer:corp, issuer:address] }]")
+        .unwrap();
     fs::write(directory.path().join("keys.json"), ED25519).unwrap();
     let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     load(Some(Path::new("gatepost.yaml")), &Environment::new(variables).in_directory(directory.path()))
@@ -354,7 +355,10 @@ rules: issuers.yaml
     assert_eq!(format!("{:?}", corp.algorithms), "[RS256, ES256, EdDSA]");
     assert!(matches!(&file.keys, KeySource::File(path) if path.ends_with("keys.json")));
     assert_eq!(format!("{:?}", file.algorithms), "[ES384, PS256]");
-    assert_eq!((file.scope_claim.as_str(), file.tenant_claim.as_deref(), file.access_tokens_only), ("realm_access.roles", Some("tid"), true));
+    assert_eq!(
+        (file.scope_claim.as_str(), file.tenant_claim.as_deref(), file.access_tokens_only),
+        ("realm_access.roles", Some("tid"), true)
+    );
     assert_eq!(address.keys, KeySource::Address("http://127.0.0.1:8080/keys".into()));
     let rules = &loaded.rules.rules;
     let taken: Vec<_> = rules.rules()[0].requirement.credentials.kinds().map(|kind| rules.issuers().name(kind)).collect();
@@ -383,17 +387,22 @@ fn each_mistake_of_an_issuer_is_told_where_it_is() {
         (with(", typ: JWS"), "1:71: issuers[0].typ: `JWS` is not known here"),
         (with(", audience: b"), "1:66: issuers[0].audience: unknown key; did you mean `audiences`?"),
         (
-            "issuers: [{ name: a, issuer: https://a.example, audiences: [a] }, { name: a, issuer: https://b.example, audiences: [a] }]".into(),
+            "issuers: [{ name: a, issuer: https://a.example, audiences: [a] }, { name: a, issuer: https://b.example, audiences: [a] }]"
+                .into(),
             "1:75: issuers[1].name: `a` stands twice",
         ),
         (
-            "issuers: [{ name: a, issuer: https://a.example, audiences: [a] }, { name: b, issuer: https://a.example, audiences: [b] }]".into(),
+            "issuers: [{ name: a, issuer: https://a.example, audiences: [a] }, { name: b, issuer: https://a.example, audiences: [b] }]"
+                .into(),
             "1:86: issuers[1].issuer: another one has this issuer, too",
         ),
     ];
     assert_eq!(table.iter().filter(|(yaml, expected)| !is_wrong(yaml, expected)).count(), 0);
     let unknown = problems("rules: issuers.yaml", &[]);
-    assert!(unknown[0].contains("rules[0].credentials[1]: `issuer:corp` is not configured; name it in `issuers:` of the main file"), "{unknown:?}");
+    assert!(
+        unknown[0].contains("rules[0].credentials[1]: `issuer:corp` is not configured; name it in `issuers:` of the main file"),
+        "{unknown:?}"
+    );
 }
 
 #[test]

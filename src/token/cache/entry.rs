@@ -346,8 +346,7 @@ mod tests {
         let grant = Grant { allow: "orders:* users:read".parse().unwrap(), deny: ScopeSet::default() };
         let common = Arc::new(Common::new(TENANT, &TENANT.to_string(), Role::Client, grant));
         let concerned = Concerned::from(Ask::Key(KEY));
-        let terms =
-            Terms { name: Name([1, 2]), kind, provers: PROVERS, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
+        let terms = Terms { name: Name([1, 2]), kind, provers: PROVERS, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
         Entry::live(terms, Standing { subject: SUBJECT, name, key, common, cap: UnixMs(100_000), told_end, slides: UnixMs(50) })
     }
 

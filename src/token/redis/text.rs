@@ -6,8 +6,8 @@ use super::link::Call;
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::{Id, from_hex, hex};
-use crate::token::record::{Content, KeyRecord, PolicyRecord, Record, Role, SessionRecord, SubjectRecord, TokenFormat, TokenRecord};
 use crate::token::denials::DenialsRecord;
+use crate::token::record::{Content, KeyRecord, PolicyRecord, Record, Role, SessionRecord, SubjectRecord, TokenFormat, TokenRecord};
 use crate::token::terms::Terms;
 
 #[derive(Serialize, Deserialize)]

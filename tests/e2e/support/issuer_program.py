@@ -17,6 +17,8 @@ import sys
 import time
 
 from authlib import jose
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
 
 ALGORITHMS = {
     "RS256": lambda: jose.RSAKey.generate_key(is_private=True),
@@ -70,6 +72,9 @@ class Issuer:
             return signed(header, claims, lambda _: b"")
         if kid == "hs256":
             return signed(header, claims, lambda text: hmac.digest(key.as_pem(is_private=False), text, "sha256"))
+        if "crit" in header:  # the library would not
+            private = key.get_private_key()
+            return signed(header, claims, lambda text: private.sign(text, padding.PKCS1v15(), hashes.SHA256()))
         return JWT.encode(header, claims, key).decode()
 
 
