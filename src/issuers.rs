@@ -104,7 +104,7 @@ pub struct Proved {
 pub enum Fault {
     /// It is not authentic, or not for here; and it will not be while the keys are what they are. With words for its sender.
     Refused(&'static str),
-    /// Not now, but it may become so: its time has not come.
+    /// Not now, but it may become so: its time has not come, or its key is not published.
     NotYet(&'static str),
     /// Nothing is known by which it could be judged.
     Unavailable,

@@ -10,6 +10,7 @@ use super::file;
 use super::problem::Problem;
 use super::rules_file::{RuleTest, RulesFile};
 use crate::decision::issuer::IssuerNames;
+use crate::issuers::KeySource;
 
 /// Everything that is wrong, at once; where nothing is, what would be served, and what is risky.
 /// Exit 0, or 64 where something is wrong.
@@ -29,6 +30,14 @@ pub fn check_config(path: Option<&Path>, environment: &Environment) -> (String, 
     for gate in &loaded.config.gates {
         let tls = if gate.tls.is_some() { " with TLS" } else { "" };
         let _ = writeln!(text, "gate {}: {}{tls}", gate.proxy.as_str(), gate.listen);
+    }
+    for issuer in &loaded.config.issuers {
+        let keys = match &issuer.keys {
+            KeySource::Discovery => "by discovery".to_owned(),
+            KeySource::Address(address) => format!("at {address}"),
+            KeySource::File(path) => format!("in {}", path.display()),
+        };
+        let _ = writeln!(text, "issuer {}: {}, keys {keys}", issuer.name, issuer.issuer);
     }
     let tls = if loaded.config.admin.tls.is_some() { " with TLS" } else { "" };
     let _ = writeln!(text, "admin: {}{tls}\nmetrics: {}", loaded.config.admin.listen, loaded.config.metrics);

@@ -66,7 +66,7 @@ impl Asking {
         }
         match state.pending || state.failed {
             true => Fault::Unavailable,
-            false => Fault::Refused("the token is signed with a key that is none of its issuer's"),
+            false => Fault::NotYet("the token is signed with a key that is none of its issuer's"),
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn an_unknown_key_is_asked_for_once_in_five_minutes() {
         let asking = Asking::default();
-        let refused = |at| matches!(asking.unknown_key_at(at), Fault::Refused(_));
+        let refused = |at| matches!(asking.unknown_key_at(at), Fault::NotYet(_));
         assert!(!refused(1_000), "it is asked for");
         assert!(!refused(1_001), "and nobody knows yet");
         asking.told(false);
