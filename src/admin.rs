@@ -36,6 +36,7 @@ mod second_factor;
 mod sessions;
 mod tenants;
 mod tokens;
+mod usage;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -178,6 +179,7 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::set_scopes))
+        .routes(routes!(usage::show))
         .routes(routes!(keys::set_terms))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))
