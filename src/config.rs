@@ -10,6 +10,7 @@ mod environment;
 pub mod file;
 pub mod foreign;
 mod issuers;
+mod limit;
 mod listeners;
 mod oidc;
 pub mod problem;

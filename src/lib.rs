@@ -25,6 +25,7 @@ pub mod id;
 pub mod import_openapi;
 pub mod issuers;
 pub mod keys_command;
+pub mod meters;
 pub mod metrics;
 pub mod oidc;
 pub mod print_config;

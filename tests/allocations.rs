@@ -30,6 +30,7 @@ use gatepost::dialect::{Answer, Dialect, Proxy};
 use gatepost::gate::{Gate, InForce, Shared};
 use gatepost::id::Id;
 use gatepost::issuers::Issuers;
+use gatepost::meters::{Meters, Source};
 use gatepost::senders::Senders;
 use gatepost::token::embedded::Embedded;
 use gatepost::token::keyring::Keyring;
@@ -69,14 +70,15 @@ impl House {
         let signed_up = accounts.sign_up(application, ORIGIN).await.unwrap();
         let shared = Arc::new(Shared {
             in_force: Arc::new(ArcSwap::from_pointee(InForce::new(loaded.rules.rules))),
-            tokens,
+            tokens: tokens.clone(),
             keyring,
             issuers: Issuers::start(loaded.config.issuers),
             mint: SecretMint::new(&database.installation().key_tag),
-            clock,
+            clock: clock.clone(),
             keep_alive: accounts.keep_alive().clone(),
             domains: Domains::default(),
             last_used: accounts.last_used().clone(),
+            meters: Meters::start(Source::new(tokens.clone(), database.clone()), clock.clone()),
             usage: Usage::start(database.clone(), Duration::from_secs(86_400)).unwrap(),
             decisions: Arc::default(),
             examinations: Arc::default(),

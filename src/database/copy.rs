@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 26] = [
+pub(super) const COPIED: [&str; 27] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -40,6 +40,7 @@ pub(super) const COPIED: [&str; 26] = [
     "recovery_codes",
     "denials",
     "denial_buckets",
+    "quotas",
     "usage_hours",
 ];
 
