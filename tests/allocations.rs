@@ -140,8 +140,8 @@ fn rules_of_accounts(format: TokenFormat) -> Rules {
 const RULES: &str = r"
 rules:
   - { id: orders, hosts: [app.example], methods: [GET], path: '/orders/{id}', scopes: { all: [orders:read] }, credentials: [token, api_key, session, jwt, 'issuer:corp'] }
-  - { id: mine, path: '/mine/{tenant}/**', match: { tenant: subject.tenant }, credentials: ['issuer:corp'] }
-  - { id: role, path: '/role/{role}/**', match: { role: subject.role }, credentials: [token, api_key, session, jwt] }
+  - { id: tenant, path: '/tenant/{tenant}/**', match: { tenant: subject.tenant }, credentials: ['issuer:corp'], limit: { rate: 1000000/s, quota: 1000000/month } }
+  - { id: mine, path: '/mine/{role}/**', match: { role: subject.role }, credentials: [token, api_key, session, jwt], limit: { rate: 1000000/s, quota: 1000000/month } }
   - { id: open, path: /open/**, access: anonymous }
 ";
 
@@ -233,7 +233,7 @@ async fn nothing_is_allocated(format: TokenFormat) {
         // which of the credentials each is asked with
         let (foreign, own): (Vec<_>, Vec<_>) = credentials.iter().map(Some).partition(|presented| is_foreign(*presented));
         let all = credentials.iter().map(Some).collect();
-        let uris = [("/orders/17?page=2", all), ("/role/super_admin/a/b", own), ("/mine/acme/a", foreign), ("/open/a", vec![None])];
+        let uris = [("/orders/17?page=2", all), ("/mine/super_admin/a/b", own), ("/tenant/acme/a", foreign), ("/open/a", vec![None])];
         for (uri, presented) in uris {
             for presented in presented {
                 let what = format!("{proxy:?} {uri} {presented:?}");
