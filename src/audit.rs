@@ -164,6 +164,10 @@ pub enum Action {
     Import,
     /// An examination of a proxy was opened.
     Examine,
+    /// A token or a subject of another issuer was denied.
+    Deny,
+    /// It was let in again.
+    DenialEnd,
 }
 
 impl Action {
@@ -214,6 +218,8 @@ impl Action {
             Self::TenantUnblock => "tenant_unblock",
             Self::Import => "import",
             Self::Examine => "examine",
+            Self::Deny => "deny",
+            Self::DenialEnd => "denial_end",
         }
     }
 }

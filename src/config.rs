@@ -9,6 +9,7 @@ pub mod declared;
 mod environment;
 pub mod file;
 pub mod foreign;
+mod issuers;
 mod limit;
 mod listeners;
 mod oidc;
@@ -38,6 +39,7 @@ pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::admin::Network;
 pub use crate::database::Engine;
 pub use crate::dialect::Proxy;
+pub use crate::issuers::Issuer;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -74,6 +76,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// OpenID Connect providers. Default none.
     pub oidc: Vec<OidcProvider>,
+    /// Other issuers whose tokens rules may take. Default none.
+    pub issuers: Vec<Issuer>,
     /// What sends one-time codes. Default nothing.
     pub senders: SendersConfig,
     /// How long sessions last.

@@ -69,7 +69,7 @@ impl Keys<'_> {
             return Err(Refusal::field("key", format!("{SHORTEST} to {LONGEST_IMPORTED} visible ASCII characters, no spaces")));
         }
         match self.mint.api_key(&text) {
-            Some(ApiKey { is_foreign: true, .. }) => Ok(sha256(text.as_bytes())),
+            Some(ApiKey { made_elsewhere: true, .. }) => Ok(sha256(text.as_bytes())),
             Some(_) => Err(Refusal::field("key", "was made here")),
             None => Err(Refusal::field("key", "begins as keys made here do, and was not; it could never be used")),
         }

@@ -102,7 +102,7 @@ impl Accounts {
         self.throttle.ask_network(origin.network())?;
         // made-up keys end here, before any store or database
         let Some(key) = self.mint.api_key(api_key) else { return Err(self.unknown_key(origin)) };
-        if key.is_foreign && !self.store.may_be_imported(key.id).await? {
+        if key.made_elsewhere && !self.store.may_be_imported(key.id).await? {
             return Err(self.unknown_key(origin));
         }
         let asked = self.database.clock().now();

@@ -285,6 +285,6 @@ async fn keys_begin_as_the_configuration_says() {
         let text = made["api_key"].as_str().unwrap();
         assert!(text.starts_with("acme_live_"), "{text}");
         let read = SecretMint::new(&machine.database.installation().key_tag).api_key(text).unwrap();
-        assert_eq!((read.id.to_string(), read.is_foreign), (made["key"]["id"].as_str().unwrap().to_owned(), false));
+        assert_eq!((read.id.to_string(), read.made_elsewhere), (made["key"]["id"].as_str().unwrap().to_owned(), false));
     }
 }

@@ -76,7 +76,7 @@ pub struct ApiKey {
     /// SHA-256 of its text.
     pub hash: HashedSecret,
     /// Whether it was made elsewhere: nothing proves then that there is such a key.
-    pub is_foreign: bool,
+    pub made_elsewhere: bool,
 }
 
 /// Makes and recognises the secrets of one installation.
@@ -140,13 +140,13 @@ impl SecretMint {
     /// An API key, made here or perhaps elsewhere. `None` = made up: it has our prefix without our tag, or is too long.
     pub fn api_key(&self, text: &str) -> Option<ApiKey> {
         if let Some(made) = self.read(SecretKind::ApiKey, text) {
-            return Some(ApiKey { id: made.id, hash: made.hashed(), is_foreign: false });
+            return Some(ApiKey { id: made.id, hash: made.hashed(), made_elsewhere: false });
         }
         if text.len() > LONGEST_IMPORTED || text.starts_with(SecretKind::ApiKey.prefix()) {
             return None;
         }
         let hash = sha256(text.as_bytes());
-        Some(ApiKey { id: self.id_of_foreign(&hash), hash, is_foreign: true })
+        Some(ApiKey { id: self.id_of_foreign(&hash), hash, made_elsewhere: true })
     }
 
     /// The id that a key made elsewhere has here, by the SHA-256 of its text.
@@ -262,7 +262,7 @@ mod tests {
         for mint in [&mint(), &acme] {
             for made in [&old, &new] {
                 let read = mint.api_key(&made.text).unwrap();
-                assert_eq!((read.id, read.hash, read.is_foreign), (made.id, made.hashed(), false));
+                assert_eq!((read.id, read.hash, read.made_elsewhere), (made.id, made.hashed(), false));
             }
         }
         assert!(acme.make(SecretKind::RefreshToken, old.id).unwrap().text.starts_with("gpr_"));
@@ -276,14 +276,14 @@ mod tests {
         let (here, there) = (mint(), SecretMint::new(&[8; 32]));
         let text = "sk_live_51abcdefghijklmnop";
         let key = here.api_key(text).unwrap();
-        assert!(key.is_foreign);
+        assert!(key.made_elsewhere);
         assert_eq!((key.hash, key.id), (sha256(text.as_bytes()), here.id_of_foreign(&sha256(text.as_bytes()))));
         assert_ne!(key.id, there.api_key(text).unwrap().id);
         assert_ne!(key.id.as_bytes()[..], key.hash[..16]);
         // what says that it is of this house and is not, and what nobody can have imported
         let made = there.make(SecretKind::ApiKey, key.id).unwrap();
         assert_eq!((here.api_key(&made.text), here.api_key(&"x".repeat(513))), (None, None));
-        assert!(here.api_key(&"x".repeat(512)).is_some_and(|key| key.is_foreign));
+        assert!(here.api_key(&"x".repeat(512)).is_some_and(|key| key.made_elsewhere));
     }
 
     #[test]

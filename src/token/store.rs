@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Asked, Cache, Cached, Entry, Leave, Name};
+use super::cache::{Asked, Cache, Cached, Entry, Leave, Name, Provers};
 use super::embedded::Embedded;
 use super::imported::{Imported, Imports};
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
 use crate::clock::{Moment, UnixMs, boottime_ns};
-use crate::decision::credential::Presented;
+use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::limit::Rate;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
@@ -48,6 +48,13 @@ pub enum Ask {
     Key(Id),
     /// A login's JWT.
     Session(Id),
+    /// A token of another issuer: whether it is denied.
+    Foreign {
+        /// What a denial of it would be known by; where it cannot be denied alone, that of its subject.
+        token: Id,
+        /// What a denial of its subject would be known by.
+        subject: Id,
+    },
 }
 
 /// What to mint.
@@ -168,9 +175,14 @@ impl TokenStore {
         self.cache.name(presented, at)
     }
 
-    /// What is known, without asking, of a credential that `keyring` would prove. Neither waits, locks nor allocates.
-    pub fn cached(&self, name: Name, keyring: u32, at: Moment) -> Cached {
-        self.cache.find(self.leave(at), name, keyring, at.now)
+    /// What is known, without asking, of a credential that `provers` would prove. Neither waits, locks nor allocates.
+    pub fn cached(&self, name: Name, provers: Provers, at: Moment) -> Cached {
+        self.cache.find(self.leave(at), name, provers, at.now)
+    }
+
+    /// Keeps that a credential is forged, so that it is not proved to be so again.
+    pub fn refuse(&self, name: Name, provers: Provers, kind: CredentialKind, at: Moment) {
+        self.cache.refuse(name, provers, kind, at.now);
     }
 
     /// The rules in force use what is cached for so long without the store, at most.
@@ -199,7 +211,7 @@ impl TokenStore {
     pub fn is_unknown(&self, authentic: &Authentic, at: Moment) -> bool {
         match authentic.ask {
             // the lease first, as in any check
-            Ask::Key(id) if authentic.is_foreign && self.leave(at) == Leave::Leased => self.imports.find(id) == Imported::No,
+            Ask::Key(id) if authentic.made_elsewhere && self.leave(at) == Leave::Leased => self.imports.find(id) == Imported::No,
             _ => false,
         }
     }
@@ -229,16 +241,16 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`Unavailable`] as in [`TokenStore::look_up`].
-    pub async fn check(&self, name: Name, keyring: u32, authentic: &Authentic, at: Moment) -> Result<Arc<Entry>, Unavailable> {
+    pub async fn check(&self, name: Name, provers: Provers, authentic: &Authentic, at: Moment) -> Result<Arc<Entry>, Unavailable> {
         let leave = self.leave(Moment { boot_ns: boottime_ns(), ..at });
         if matches!(leave, Leave::Lapsed(_)) {
             return Err(Unavailable);
         }
-        if authentic.is_foreign
+        if authentic.made_elsewhere
             && let Ask::Key(id) = authentic.ask
             && !self.imports.may_be(id).await?
         {
-            return Ok(self.cache.refused(name, keyring, authentic, at));
+            return Ok(self.cache.refused(name, provers, authentic, at));
         }
         let fill = || {
             let (store, ask) = (self.store.clone(), authentic.ask);
@@ -249,7 +261,7 @@ impl TokenStore {
             Store::Redis(store) => store.slides_from(idle_end, cap),
         };
         let (is_leased, alone) = (leave == Leave::Leased, self.is_embedded());
-        self.cache.fill(Asked { name, keyring, authentic, at, is_leased, alone, slides }, fill).await
+        self.cache.fill(Asked { name, provers, authentic, at, is_leased, alone, slides }, fill).await
     }
 
     /// Reads what `ask` hangs on from the store itself. `None` = not there.
@@ -372,6 +384,16 @@ impl Store {
             Self::Embedded(store) => store.look_up(ask).await,
             // boxed, so that the future of a check stays small: it is moved several times
             Self::Redis(store) => Box::pin(store.look_up(ask)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+impl TokenStore {
+    fn fence(&self) -> Arc<super::fence::Fence> {
+        match &self.store {
+            Store::Embedded(store) => store.fence(),
+            Store::Redis(store) => Arc::clone(store.fence()),
         }
     }
 }

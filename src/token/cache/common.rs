@@ -29,9 +29,10 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(tenant: Id, role: Role, grant: Grant, limits: Vec<Limited>) -> Self {
+    /// `tenant` is called `name`, which for ours is its id.
+    pub(super) fn new(tenant: Id, name: &str, role: Role, grant: Grant, limits: Vec<Limited>) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
-        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant, limits: limits.into() }
+        Self { tenant, role, tenant_value: shared(header_value(name)), scopes_value, grant, limits: limits.into() }
     }
 
     fn told_by(&self) -> (Id, Role, &Grant, &[Limited]) {
@@ -94,7 +95,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), Vec::new())
+        Common::new(Id::from_bytes(id), "t", Role::Client, Grant::everything(), Vec::new())
     }
 
     #[test]

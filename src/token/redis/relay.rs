@@ -144,7 +144,7 @@ impl Core {
                     told.push(Told::Imports);
                     continue;
                 }
-                PendingKind::Key | PendingKind::Session | PendingKind::Subject | PendingKind::Policy => {}
+                PendingKind::Key | PendingKind::Session | PendingKind::Subject | PendingKind::Policy | PendingKind::Denials => {}
             }
             let mut records = self.database.records_of(*kind, *id).await?.into_iter();
             told.extend(records.next().map(Told::Record));
@@ -179,7 +179,9 @@ impl Core {
     /// What this process cached of it counts no more.
     fn forget(&self, told: &Told) {
         match told {
-            Told::Token(id) | Told::Record(Record { id, content: Content::Key(_) | Content::Session(_), .. }) => self.fence.bump(*id),
+            Told::Token(id) | Told::Record(Record { id, content: Content::Key(_) | Content::Session(_) | Content::Denials(_), .. }) => {
+                self.fence.bump(*id)
+            }
             Told::Imports => self.fence.bump_imports(),
             Told::Record(_) => self.fence.bump_all(),
         }

@@ -3,6 +3,7 @@
 //! [`outage`] and [`start`].
 
 mod arriving;
+mod denying;
 mod ending;
 mod house;
 mod importing;
@@ -80,6 +81,12 @@ every_engine! {
         an_imported_key_ends_and_rotates_like_any,
         what_was_found_missing_is_not_remembered,
     }
+    denying::{
+        a_denied_token_or_subject_is_refused_at_the_next_check,
+        a_denial_lasts_as_long_as_it_says,
+        a_denial_bumps_what_was_read_before,
+        a_restart_remembers_denials,
+    }
     lasting::{
         a_slide_is_written_once_a_step,
         a_slide_never_resurrects,
@@ -94,6 +101,10 @@ every_redis! {
     importing::{
         every_process_hears_of_an_import_within_the_bound,
         without_a_lease_or_the_database_nobody_says_no,
+    }
+    denying::{
+        a_denial_is_never_forgotten,
+        a_denial_by_one_process_acts_on_another,
     }
     arriving::{
         a_new_redis_is_given_what_is_live,

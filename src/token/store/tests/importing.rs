@@ -10,7 +10,8 @@ use crate::decision::cookies::Domains;
 use crate::decision::credential::Presented;
 use crate::decision::request::Host;
 use crate::id::Id;
-use crate::token::cache::{Cached, Name};
+use crate::issuers::Issuers;
+use crate::token::cache::{Cached, Name, Provers};
 use crate::token::keyring::Keyring;
 use crate::token::recognise::{At, Authentic, recognise};
 use crate::token::secret::{SecretMint, sha256};
@@ -25,7 +26,7 @@ impl House {
     fn authentic(&self, text: &str) -> Authentic {
         let mint = SecretMint::new(&self.database.installation().key_tag);
         let keyring = Keyring::parse(&"5e".repeat(32)).unwrap();
-        recognise(Presented::ApiKey(text), &keyring, &mint, None, self.now()).unwrap()
+        recognise(Presented::ApiKey(text), &keyring, &mint, &Issuers::none(), None, self.now()).unwrap()
     }
 
     fn key(&self, n: usize) -> ImportedKey {
@@ -96,7 +97,7 @@ pub(super) async fn what_was_imported_is_known_and_nothing_else(house: House) {
     let mut passed = 0;
     for n in 1_000..11_000 {
         let authentic = house.authentic(&text(n));
-        assert!(authentic.is_foreign);
+        assert!(authentic.made_elsewhere);
         passed += usize::from(!house.store().is_unknown(&authentic, house.clock.moment()));
     }
     assert!(passed < 100, "{passed} of 10,000 others would reach the store");
@@ -117,8 +118,8 @@ pub(super) async fn an_imported_key_ends_and_rotates_like_any(house: House) {
     while house.store().apply(act.until.unwrap()).await == Propagated::Later {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let Authentic { ask, secret, is_foreign, .. } = house.authentic(fresh.reveal());
-    assert_eq!((ask, is_foreign), (Ask::Key(key.id), false));
+    let Authentic { ask, secret, made_elsewhere, .. } = house.authentic(fresh.reveal());
+    assert_eq!((ask, made_elsewhere), (Ask::Key(key.id), false));
     let brought = fill(house.store(), ask).await.unwrap();
     assert!(crate::token::holder::live(ask, brought, secret.as_ref(), house.now(), 60).is_some());
     assert!(house.lets_in(house.store(), &text(1)).await, "in its grace");
@@ -137,11 +138,11 @@ pub(super) async fn an_imported_key_ends_and_rotates_like_any(house: House) {
 
 /// One that passed the filter by chance, and was found not to be there, is found once it is imported.
 pub(super) async fn what_was_found_missing_is_not_remembered(house: House) {
-    let (store, authentic) = (house.store(), Authentic { is_foreign: false, ..house.authentic(&text(5)) });
+    let (store, authentic) = (house.store(), Authentic { made_elsewhere: false, ..house.authentic(&text(5)) });
     let name = name(store, &text(5));
     let check = async || {
         for _ in 0..50 {
-            if let Ok(entry) = store.check(name, 1, &authentic, house.clock.moment()).await {
+            if let Ok(entry) = store.check(name, Provers::default(), &authentic, house.clock.moment()).await {
                 return entry.is_live();
             }
             tokio::time::sleep(Duration::from_millis(60)).await;
@@ -151,7 +152,7 @@ pub(super) async fn what_was_found_missing_is_not_remembered(house: House) {
     assert!(!check().await);
     house.import(5..6).await;
     assert!(house.lets_in(store, &text(5)).await);
-    let stale = matches!(store.cached(name, 1, house.clock.moment()), Cached::Known(held) if !held.is_live());
+    let stale = matches!(store.cached(name, Provers::default(), house.clock.moment()), Cached::Known(held) if !held.is_live());
     assert!(!stale, "the refusal counts no more");
     assert!(check().await);
 }
@@ -184,7 +185,7 @@ pub(super) async fn without_a_lease_or_the_database_nobody_says_no(mut house: Ho
     tokio::time::sleep(2 * house.settings.staleness_bound).await;
     assert!(!house.store().is_unknown(&stranger, house.clock.moment()), "a process that is cut off cannot tell");
     let name = name(house.store(), &text(9));
-    assert!(house.store().check(name, 1, &stranger, house.clock.moment()).await.is_err());
+    assert!(house.store().check(name, Provers::default(), &stranger, house.clock.moment()).await.is_err());
     // a new epoch is adopted, and the database is gone: nobody knows what was imported meanwhile
     house.database.close_in_test().await;
     house.server_mut().run().await;
@@ -199,10 +200,10 @@ async fn of_a_million_made_up_keys_hardly_any_reaches_the_store() {
     house.import(0..1000).await;
     assert!(may_be(house.store(), house.key(0).id).await);
     let (mint, moment) = (SecretMint::new(&house.database.installation().key_tag), Clock::manual(UnixMs(house.now().0)).moment());
-    let (known, mut passed) = (house.authentic(&text(1)), 0);
+    let (mut authentic, mut passed) = (house.authentic(&text(1)), 0);
     for n in 0..1_000_000_u32 {
         let key = mint.api_key(&format!("sk_live_{:032x}", u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))).unwrap();
-        let authentic = Authentic { ask: Ask::Key(key.id), secret: Some(key.hash), ..known };
+        (authentic.ask, authentic.secret) = (Ask::Key(key.id), Some(key.hash));
         passed += u32::from(!house.store().is_unknown(&authentic, moment));
     }
     assert!(passed < 10_000, "{passed} of a million");
