@@ -30,6 +30,7 @@ use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
+use crate::notices::{self, Told};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
@@ -308,6 +309,8 @@ impl App {
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
+        let told = Told { letters: senders.letters(), webhooks: config.webhooks.clone() };
+        notices::start(database.clone(), told).map_err(StartError::Process)?;
         let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
         let usage = match config.usage.enabled {
             true => Usage::start(database.clone(), config.usage.keep).map_err(|_| no_randomness())?,

@@ -23,6 +23,7 @@ mod suggest;
 mod tls;
 mod values;
 pub mod watch;
+mod webhooks;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::admin::Network;
 pub use crate::database::Engine;
 pub use crate::dialect::Proxy;
+pub use crate::notices::Webhook as WebhookConfig;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -72,6 +74,8 @@ pub struct Config {
     pub oidc: Vec<OidcProvider>,
     /// What sends one-time codes. Default nothing.
     pub senders: SendersConfig,
+    /// Systems that are told of keys. Default none.
+    pub webhooks: Vec<WebhookConfig>,
     /// How long sessions last.
     pub sessions: SessionsConfig,
     /// Worker threads; at least 1.

@@ -25,6 +25,7 @@ pub mod id;
 pub mod import_openapi;
 pub mod keys_command;
 pub mod metrics;
+pub mod notices;
 pub mod oidc;
 pub mod print_config;
 pub mod probes;

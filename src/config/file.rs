@@ -12,7 +12,9 @@ use super::environment::Environment;
 use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
-use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, listeners, oidc, rules_file, sections, senders, values, yaml};
+use super::{
+    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, listeners, oidc, rules_file, sections, senders, values, webhooks, yaml,
+};
 
 /// The configuration that is shipped, and that counts where nobody wrote one.
 pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");
@@ -201,6 +203,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         "accounts",
         "oidc",
         "senders",
+        "webhooks",
         "sessions",
         "usage",
         "workers",
@@ -220,6 +223,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let accounts = accounts::accounts(&root.key("accounts"));
     let oidc = oidc::oidc(&root.key("oidc"), below);
     let senders = senders::senders(&root.key("senders"), below);
+    let webhooks = webhooks::webhooks(&root.key("webhooks"), below);
     let sessions =
         accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
     let usage = sections::usage(&root.key("usage"));
@@ -240,6 +244,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         accounts: accounts?,
         oidc: oidc?,
         senders: senders?,
+        webhooks: webhooks?,
         sessions: sessions?,
         usage: usage?,
         workers: workers?,

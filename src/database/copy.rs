@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 24] = [
+pub(super) const COPIED: [&str; 26] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -39,6 +39,8 @@ pub(super) const COPIED: [&str; 24] = [
     "second_factors",
     "recovery_codes",
     "usage_hours",
+    "key_notices",
+    "deliveries",
 ];
 
 /// What is not: it belongs to the processes that serve from this very database, or to the schema.
