@@ -30,6 +30,7 @@ use crate::decision::rules::RuleSet;
 use crate::dialect::Dialect;
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
+use crate::meters::{Meters, Source};
 use crate::notices::{self, Told};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
@@ -112,6 +113,7 @@ pub struct App {
     stopper: Stopper,
     tokens: TokenStore,
     last_used: LastUsed,
+    meters: Arc<Meters>,
     usage: Usage,
     pulse: Arc<Pulse>,
     clock: Clock,
@@ -325,6 +327,7 @@ impl App {
             keep_alive: admin.accounts().keep_alive().clone(),
             domains: Domains::new(config.sessions.domains.clone()),
             last_used: admin.accounts().last_used().clone(),
+            meters: Meters::start(Source::new(tokens.clone(), database.clone()), database.clock().clone()),
             usage,
             decisions: Arc::default(),
             examinations: Arc::default(),
@@ -362,6 +365,7 @@ impl App {
             watch,
             hangup,
             last_used: shared.last_used.clone(),
+            meters: shared.meters.clone(),
             usage: shared.usage.clone(),
             pulse,
             clock: shared.clock.clone(),
@@ -445,6 +449,7 @@ impl App {
         reloading.abort();
         probing.abort();
         drop(serving);
+        self.meters.stop().await;
         self.tokens.stop().await;
         self.last_used.flush().await;
         self.usage.stop().await;

@@ -9,6 +9,7 @@ pub mod declared;
 mod environment;
 pub mod file;
 pub mod foreign;
+mod limit;
 mod listeners;
 mod oidc;
 pub mod problem;

@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 26] = [
+pub(super) const COPIED: [&str; 27] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -38,6 +38,7 @@ pub(super) const COPIED: [&str; 26] = [
     "declared",
     "second_factors",
     "recovery_codes",
+    "quotas",
     "usage_hours",
     "key_notices",
     "deliveries",

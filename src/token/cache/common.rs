@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 
 use crate::decision::holder::{Grant, header_value};
+use crate::decision::limit::Limited;
 use crate::id::Id;
 use crate::token::record::Role;
 
@@ -16,9 +17,11 @@ const LEAST: usize = 1024;
 /// What many entries have in common.
 #[derive(Debug)]
 pub(super) struct Common {
-    tenant: Id,
+    pub(super) tenant: Id,
     pub(super) role: Role,
     pub(super) grant: Grant,
+    /// How much may pass, by whose word.
+    pub(super) limits: Box<[Limited]>,
     /// `X-Auth-Tenant`
     pub(super) tenant_value: HeaderValue,
     /// `X-Auth-Scopes`, where it is the same whatever the rule.
@@ -26,13 +29,13 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(tenant: Id, role: Role, grant: Grant) -> Self {
+    pub(super) fn new(tenant: Id, role: Role, grant: Grant, limits: Vec<Limited>) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
-        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant }
+        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant, limits: limits.into() }
     }
 
-    fn told_by(&self) -> (Id, Role, &Grant) {
-        (self.tenant, self.role, &self.grant)
+    fn told_by(&self) -> (Id, Role, &Grant, &[Limited]) {
+        (self.tenant, self.role, &self.grant, &self.limits)
     }
 }
 
@@ -91,7 +94,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), Role::Client, Grant::everything())
+        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), Vec::new())
     }
 
     #[test]
