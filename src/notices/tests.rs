@@ -51,7 +51,7 @@ impl House {
             terms: Terms { external_id: Some("cus_1".into()), ..Terms::default() },
         };
         let mut act = self.database.act().await.unwrap();
-        act.insert_key(&key, [n; 32].into()).await.unwrap();
+        act.insert_key(&key, [n; 32]).await.unwrap();
         let _ = act.commit(&By::system().did(Action::KeyCreate, id)).await.unwrap();
         id
     }

@@ -18,6 +18,7 @@ RULES = [
     {"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]},
     {"id": "stock", "path": "/stock/**", "scopes": {"all": ["stock:read"]}, "credentials": ["token", "api_key"]},
     {"id": "open", "path": "/open", "access": "anonymous"},
+    {"id": "few", "path": "/few", "credentials": ["api_key"], "limit": {"quota": "2/day"}},
 ]
 FLUSH = 12  # seconds within which what was counted is told
 
@@ -43,18 +44,20 @@ def test_what_was_checked_is_told(gatepost_with):
             assert check("nginx", uri=uri, headers=headers).status == 200
         for proxy in ("nginx", "envoy"):
             assert check(proxy, uri="/stock/1", headers=bearer(token)).status == 403
+        few = [check("traefik", uri="/few", headers=[("X-Api-Key", secret)]).status for _ in range(5)]
+        assert few == [200, 200, 429, 429, 429]
         check("nginx", uri="/open", headers=bearer(token))  # nobody asks who it is
         check("nginx", uri="/nowhere", headers=bearer(token))
         check("nginx", uri="/orders/1", headers=bearer(token[:-1] + ("a" if token[-1] != "a" else "b")))
         check("nginx", uri="/stock/1", headers=bearer(token), path="/explain")
-        expected = {"orders": [7, 0, 0], "stock": [0, 2, 0]}
+        expected = {"orders": [7, 0, 0], "stock": [0, 2, 0], "few": [2, 0, 3]}
         until("it is told", FLUSH, lambda: usage(ann.call, key) == expected, every=0.2)
 
         table = gatepost.admin("GET", f"/v1/keys/{key}/usage", token=ann.login()["token"], headers={"Accept": "text/csv"})
         assert (table.status, table.one("content-type")) == (200, "text/csv; charset=utf-8")
         rows = list(csv.DictReader(io.StringIO(table.body.decode())))
-        assert sum(int(row["allowed"]) for row in rows) == 7 and sum(int(row["refused"]) for row in rows) == 2
-        assert {row["rule"] for row in rows} == {"orders", "stock"} and all(row["hour"].endswith(":00:00Z") for row in rows)
+        assert sum(int(row["allowed"]) for row in rows) == 9 and sum(int(row["refused"]) for row in rows) == 2
+        assert {row["rule"] for row in rows} == {"orders", "stock", "few"} and all(row["hour"].endswith(":00:00Z") for row in rows)
 
         seen_in_a_browser(key)
 
@@ -144,13 +147,14 @@ def seen_in_a_browser(key):
         page.wait_for_url("**/console/keys")
         page.locator("article.card", has_text=key).get_by_role("link", name="Usage").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Usage of a key")
-        expect(page.locator("#allowed")).to_have_text("7")
+        expect(page.locator("#allowed")).to_have_text("9")
         expect(page.locator("#refused")).to_have_text("2")
+        expect(page.locator("#limited")).to_have_text("3")
         expect(page.get_by_role("img", name="Checks let through and refused by the hour")).to_be_visible()
         expect(page.get_by_role("row").filter(has_text="orders")).to_contain_text("7")
         page.get_by_role("link", name="30 days").click()
         expect(page.get_by_role("link", name="30 days")).to_have_attribute("aria-current", "true")
-        expect(page.locator("#allowed")).to_have_text("7")
+        expect(page.locator("#allowed")).to_have_text("9")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out on a phone"
         with page.expect_download() as download:
             page.get_by_role("link", name="As a table (CSV)").click()
