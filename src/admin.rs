@@ -18,7 +18,6 @@ mod invitations;
 mod keys;
 mod lists;
 mod login;
-mod network;
 mod oauth;
 mod oidc;
 mod origin;
@@ -52,6 +51,7 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::decision::network::Network;
 use crate::oidc::{Oidc, Provider};
 use crate::senders::Senders;
 use crate::server;
@@ -59,7 +59,6 @@ use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
 pub use instance::{Explained, Instance, Question, Rule, StoreState, Tested};
-pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
 ///

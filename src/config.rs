@@ -34,9 +34,9 @@ use secrecy::SecretString;
 use crate::decision::scopes::ScopeSet;
 
 pub use crate::accounts::{RequirePhone, SignUp};
-pub use crate::admin::Network;
 pub use crate::database::Engine;
-pub use crate::dialect::Proxy;
+pub use crate::decision::network::Network;
+pub use crate::dialect::{ClientIp, Proxy};
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -102,6 +102,8 @@ pub struct GateConfig {
     pub secret: Option<SecretSource>,
     /// TLS on this listener; `None` = plain HTTP. It does not replace the secret.
     pub tls: Option<TlsConfig>,
+    /// Where it learns the client's address; `None` = it does not.
+    pub client_ip: Option<ClientIp>,
 }
 
 /// The admin listener.

@@ -7,6 +7,7 @@
 pub mod cookies;
 pub mod credential;
 pub mod holder;
+pub mod network;
 pub mod page;
 pub mod path;
 pub mod reason;
@@ -20,6 +21,7 @@ use std::borrow::Cow;
 use credential::CredentialKind;
 use holder::{Grant, Holder, Identity};
 use http::HeaderValue;
+use network::Client;
 pub use reason::Reason;
 use request::{Request, RequestFault};
 use rules::{Accepts, Attribute, Demand, Found, Requirement, Rule, RuleSet};
@@ -234,7 +236,7 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
         let (rule, denial) = match demanded {
             Demanded::Preflight(_) => continue,
             Demanded::Refused(reason) => return Verdict::Deny(Denial::bare(reason, reason.usual_message())),
-            Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, &evidence)),
+            Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, request.client, &evidence)),
         };
         let Err(refusal) = denial else { continue };
         let denial = Denial { to_login: leads_to_login(rule, request, &evidence), ..refusal.of(rule, &evidence) };
@@ -296,9 +298,13 @@ impl Refusal {
 }
 
 /// Whether the evidence meets a requirement for one reading of the path.
-fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence<'_>) -> Result<(), Refusal> {
+fn meets(requirement: &Requirement, reading: &[u8], client: Client<'_>, evidence: &Evidence<'_>) -> Result<(), Refusal> {
     if requirement.anonymous {
         return Ok(());
+    }
+    // before anything is said of a credential: nobody outside learns whether one is live
+    if let Some(why) = client.is_outside(&requirement.networks) {
+        return Err(Refusal::new(Reason::NetworkRefused, why));
     }
     let holder = match evidence {
         Evidence::Live { holder, .. } => holder.get(),
@@ -316,6 +322,9 @@ fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence<'_>) -> 
     };
     if !requirement.credentials.takes(holder.kind()) {
         return Err(not_taken(requirement, holder.kind()));
+    }
+    if let Some(why) = client.is_outside(holder.networks()) {
+        return Err(Refusal::new(Reason::NetworkRefused, why));
     }
     if !requirement.tenants.is_empty() && !requirement.tenants.iter().any(|tenant| holder.is(Attribute::Tenant, tenant.as_bytes())) {
         return Err(Refusal::new(Reason::TenantMismatch, "this tenant may not pass here"));

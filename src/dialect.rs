@@ -5,6 +5,7 @@
 //! headers; what they share is here.
 
 mod answer;
+mod client_ip;
 mod envoy;
 mod field;
 mod forwarded;
@@ -13,14 +14,16 @@ mod nginx;
 mod number;
 mod proxy;
 
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderName, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{Allowed, Answer, CLOSE};
+pub use client_ip::ClientIp;
 pub use proxy::Proxy;
 
 use self::field::{Field, Fields};
 use crate::decision::credential::{Carrier, Carriers, Presented};
+use crate::decision::network::Client;
 use crate::decision::page::Page;
 use crate::decision::request::{Request, RequestFault};
 
@@ -33,6 +36,8 @@ pub struct Dialect {
     denial_status: Option<u16>,
     /// Where the login pages are: `admin.public_url`.
     login_at: Option<String>,
+    /// Where the client's address is told.
+    client_ip: Option<ClientIp>,
 }
 
 /// Which headers describe the original request.
@@ -93,13 +98,20 @@ pub struct Told<'a> {
 impl Dialect {
     /// The dialect of `proxy`.
     pub fn new(proxy: Proxy, secret: Option<SecretString>, denial_status: Option<u16>) -> Self {
-        Self { proxy, secret, denial_status, login_at: None }
+        Self { proxy, secret, denial_status, login_at: None, client_ip: None }
     }
 
     /// The same, knowing where the login pages are.
     #[must_use]
     pub fn with_login_at(mut self, public_url: Option<String>) -> Self {
         self.login_at = public_url;
+        self
+    }
+
+    /// The same, knowing where the client's address is told.
+    #[must_use]
+    pub fn with_client_ip(mut self, client_ip: Option<ClientIp>) -> Self {
+        self.client_ip = client_ip;
         self
     }
 
@@ -156,6 +168,7 @@ impl Dialect {
         let preflight_for = page.origin.once().and(preflight.once());
         page.in_the_clear = matches!(told.proto, Carrier::Once(b"http" | b"ws"));
         page.authority = told.host.once().unwrap_or_default();
+        let client = self.client_ip.as_ref().map_or(Client::NotConfigured, |client_ip| client_ip.read(headers));
         let presented = match Presented::read(&carriers) {
             Presented::Nothing if has_cookies => {
                 Presented::in_cookies(|| headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes()))
@@ -164,7 +177,7 @@ impl Dialect {
         };
         Asked {
             call,
-            request: described(&told, preflight_for).map(|request| Request { page, ..request }),
+            request: described(&told, preflight_for).map(|request| Request { page, client, ..request }),
             presented,
             secret_is_right: self.is_our_proxy(secret),
             announces_body,
@@ -201,6 +214,11 @@ impl Dialect {
             (Some(_), _) => false,
         }
     }
+}
+
+/// Whether a gate for this proxy reads the header already, whatever is configured.
+pub fn reads(proxy: Proxy, name: &HeaderName) -> bool {
+    fields_of(proxy).field(name.as_str()).is_some()
 }
 
 fn names_of(proxy: Proxy) -> &'static Names {

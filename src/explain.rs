@@ -9,6 +9,7 @@ mod shown;
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 
 use crate::args::ExplainArguments;
+use crate::config::GateConfig;
 use crate::decision::credential::CredentialKind;
+use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Dialect, NOTHING_HERE, Proxy};
+use crate::dialect::{Call, ClientIp, Dialect, NOTHING_HERE, Proxy};
 
 pub use shown::{shown, shown_live};
 
@@ -97,6 +100,29 @@ pub struct Through {
     pub denial_status: Option<u16>,
     /// What an outage of the store does.
     pub outage: Outage,
+    /// Where it learns the client's address.
+    pub client_ip: Option<ClientIp>,
+}
+
+impl Through {
+    /// A gate for this proxy of which nothing is configured.
+    pub fn unconfigured(proxy: Proxy) -> Self {
+        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None }
+    }
+
+    /// This gate.
+    pub fn of(gate: &GateConfig) -> Self {
+        Self { client_ip: gate.client_ip.clone(), ..Self::unconfigured(gate.proxy) }
+    }
+
+    /// What it is told of a client that asks from there.
+    fn client<'a>(&self, from: Option<IpAddr>) -> Client<'a> {
+        match (&self.client_ip, from) {
+            (None, _) => Client::NotConfigured,
+            (Some(_), None) => Client::NotTold,
+            (Some(_), Some(from)) => Client::At(from),
+        }
+    }
 }
 
 /// What a rule's `on_store_error: { allow_cached_for: … }` is added to.
@@ -165,7 +191,7 @@ pub async fn explain(
     rules: &RuleSet,
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
-    let dialect = Dialect::new(through.proxy, None, through.denial_status);
+    let dialect = Dialect::new(through.proxy, None, through.denial_status).with_client_ip(through.client_ip.clone());
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments)?;
     let uri_bytes = arguments.url.as_deref().map(split_url);
@@ -176,6 +202,7 @@ pub async fn explain(
         }
         (None, Some(trial), Some((host, uri))) => {
             Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
+                .map(|request| Request { client: through.client(arguments.from), ..request })
         }
         _ => return Err("METHOD and URL are needed, or --header".to_owned()),
     };

@@ -12,10 +12,11 @@ use super::answer::Answer;
 use super::document::{self, ById, Deleted, Ending, Forbidden, Managed, NotFound, Paging};
 use super::failure::Failure;
 use super::lists::{Asked, id};
-use super::request::{Call, scope_names, scopes};
+use super::request::{Call, networks, scope_names, scopes};
 use crate::accounts::keys::NewKey;
 use crate::database::KeyRow;
 use crate::id::Id;
+use crate::token::terms::Terms;
 
 /// A key to make.
 #[derive(Deserialize, Default, ToSchema)]
@@ -27,6 +28,8 @@ struct CreateKey {
     scopes: Option<Vec<String>>,
     /// Seconds until it ends by itself; without it never.
     expires_in: Option<u64>,
+    /// The networks it, and tokens made from it, may be used from, like `10.0.0.0/8`; without it any.
+    networks: Option<Vec<String>>,
 }
 
 /// How to rotate.
@@ -50,6 +53,8 @@ struct Key {
     id: Id,
     name: String,
     scopes: Vec<String>,
+    /// The networks it may be used from; empty = any.
+    networks: Vec<String>,
     /// Unix seconds.
     created_at: u64,
     /// Unix seconds; null = never.
@@ -88,7 +93,7 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
         name: body.name,
         scopes: body.scopes.as_deref().map(scopes).transpose()?,
         expires_in: body.expires_in.map(Duration::from_secs),
-        ..NewKey::default()
+        terms: Terms { networks: networks(body.networks.as_deref().unwrap_or_default())?, ..Terms::default() },
     };
     let (key, secret, act) =
         admin.accounts.keys(Some(caller.claims.sid)).create(&call.origin.by(caller.uid()), &caller.standing, new).await?;
@@ -153,6 +158,7 @@ fn shown(key: &KeyRow) -> Key {
         id: key.id,
         name: key.name.clone(),
         scopes: scope_names(&key.scopes),
+        networks: key.terms.networks.iter().map(ToString::to_string).collect(),
         created_at: key.created_at.seconds(),
         expires_at: key.expires_at.map(|at| at.seconds()),
         last_used_at: key.last_used_at.map(|at| at.seconds()),

@@ -3,6 +3,7 @@
 use http::HeaderValue;
 
 use super::credential::CredentialKind;
+use super::network::Network;
 use super::rules::Attribute;
 use super::scopes::{Scope, ScopeSet};
 
@@ -21,6 +22,8 @@ pub struct Holder {
     pub role: String,
     /// The key's id; empty for a login's JWT.
     pub key_id: String,
+    /// The networks that the key may be used from; empty = any.
+    pub networks: Vec<Network>,
     /// What it may do.
     pub grant: Grant,
 }
@@ -33,6 +36,8 @@ pub trait Identity: std::fmt::Debug + Send + Sync {
     fn is(&self, attribute: Attribute, value: &[u8]) -> bool;
     /// What it may do.
     fn grant(&self) -> &Grant;
+    /// The networks it may be used from; empty = any.
+    fn networks(&self) -> &[Network];
     /// What the identity headers say.
     fn told(&self) -> Told;
     /// The whole holder, for refusals and the log.
@@ -77,6 +82,10 @@ impl Identity for Holder {
 
     fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    fn networks(&self) -> &[Network] {
+        &self.networks
     }
 
     fn told(&self) -> Told {

@@ -19,6 +19,8 @@ pub enum Reason {
     MatchFailed,
     /// The tenant is not among those that may pass.
     TenantMismatch,
+    /// The client is not in a network that the rule, or its key, is for; or it is not known where it is.
+    NetworkRefused,
     /// The path means different things to different servers.
     PathRefused,
     /// The proxy did not describe the request.
@@ -31,7 +33,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoCredential,
         Self::CredentialNotAccepted,
         Self::InvalidCredential,
@@ -40,6 +42,7 @@ impl Reason {
         Self::MethodNotListed,
         Self::MatchFailed,
         Self::TenantMismatch,
+        Self::NetworkRefused,
         Self::PathRefused,
         Self::RequestNotDescribed,
         Self::ProxySecret,
@@ -57,6 +60,7 @@ impl Reason {
             Self::MethodNotListed => "method_not_listed",
             Self::MatchFailed => "match_failed",
             Self::TenantMismatch => "tenant_mismatch",
+            Self::NetworkRefused => "network_refused",
             Self::PathRefused => "path_refused",
             Self::RequestNotDescribed => "request_not_described",
             Self::ProxySecret => "proxy_secret",
@@ -73,6 +77,7 @@ impl Reason {
             | Self::MethodNotListed
             | Self::MatchFailed
             | Self::TenantMismatch
+            | Self::NetworkRefused
             | Self::PathRefused
             | Self::RequestNotDescribed
             | Self::ProxySecret => 403,
@@ -93,6 +98,7 @@ impl Reason {
             | Self::MethodNotListed
             | Self::MatchFailed
             | Self::TenantMismatch
+            | Self::NetworkRefused
             | Self::PathRefused
             | Self::RequestNotDescribed
             | Self::ProxySecret
@@ -111,6 +117,7 @@ impl Reason {
             Self::MethodNotListed => "no rule for this method",
             Self::MatchFailed => "not yours",
             Self::TenantMismatch => "this tenant may not pass here",
+            Self::NetworkRefused => "not from your network",
             Self::PathRefused => "path refused",
             Self::RequestNotDescribed => "request not described",
             Self::ProxySecret => "wrong proxy secret",

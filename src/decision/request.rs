@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::network::Client;
 use super::page::Page;
 use super::path::{Path, PathFault};
 
@@ -18,6 +19,8 @@ pub struct Request<'a> {
     pub preflight_for: Option<&'a [u8]>,
     /// What its headers say of the page that asks.
     pub page: Page<'a>,
+    /// Where it comes from.
+    pub client: Client<'a>,
 }
 
 /// Why a request cannot be judged.
@@ -32,7 +35,7 @@ pub enum RequestFault {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the parts; nothing is known of its page.
+    /// Reads the parts; nothing is known of its page, nor where it comes from.
     ///
     /// # Errors
     /// See [`RequestFault`].
@@ -51,6 +54,7 @@ impl<'a> Request<'a> {
             path: Path::read(uri)?,
             preflight_for: preflight_for.filter(|_| method == b"OPTIONS"),
             page: Page::default(),
+            client: Client::NotConfigured,
         })
     }
 }

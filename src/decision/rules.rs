@@ -20,6 +20,7 @@ pub use pattern::{HostPattern, PathPattern, PatternError, Segment};
 use tree::{Group, Tree};
 
 use super::credential::CredentialKind;
+use super::network::Network;
 use super::request::{Request, is_method};
 use super::scopes::ScopeSet;
 
@@ -73,6 +74,8 @@ pub struct Requirement {
     pub matches: Vec<MatchClause>,
     /// Tenants that may pass; empty = any.
     pub tenants: Vec<String>,
+    /// Networks it may be asked from; empty = any.
+    pub networks: Vec<Network>,
     /// Shadow: allow, but log and count what would have been refused.
     pub shadow: bool,
     /// A CORS preflight for a method of this rule passes without credential.
@@ -97,6 +100,7 @@ impl Requirement {
             scopes: Demand::Nothing,
             matches: Vec::new(),
             tenants: Vec::new(),
+            networks: Vec::new(),
             shadow: false,
             preflight: false,
             login_redirect: false,

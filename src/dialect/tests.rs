@@ -390,3 +390,40 @@ mod sessions {
         assert_eq!(back(&format!("/{}", "a".repeat(1100)), "app.example", "https"), "https%3A%2F%2Fapp.example%2F");
     }
 }
+
+/// Spoofed addresses as a client sends them, and what each proxy makes of them: only what stands at the configured place counts.
+#[test]
+fn where_a_client_is() {
+    let gate = |proxy, header: &'static str, from_right| {
+        Dialect::new(proxy, None, None).with_client_ip(Some(ClientIp { header: HeaderName::from_static(header), from_right }))
+    };
+    for (proxy, text) in all() {
+        let address = |dialect: &Dialect, lines: &str| {
+            let (method, target, headers) = parts(&format!("{text}{lines}"));
+            dialect.read(&method, &target, &headers).request.unwrap().client.address().map(|address| address.to_string())
+        };
+        let usual = gate(proxy, "x-forwarded-for", 1);
+        for (lines, expected) in [
+            ("\nX-Forwarded-For: 192.0.2.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: 10.0.0.1, 192.0.2.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: ::ffff:192.0.2.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: 192.0.2.1\nX-Real-IP: 10.0.0.1\nForwarded: for=10.0.0.1\nTrue-Client-IP: 10.0.0.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: 10.0.0.1\nX-Forwarded-For: 192.0.2.1", None),
+            ("\nX-Forwarded-For: 192.0.2.1\nX-Forwarded-For: 192.0.2.1", None),
+            ("\nX-Forwarded-For:", None),
+            ("\nX-Forwarded-For: unknown", None),
+            ("\nX-Real-IP: 10.0.0.1", None),
+            ("", None),
+        ] {
+            assert_eq!(address(&usual, lines).as_deref(), expected, "{proxy:?} {lines}");
+            assert_eq!(address(&dialect(proxy), lines), None, "{proxy:?} {lines}: not configured");
+        }
+        let behind_one_more = gate(proxy, "x-forwarded-for", 2);
+        assert_eq!(address(&behind_one_more, "\nX-Forwarded-For: 10.0.0.1, 192.0.2.1, 198.51.100.1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(address(&behind_one_more, "\nX-Forwarded-For: 192.0.2.1"), None, "not through the proxy in front");
+        assert_eq!(
+            address(&gate(proxy, "cf-connecting-ip", 1), "\nX-Forwarded-For: 10.0.0.1\nCF-Connecting-IP: 192.0.2.1").as_deref(),
+            Some("192.0.2.1")
+        );
+    }
+}

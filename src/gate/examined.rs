@@ -143,6 +143,7 @@ fn somebody() -> Holder {
         tenant: NAME.to_owned(),
         role: String::new(),
         key_id: NAME.to_owned(),
+        networks: Vec::new(),
         grant: Grant { allow: ScopeSet::parse([NAME]).unwrap_or_default(), deny: ScopeSet::default() },
     }
 }

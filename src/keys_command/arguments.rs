@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::decision::network::Network;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 
@@ -39,6 +40,9 @@ pub(super) struct Create {
     /// What it may do at most. Default: all its owner holds.
     #[arg(long, value_name = "A,B", value_parser = scopes)]
     pub(super) scopes: Option<ScopeSet>,
+    /// The networks it may be used from, as 10.0.0.0/8. Default: any.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(super) networks: Vec<Network>,
     /// How long it lives, as 30d or 12h. Default: until it is revoked.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(super) expires_in: Option<Duration>,

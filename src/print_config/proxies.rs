@@ -38,6 +38,12 @@ impl Template {
         self
     }
 
+    /// Puts a line for each of these names after every line that is `place`; one that is there already is not put again.
+    fn beside(self, place: &str, names: &[String], line: impl Fn(&str) -> String) -> Self {
+        let more: String = names.iter().map(|name| line(name)).filter(|line| !self.text.contains(line.as_str())).collect();
+        if more.is_empty() { self } else { self.put(place, &format!("{place}{more}")) }
+    }
+
     fn done(self) -> File {
         File { name: self.name, text: self.text }
     }
@@ -49,6 +55,9 @@ fn nginx(places: &Places) -> Vec<File> {
         .put("server 127.0.0.1:9001;", &server(&places.gate))
         .put("server 127.0.0.1:8000;", &server(&places.admin));
     let mut in_server = Template::new("gatepost_server.conf", include_str!("../../nginx/gatepost_server.conf"));
+    in_server = in_server.beside("    proxy_set_header X-Api-Key                     $http_x_api_key;\n", &places.shown, |name| {
+        format!("    proxy_set_header {name:<29} $http_{};\n", name.replace('-', "_"))
+    });
     let verified = |name: &str| {
         format!(
             "
@@ -104,6 +113,7 @@ fn traefik(places: &Places, notes: &mut Vec<String>) -> Result<Vec<File>, String
             ),
         ),
     };
+    dynamic = dynamic.beside("          - X-Api-Key\n", &places.shown, |name| format!("          - {name}\n"));
     Ok(vec![dynamic.done(), Template::new("traefik.yml", include_str!("../../traefik/traefik.yml")).done()])
 }
 
@@ -146,6 +156,8 @@ fn envoy(places: &Places) -> Vec<File> {
         .put("uri: \"http://127.0.0.1:9005\"", &format!("uri: \"{uri}\""))
         .put("{ socket_address: { address: 127.0.0.1, port_value: 9005 } }", &endpoint(&places.gate))
         .put("{ socket_address: { address: 127.0.0.1, port_value: 8000 } }", &endpoint(&places.admin));
+    file =
+        file.beside("                - { exact: x-api-key }\n", &places.shown, |name| format!("                - {{ exact: {name} }}\n"));
     for (cluster, upstream) in [("gatepost", &places.gate), ("gatepost_admin", &places.admin)] {
         if let Some(name) = &upstream.tls_name {
             let place = format!("  - name: {cluster}\n");
@@ -180,6 +192,10 @@ fn haproxy(places: &Places) -> Vec<File> {
             .put(place, &format!("local GATE = \"https://{name}:{}/verify\"", address.port()))
             .put("local SOCKET = nil", &format!("local SOCKET = \"{address}\"")),
     };
+    let shown: String = places.shown.iter().map(|name| format!("\"{name}\", ")).collect();
+    if !shown.is_empty() {
+        lua = lua.put("\"x-api-key\", ", &format!("\"x-api-key\", {shown}"));
+    }
     let tls = match &places.admin.tls_name {
         None => String::new(),
         Some(name) => format!(" ssl verify required ca-file {AUTHORITIES} sni str({name}) verifyhost {name}"),
@@ -208,7 +224,8 @@ fn gateway_api(places: &Places, notes: &mut Vec<String>) -> Result<Vec<File>, St
     let scheme = if places.gate.tls_name.is_some() { "https" } else { "http" };
     let file = Template::new("gatepost.yaml", include_str!("../../examples/gateway-api/gatepost.yaml"))
         .put("http://gatepost.default.svc:9002/verify", &format!("{scheme}://gatepost.default.svc:{}/verify", gate.port()))
-        .put("port: 8000", &format!("port: {}", admin.port()));
+        .put("port: 8000", &format!("port: {}", admin.port()))
+        .beside("      - X-Api-Key\n", &places.shown, |name| format!("      - {name}\n"));
     Ok(vec![file.done()])
 }
 

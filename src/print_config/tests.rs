@@ -149,3 +149,32 @@ fn files_that_differ_are_kept() {
     assert_eq!(files::shown(&files), "# ======== a.conf ========\na\n-- ======== b.lua ========\nb\n");
     assert_eq!(files::shown(&files[..1]), "a");
 }
+
+#[test]
+fn where_a_client_is_gets_to_the_gate() {
+    let gates = |client_ip: &str| {
+        let gates: String = ["nginx", "traefik", "caddy", "haproxy", "envoy"]
+            .iter()
+            .enumerate()
+            .map(|(n, proxy)| format!("  - {{ proxy: {proxy}, listen: 127.0.0.1:900{}, client_ip: {client_ip} }}\n", n + 1))
+            .collect();
+        config(&format!("gates:\n{gates}"))
+    };
+    let (shipped, usual) = (config(""), gates("{ header: X-Forwarded-For }"));
+    let (named, farther) = (gates("{ header: CF-Connecting-IP }"), gates("{ header: X-Forwarded-For, from_right: 2 }"));
+    for (target, line, times) in [
+        (Target::Nginx, "proxy_set_header cf-connecting-ip              $http_cf_connecting_ip;", 2),
+        (Target::Traefik, "          - cf-connecting-ip", 1),
+        (Target::Caddy, "cf-connecting-ip", 0), // shows everything
+        (Target::Envoy, "                - { exact: cf-connecting-ip }", 1),
+        (Target::Haproxy, "\"x-api-key\", \"cf-connecting-ip\", \"cookie\"", 1),
+        (Target::GatewayApi, "      - cf-connecting-ip", 1),
+    ] {
+        let printed = |config| print(target, None, config).unwrap();
+        assert_eq!(printed(&usual).files, printed(&shipped).files, "{target:?}: the shipped files tell it already");
+        let named = printed(&named);
+        assert_eq!(files::shown(&named.files).matches(line).count(), times, "{target:?}");
+        assert!(named.notes.iter().any(|note| note.contains("believes what stands in cf-connecting-ip")));
+        assert!(printed(&farther).notes.iter().any(|note| note.contains("counts to the 2. address")));
+    }
+}

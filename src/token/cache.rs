@@ -85,7 +85,7 @@ impl Cache {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
-        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default()));
+        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default(), &[]));
         let table = Table::new(&nothing);
         let (flights, commons) = (Flights::default(), Commons::default());
         let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing });
@@ -154,7 +154,7 @@ impl Cache {
             (None, None) if matches!(ask, Ask::Session(_)) => (standing.told_end, UnixMs(0)),
             (None, None) => (standing.told_end, NEVER),
         };
-        let common = self.commons.of(Common::new(standing.tenant, standing.role, standing.holder.grant.clone()));
+        let common = self.commons.of(Common::new(standing.tenant, standing.role, standing.holder.grant.clone(), &standing.holder.networks));
         let Standing { subject, told_end, .. } = *standing;
         Entry::live(terms, entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides })
     }

@@ -85,7 +85,7 @@ impl Standing {
 pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Option<Standing> {
     let mut grant = effective(&fill.chain, &fill.policies)?;
     let (subject, principal) = fill.chain.first()?;
-    let mut session_ends = None;
+    let (mut session_ends, mut networks) = (None, Vec::new());
     let (kind, mut told_end, key_id) = match ask {
         Ask::Session(sid) => {
             let (id, session) = fill.session.as_ref()?;
@@ -108,6 +108,7 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
                 Some(secret) => secret_of(key, secret, now)?,
             };
             grant = grant.narrowed(&key.scopes, &ScopeSet::default());
+            networks.clone_from(&key.terms.networks);
             let kind = if matches!(ask, Ask::Key(_)) { CredentialKind::ApiKey } else { CredentialKind::Token };
             (kind, key.ends.unwrap_or(NEVER).min(grace.unwrap_or(NEVER)), id.to_string())
         }
@@ -132,6 +133,7 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         tenant: principal.tenant.to_string(),
         role: principal.role.as_str().to_owned(),
         key_id,
+        networks,
         grant,
     };
     let token = fill.token.filter(|_| matches!(ask, Ask::Token { .. }));

@@ -7,8 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::decision::network::Network;
+
 /// Longest external id, in bytes.
 pub const EXTERNAL_ID_BYTES: usize = 256;
+/// Most networks of a key.
+pub const NETWORKS: usize = 64;
 /// Longest metadata, in bytes of its JSON.
 pub const METADATA_BYTES: usize = 1024;
 
@@ -22,6 +26,9 @@ pub struct Terms {
     /// What else is to be known of it, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// Of a key: the networks it may be used from; empty = any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<Network>,
 }
 
 impl Terms {
@@ -51,14 +58,20 @@ mod tests {
 
     #[test]
     fn they_come_back_as_they_were_written() {
-        let terms = Terms { external_id: Some("cus_1".into()), metadata: [("plan".to_owned(), "gold".to_owned())].into() };
+        let terms = Terms {
+            external_id: Some("cus_1".into()),
+            metadata: [("plan".to_owned(), "gold".to_owned())].into(),
+            networks: vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
+        };
         assert_eq!(Terms::read(terms.written().as_deref()).unwrap(), terms);
         assert_eq!((Terms::default().written(), Terms::read(None).unwrap()), (None, Terms::default()));
     }
 
     #[test]
     fn what_cannot_be_read_is_damage() {
-        for text in ["", "null", r#"{"limits": 1}"#, r#"{"metadata": {"a": 1}}"#] {
+        for text in
+            ["", "null", r#"{"limits": 1}"#, r#"{"metadata": {"a": 1}}"#, r#"{"networks": ["10.0.0.0", "x"]}"#, r#"{"networks": null}"#]
+        {
             assert!(Terms::read(Some(text)).is_err(), "{text}");
         }
     }

@@ -152,6 +152,7 @@ pub(super) fn instance() -> Instance {
         credentials: vec!["token"],
         all: vec!["orders:read".into()],
         any: Vec::new(),
+        from_networks: Vec::new(),
         tenants: Vec::new(),
         enforce: true,
         file: None,

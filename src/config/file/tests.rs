@@ -141,7 +141,7 @@ log: { level: debug, format: json }
     assert_eq!(config.gates[0].listen, Listen::Unix("/run/gatepost/caddy.sock".into()));
     assert_eq!((proxy_secret(&config, 1), proxy_secret(&config, 2)), ("a-secret-of-the-proxy", "from-a-file"));
     assert_eq!(config.admin.public_url.as_deref(), Some("https://auth.example.com"));
-    assert_eq!(config.admin.trusted_proxies.iter().map(|network| network.prefix).collect::<Vec<_>>(), [8, 128]);
+    assert_eq!(config.admin.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
     assert!(matches!(&config.rules, RulesSource::File(path) if path.is_absolute() && path.ends_with("rules.yaml")));
     assert!(matches!(&config.database, DatabaseConfig::Sqlite(file) if file.as_os_str() == "/var/lib/gatepost.db"));
     assert!(matches!(&config.tokens.store, StoreConfig::Redis(url) if url.expose_secret() == "redis://u:pw@redis.internal:6379/2"));
@@ -200,6 +200,23 @@ fn each_mistake_is_told_where_it_is() {
         (
             "gates: [{ proxy: nginx, listen: 0.0.0.0:1, tls: { cert: cert.pem, key: key.pem } }]",
             "1:9: gates[0].secret: missing; `0.0.0.0:1` can be reached from other machines",
+        ),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: X-Forwarded-For }]",
+            "1:57: gates[0].client_ip: expected keys with values",
+        ),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: {} }]", "1:57: gates[0].client_ip.header: missing; write it"),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: { header: X_Real_IP } }]",
+            "1:67: gates[0].client_ip.header: `X_Real_IP` is no name of a header that every proxy passes on",
+        ),
+        (
+            "gates: [{ proxy: caddy, listen: 127.0.0.1:1, client_ip: { header: X-Forwarded-Host } }]",
+            "1:67: gates[0].client_ip.header: `X-Forwarded-Host` says something else to a gate",
+        ),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: { header: X-Forwarded-For, from_right: 0 } }]",
+            "1:96: gates[0].client_ip.from_right: `0` is no whole number from 1 to 16",
         ),
         ("admin: { tls: { cert: cert.pem } }", "1:15: admin.tls.key: missing; write it"),
         ("admin: { tls: { key: key.pem } }", "1:15: admin.tls.cert: missing; write it"),
@@ -608,4 +625,31 @@ fn risky_settings_warn() {
     risky("admin: { trusted_proxies: [0.0.0.0/0] }", &[], "admin.trusted_proxies: every address is trusted");
     let gate = "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: S } }]";
     risky(gate, &[("S", "s3cret")], "gates[0].secret: the secret is the placeholder of the examples");
+}
+
+#[test]
+fn a_gate_learns_the_clients_address() {
+    let config = config(
+        "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: { header: X-Forwarded-For } }, { proxy: caddy, listen: 127.0.0.1:2, client_ip: { header: CF-Connecting-IP, from_right: 2 } }, { proxy: envoy, listen: 127.0.0.1:3 }]",
+        &[],
+    );
+    let told = |n: usize| config.gates[n].client_ip.as_ref().map(|told| (told.header.as_str(), told.from_right));
+    assert_eq!((told(0), told(1), told(2)), (Some(("x-forwarded-for", 1)), Some(("cf-connecting-ip", 2)), None));
+}
+
+#[test]
+fn a_rule_for_networks_needs_a_gate_that_knows_them() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.yaml"), "rules: [{ id: inner, path: /a, from_networks: [10.0.0.0/8] }]").unwrap();
+    let load = |gates: &str| {
+        fs::write(directory.path().join("gatepost.yaml"), format!("gates: [{gates}]")).unwrap();
+        load(Some(Path::new("gatepost.yaml")), &Environment::new([]).in_directory(directory.path()))
+    };
+    let (blind, seeing) =
+        ("{ proxy: nginx, listen: 127.0.0.1:1 }", "{ proxy: caddy, listen: 127.0.0.1:2, client_ip: { header: X-Forwarded-For } }");
+    let problems = load(blind).unwrap_err();
+    assert!(problems[0].to_string().contains("gates: the rule `inner` is for some networks only, and no gate knows"), "{problems:?}");
+    let warnings = load(&format!("{blind}, {seeing}")).unwrap().warnings;
+    assert!(warnings.len() == 1 && warnings[0].to_string().contains("gates[0]: the rule `inner`"), "{warnings:?}");
+    assert!(load(seeing).unwrap().warnings.is_empty());
 }

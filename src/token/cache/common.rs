@@ -1,4 +1,4 @@
-//! What many entries have in common, kept once: tenant, role, and what may be done.
+//! What many entries have in common, kept once: tenant, role, what may be done, and from where.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 
 use crate::decision::holder::{Grant, header_value};
+use crate::decision::network::Network;
 use crate::id::Id;
 use crate::token::record::Role;
 
@@ -19,6 +20,8 @@ pub(super) struct Common {
     tenant: Id,
     pub(super) role: Role,
     pub(super) grant: Grant,
+    /// The networks that the key may be used from; empty = any.
+    pub(super) networks: Box<[Network]>,
     /// `X-Auth-Tenant`
     pub(super) tenant_value: HeaderValue,
     /// `X-Auth-Scopes`, where it is the same whatever the rule.
@@ -26,13 +29,13 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(tenant: Id, role: Role, grant: Grant) -> Self {
+    pub(super) fn new(tenant: Id, role: Role, grant: Grant, networks: &[Network]) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
-        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant }
+        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant, networks: networks.into() }
     }
 
-    fn told_by(&self) -> (Id, Role, &Grant) {
-        (self.tenant, self.role, &self.grant)
+    fn told_by(&self) -> (Id, Role, &Grant, &[Network]) {
+        (self.tenant, self.role, &self.grant, &self.networks)
     }
 }
 
@@ -91,7 +94,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), Role::Client, Grant::everything())
+        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), &[])
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::name::Name;
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
+use crate::decision::network::Network;
 use crate::decision::rules::Attribute;
 use crate::id::Id;
 use crate::token::fence::{Concerned, Fence, Stamps};
@@ -238,6 +239,10 @@ impl Identity for Entry {
         &self.common.grant
     }
 
+    fn networks(&self) -> &[Network] {
+        &self.common.networks
+    }
+
     fn told(&self) -> Told {
         let (key, user) = self.split();
         Told {
@@ -258,6 +263,7 @@ impl Identity for Entry {
             tenant: text(self.common.tenant_value.as_bytes()),
             role: self.common.role.as_str().to_owned(),
             key_id: text(key),
+            networks: self.common.networks.to_vec(),
             grant: self.common.grant.clone(),
         }
     }
@@ -302,7 +308,7 @@ mod tests {
 
     fn entry(kind: CredentialKind, name: &str, key: Option<Id>, told_end: UnixMs) -> Entry {
         let grant = Grant { allow: "orders:* users:read".parse().unwrap(), deny: ScopeSet::default() };
-        let common = Arc::new(Common::new(TENANT, Role::Client, grant));
+        let common = Arc::new(Common::new(TENANT, Role::Client, grant, &["10.0.0.0/8".parse().unwrap()]));
         let concerned = Concerned::from(Ask::Key(KEY));
         let terms =
             Terms { name: Name([1, 2]), kind, keyring: 0x0102_0304, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
@@ -323,6 +329,7 @@ mod tests {
                 let (kept, holder) = (&entry as &dyn Identity, Identity::holder(&entry));
                 assert_eq!((holder.kind, kept.kind()), (kind, kind));
                 assert_eq!((kept.told(), holder.name.as_str()), (holder.told(), name));
+                assert_eq!(kept.networks(), holder.networks);
                 assert_eq!(holder.key_id, key.map(|key| key.to_string()).unwrap_or_default());
                 let texts = [&SUBJECT.to_string(), &KEY.to_string(), &TENANT.to_string(), "client", name, ""];
                 for attribute in [Attribute::Uid, Attribute::Name, Attribute::Tenant, Attribute::Role, Attribute::KeyId] {
