@@ -9,6 +9,7 @@ pub mod declared;
 mod environment;
 pub mod file;
 pub mod foreign;
+mod identity;
 mod listeners;
 mod oidc;
 pub mod problem;
@@ -36,7 +37,7 @@ use crate::decision::scopes::ScopeSet;
 pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::database::Engine;
 pub use crate::decision::network::Network;
-pub use crate::dialect::{ClientIp, Proxy};
+pub use crate::dialect::{ClientIp, IdentityHeaders, Proxy};
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -104,6 +105,8 @@ pub struct GateConfig {
     pub tls: Option<TlsConfig>,
     /// Where it learns the client's address; `None` = it does not.
     pub client_ip: Option<ClientIp>,
+    /// What an application is told. Default: the standard five.
+    pub identity: IdentityHeaders,
 }
 
 /// The admin listener.

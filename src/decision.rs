@@ -14,6 +14,7 @@ pub mod reason;
 pub mod request;
 pub mod rules;
 pub mod scopes;
+pub mod told;
 pub mod trial;
 
 use std::borrow::Cow;

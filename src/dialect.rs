@@ -9,23 +9,29 @@ mod client_ip;
 mod envoy;
 mod field;
 mod forwarded;
+mod identity;
 mod login;
 mod nginx;
 mod number;
 mod proxy;
+
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{Allowed, Answer, CLOSE};
 pub use client_ip::ClientIp;
+pub use identity::{IdentityHeaders, further};
 pub use proxy::Proxy;
 
 use self::field::{Field, Fields};
+use self::identity::Said;
 use crate::decision::credential::{Carrier, Carriers, Presented};
 use crate::decision::network::Client;
 use crate::decision::page::Page;
 use crate::decision::request::{Request, RequestFault};
+use crate::decision::told::Further;
 
 /// How one gate is asked and answers.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub struct Dialect {
     login_at: Option<String>,
     /// Where the client's address is told.
     client_ip: Option<ClientIp>,
+    /// What an application is told.
+    said: Said,
 }
 
 /// Which headers describe the original request.
@@ -98,7 +106,7 @@ pub struct Told<'a> {
 impl Dialect {
     /// The dialect of `proxy`.
     pub fn new(proxy: Proxy, secret: Option<SecretString>, denial_status: Option<u16>) -> Self {
-        Self { proxy, secret, denial_status, login_at: None, client_ip: None }
+        Self { proxy, secret, denial_status, login_at: None, client_ip: None, said: Said::new(&IdentityHeaders::default(), Arc::default()) }
     }
 
     /// The same, knowing where the login pages are.
@@ -112,6 +120,13 @@ impl Dialect {
     #[must_use]
     pub fn with_client_ip(mut self, client_ip: Option<ClientIp>) -> Self {
         self.client_ip = client_ip;
+        self
+    }
+
+    /// The same with these identity headers; `further` is what all gates of the process want, as [`further`] makes it.
+    #[must_use]
+    pub fn with_identity(mut self, headers: &IdentityHeaders, further: Arc<[Further]>) -> Self {
+        self.said = Said::new(headers, further);
         self
     }
 

@@ -25,7 +25,7 @@ use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, ClientIp, Dialect, NOTHING_HERE, Proxy};
+use crate::dialect::{Call, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, further};
 
 pub use shown::{shown, shown_live};
 
@@ -102,17 +102,19 @@ pub struct Through {
     pub outage: Outage,
     /// Where it learns the client's address.
     pub client_ip: Option<ClientIp>,
+    /// What an application is told.
+    pub identity: IdentityHeaders,
 }
 
 impl Through {
     /// A gate for this proxy of which nothing is configured.
     pub fn unconfigured(proxy: Proxy) -> Self {
-        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None }
+        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None, identity: IdentityHeaders::default() }
     }
 
     /// This gate.
     pub fn of(gate: &GateConfig) -> Self {
-        Self { client_ip: gate.client_ip.clone(), ..Self::unconfigured(gate.proxy) }
+        Self { client_ip: gate.client_ip.clone(), identity: gate.identity.clone(), ..Self::unconfigured(gate.proxy) }
     }
 
     /// What it is told of a client that asks from there.
@@ -191,7 +193,8 @@ pub async fn explain(
     rules: &RuleSet,
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
-    let dialect = Dialect::new(through.proxy, None, through.denial_status).with_client_ip(through.client_ip.clone());
+    let dialect = Dialect::new(through.proxy, None, through.denial_status).with_client_ip(through.client_ip.clone())
+        .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments)?;
     let uri_bytes = arguments.url.as_deref().map(split_url);

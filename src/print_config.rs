@@ -89,6 +89,8 @@ struct Places {
     admin: Upstream,
     /// Headers that the gate must see besides those of the shipped files.
     shown: Vec<String>,
+    /// Headers that the gate tells the application besides those of the shipped files, which no client may say.
+    told: Vec<String>,
 }
 
 /// A listener as the proxy reaches it.
@@ -110,6 +112,7 @@ pub fn print(target: Target, wanted: Option<&str>, config: &Config) -> Result<Pr
     let mut notes = Vec::new();
     let meant = chosen(target, wanted, config)?;
     let shown = meant.map(|gate| shown_to(gate, &mut notes)).unwrap_or_default();
+    let told = meant.map(|gate| gate.identity.own.iter().map(|(name, _)| name.to_string()).collect()).unwrap_or_default();
     let gate = match meant {
         Some(gate) => upstream(&gate.listen, gate.tls.as_ref().map(|_| SOME_NAME.to_owned()), &mut notes)?,
         None => {
@@ -124,7 +127,7 @@ pub fn print(target: Target, wanted: Option<&str>, config: &Config) -> Result<Pr
     }
     let admin_name = config.admin.tls.as_ref().map(|_| config.admin.public_url.as_deref().map_or(SOME_NAME, host_of).to_owned());
     let admin = upstream(&Listen::Tcp(config.admin.listen), admin_name, &mut notes)?;
-    let files = proxies::fill(target, &Places { gate, admin, shown }, &mut notes)?;
+    let files = proxies::fill(target, &Places { gate, admin, shown, told }, &mut notes)?;
     if let Some(file) = files.iter().find(|file| file.text.contains(PLACEHOLDER)) {
         let asked = meant.is_some_and(|gate| gate.secret.is_some());
         notes.push(match asked {

@@ -63,7 +63,7 @@ pub(super) fn read(root: &Field<'_>, places: &Places<'_>) -> Option<Listeners> {
 }
 
 fn gate(field: &Field<'_>, places: &Places<'_>, taken: &mut Taken) -> Option<GateConfig> {
-    field.mapping(&["proxy", "listen", "secret", "tls", "client_ip"]);
+    field.mapping(&["proxy", "listen", "secret", "tls", "client_ip", "identity_headers", "standard_headers"]);
     let proxy = field.key("proxy").need(values::one_of(&Proxy::ALL.map(|proxy| (proxy.as_str(), proxy))));
     let listen = field.key("listen").need(values::listen);
     taken.add(&field.key("listen"), listen.as_ref());
@@ -80,7 +80,8 @@ fn gate(field: &Field<'_>, places: &Places<'_>, taken: &mut Taken) -> Option<Gat
         ));
     }
     let client_ip = client_ip(&field.key("client_ip"), proxy);
-    Some(GateConfig { proxy: proxy?, listen, secret, tls: tls?, client_ip: client_ip? })
+    let identity = super::identity::read(field, proxy, client_ip.as_ref().and_then(Option::as_ref));
+    Some(GateConfig { proxy: proxy?, listen, secret, tls: tls?, client_ip: client_ip?, identity: identity? })
 }
 
 /// `{ header: X-Forwarded-For, from_right: 1 }`
@@ -105,7 +106,7 @@ fn client_ip(field: &Field<'_>, proxy: Option<Proxy>) -> Option<Option<ClientIp>
 }
 
 /// A header's name as proxies pass it on: letters, digits and `-`. Some drop a name with another character, some read `_` as `-`.
-fn header_name(text: &str) -> Result<HeaderName, Complaint> {
+pub(super) fn header_name(text: &str) -> Result<HeaderName, Complaint> {
     let fine = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
     let name = if fine { HeaderName::try_from(text).ok() } else { None };
     name.ok_or_else(|| {

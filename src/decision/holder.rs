@@ -6,6 +6,7 @@ use super::credential::CredentialKind;
 use super::network::Network;
 use super::rules::Attribute;
 use super::scopes::{Scope, ScopeSet};
+use super::told::{self, About, Further, FurtherValues};
 
 /// Who a live credential speaks for, and what it may do as things are now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,10 @@ pub struct Holder {
     pub key_id: String,
     /// The networks that the key may be used from; empty = any.
     pub networks: Vec<Network>,
+    /// What else is known of the principal.
+    pub subject: About,
+    /// What else is known of the key.
+    pub key: About,
     /// What it may do.
     pub grant: Grant,
 }
@@ -38,8 +43,8 @@ pub trait Identity: std::fmt::Debug + Send + Sync {
     fn grant(&self) -> &Grant;
     /// The networks it may be used from; empty = any.
     fn networks(&self) -> &[Network];
-    /// What the identity headers say.
-    fn told(&self) -> Told;
+    /// What the identity headers say, with `further` besides: the same list for all that is kept.
+    fn told(&self, further: &[Further]) -> Told;
     /// The whole holder, for refusals and the log.
     fn holder(&self) -> Holder;
 }
@@ -55,6 +60,8 @@ pub struct Told {
     pub tenant: HeaderValue,
     /// `X-Auth-Key-Id`
     pub key_id: HeaderValue,
+    /// What gates want said besides.
+    pub further: FurtherValues,
 }
 
 /// `text` as a header's value; empty where none can carry it.
@@ -88,11 +95,11 @@ impl Identity for Holder {
         &self.networks
     }
 
-    fn told(&self) -> Told {
+    fn told(&self, further: &[Further]) -> Told {
         // a name that no header can carry shows as the uid
         let user = Some(header_value(&self.name)).filter(|user| !user.is_empty()).unwrap_or_else(|| header_value(&self.uid));
         let scopes = self.grant.same_for_all().then(|| header_value(&self.grant.effective(&[]).to_string()));
-        Told { user, scopes, tenant: header_value(&self.tenant), key_id: header_value(&self.key_id) }
+        Told { user, scopes, tenant: header_value(&self.tenant), key_id: header_value(&self.key_id), further: told::render(further, self) }
     }
 
     fn holder(&self) -> Holder {

@@ -8,6 +8,7 @@ use super::network::Client;
 use super::request::Request;
 use super::rules::RuleSet;
 use super::scopes::ScopeSet;
+use super::told::About;
 use super::{Denial, Evidence, Judged, Verdict, decide};
 
 /// A request with what its credential would show.
@@ -114,6 +115,8 @@ impl Trial {
                     role: self.holder.role.clone(),
                     key_id: self.holder.key_id.clone(),
                     networks: Vec::new(),
+                    subject: About::default(),
+                    key: About::default(),
                     grant: Grant { allow: self.scopes.clone(), deny: ScopeSet::default() },
                 },
                 None,

@@ -2,6 +2,9 @@ use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::decision::holder::Holder;
+use crate::decision::told::{About, Source};
+use crate::decision::{Evidence, Judged, Verdict, decide};
 use crate::decision::path::PathFault;
 use crate::decision::trial::{Attributes, CredentialState, Trial};
 use crate::decision::{Denial, Reason};
@@ -425,5 +428,38 @@ fn where_a_client_is() {
             address(&gate(proxy, "cf-connecting-ip", 1), "\nX-Forwarded-For: 10.0.0.1\nCF-Connecting-IP: 192.0.2.1").as_deref(),
             Some("192.0.2.1")
         );
+    }
+}
+
+#[test]
+fn an_allow_carries_each_header_of_the_gate_once() {
+    let rules = rules();
+    let own = [("remote-user", "subject.name"), ("x-id", "subject.uid"), ("x-plan", "key.meta.plan"), ("x-customer", "subject.external_id"), ("x-may", "scopes"), ("x-left", "expires_in")];
+    let own = own.map(|(name, source)| (HeaderName::from_static(name), Source::from_name(source).unwrap())).to_vec();
+    let someone = || {
+        let Verdict::Allow(permit) = trial("/orders", "orders:read b").run(&rules) else { panic!("refused") };
+        let holder = permit.holder().unwrap().holder();
+        let key = About { external_id: None, metadata: [("plan".to_owned(), "gold".to_owned())].into() };
+        let subject = About { external_id: Some("cus_1\nX-Id: evil".into()), ..About::default() };
+        let request = Request::read(b"GET", b"a", b"/orders", None).unwrap();
+        decide(&request, &Judged::of(&rules, &request), Evidence::made(Holder { key, subject, ..holder }, Some(60)))
+    };
+    for proxy in Proxy::ALL {
+        let said = |standard| IdentityHeaders { standard, own: own.clone() };
+        let gate = |standard| dialect(proxy).with_identity(&said(standard), further([&said(standard)]));
+        assert_eq!(
+            wire(gate(false).render(Call::Verify, &someone())),
+            "200\nremote-user: alice\nx-customer: \nx-id: u1\nx-left: 60\nx-may: b orders:read\nx-plan: gold",
+            "what no header can carry is empty"
+        );
+        assert_eq!(
+            wire(gate(true).render(Call::Verify, &someone())),
+            "200\nremote-user: alice\nx-auth-expires-in: 60\nx-auth-key-id: k1\nx-auth-scopes: b orders:read\nx-auth-tenant: t1\nx-auth-user: alice\n\
+             x-customer: \nx-id: u1\nx-left: 60\nx-may: b orders:read\nx-plan: gold"
+        );
+        let open = trial("/open", "").run(&rules);
+        assert_eq!(wire(gate(false).render(Call::Verify, &open)), "200\nremote-user: \nx-customer: \nx-id: \nx-left: \nx-may: \nx-plan:");
+        let refused = wire(gate(true).render(Call::Verify, &trial("/orders", "").run(&rules)));
+        assert!(!refused.contains("remote-user") && !refused.contains("x-plan"), "{refused}");
     }
 }

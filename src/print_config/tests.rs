@@ -178,3 +178,41 @@ fn where_a_client_is_gets_to_the_gate() {
         assert!(printed(&farther).notes.iter().any(|note| note.contains("counts to the 2. address")));
     }
 }
+
+#[test]
+fn what_a_gate_tells_is_taken_from_it_alone() {
+    let gates = |more: &str| {
+        let gates: String = ["nginx", "traefik", "caddy", "haproxy", "envoy"]
+            .iter()
+            .enumerate()
+            .map(|(n, proxy)| format!("  - {{ proxy: {proxy}, listen: 127.0.0.1:900{}{more} }}\n", n + 1))
+            .collect();
+        config(&format!("gates:\n{gates}"))
+    };
+    let (before, after) = (gates(""), gates(", identity_headers: { Remote-User: subject.name, X-Plan: key.meta.plan }"));
+    for (target, expected) in [
+        (
+            Target::Nginx,
+            &[
+                "auth_request_set $gatepost_told_x_plan $upstream_http_x_plan;",
+                "proxy_set_header x-plan $gatepost_told_x_plan;",
+                "grpc_set_header x-plan $gatepost_told_x_plan;",
+                "fastcgi_param HTTP_X_PLAN $gatepost_told_x_plan if_not_empty;",
+            ][..],
+        ),
+        (Target::Traefik, &["          x-plan: \"\"", "          - x-plan"]),
+        (Target::Caddy, &["\t\trequest_header -x-plan", "X-Auth-Expires-In remote-user x-plan"]),
+        (Target::Envoy, &["              - { remove: x-plan }", "                    - { exact: x-plan }"]),
+        (Target::Haproxy, &["  http-request del-header x-plan", "\"x-auth-expires-in\", \"remote-user\", \"x-plan\" }"]),
+        (Target::GatewayApi, &["      x-plan: \"\"", "      - x-plan"]),
+    ] {
+        let text = |config| files::shown(&print(target, None, config).unwrap().files);
+        let (before, after) = (text(&before), text(&after));
+        for expected in expected {
+            assert_eq!(after.matches(expected).count(), 1, "{target:?} {expected}");
+            assert!(after.contains(&expected.replace("x-plan", "remote-user").replace("x_plan", "remote_user").replace("X_PLAN", "REMOTE_USER")) || expected.contains("remote-user"), "{expected}");
+        }
+        let lost: Vec<_> = before.lines().filter(|line| !after.contains(line)).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+}

@@ -12,7 +12,7 @@ mod flight;
 mod name;
 mod table;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use common::{Common, Commons};
@@ -33,6 +33,7 @@ use super::store::{Ask, Unavailable};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::credential::Presented;
 use crate::decision::holder::Grant;
+use crate::decision::told::{self, Further};
 use crate::id::Id;
 
 /// How long a refusal is kept.
@@ -66,6 +67,8 @@ pub struct Cache {
     commons: Commons,
     /// What refused credentials have in common.
     nothing: Arc<Common>,
+    /// What gates want said besides what the standard headers say.
+    further: OnceLock<Arc<[Further]>>,
 }
 
 /// By what a check may be answered, as the store says.
@@ -85,12 +88,17 @@ impl Cache {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
-        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default(), &[]));
+        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default(), &[], None));
         let table = Table::new(&nothing);
         let (flights, commons) = (Flights::default(), Commons::default());
-        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing });
+        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing, further: OnceLock::new() });
         tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
+    }
+
+    /// Lets gates say this besides what the standard headers say. Once, before anything is kept.
+    pub fn tell(&self, further: Arc<[Further]>) {
+        let _ = self.further.set(further);
     }
 
     /// What a presented credential is called here.
@@ -154,7 +162,9 @@ impl Cache {
             (None, None) if matches!(ask, Ask::Session(_)) => (standing.told_end, UnixMs(0)),
             (None, None) => (standing.told_end, NEVER),
         };
-        let common = self.commons.of(Common::new(standing.tenant, standing.role, standing.holder.grant.clone(), &standing.holder.networks));
+        let holder = &standing.holder;
+        let further = told::render(self.further.get().map_or(&[], |further| &**further), holder);
+        let common = self.commons.of(Common::new(standing.tenant, standing.role, holder.grant.clone(), &holder.networks, further));
         let Standing { subject, told_end, .. } = *standing;
         Entry::live(terms, entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides })
     }

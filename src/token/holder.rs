@@ -9,7 +9,9 @@ use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder};
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::About;
 use crate::id::Id;
+use crate::token::terms::Terms;
 
 /// A live credential: who holds it, and the token to slide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl Standing {
 pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Option<Standing> {
     let mut grant = effective(&fill.chain, &fill.policies)?;
     let (subject, principal) = fill.chain.first()?;
-    let (mut session_ends, mut networks) = (None, Vec::new());
+    let (mut session_ends, mut agreed) = (None, Terms::default());
     let (kind, mut told_end, key_id) = match ask {
         Ask::Session(sid) => {
             let (id, session) = fill.session.as_ref()?;
@@ -108,7 +110,7 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
                 Some(secret) => secret_of(key, secret, now)?,
             };
             grant = grant.narrowed(&key.scopes, &ScopeSet::default());
-            networks.clone_from(&key.terms.networks);
+            agreed.clone_from(&key.terms);
             let kind = if matches!(ask, Ask::Key(_)) { CredentialKind::ApiKey } else { CredentialKind::Token };
             (kind, key.ends.unwrap_or(NEVER).min(grace.unwrap_or(NEVER)), id.to_string())
         }
@@ -133,7 +135,9 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         tenant: principal.tenant.to_string(),
         role: principal.role.as_str().to_owned(),
         key_id,
-        networks,
+        networks: agreed.networks,
+        subject: About { external_id: principal.terms.external_id.clone(), metadata: principal.terms.metadata.clone() },
+        key: About { external_id: agreed.external_id, metadata: agreed.metadata },
         grant,
     };
     let token = fill.token.filter(|_| matches!(ask, Ask::Token { .. }));

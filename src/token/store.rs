@@ -13,6 +13,7 @@ use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
 use crate::clock::{Moment, UnixMs, boottime_ns};
 use crate::decision::credential::Presented;
+use crate::decision::told::Further;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 
@@ -166,6 +167,11 @@ impl TokenStore {
     /// What is known, without asking, of a credential that `keyring` would prove. Neither waits, locks nor allocates.
     pub fn cached(&self, name: Name, keyring: u32, at: Moment) -> Cached {
         self.cache.find(self.leave(at), name, keyring, at.now)
+    }
+
+    /// Lets gates say this besides what the standard headers say. Once, before the first check.
+    pub fn tell(&self, further: Arc<[Further]>) {
+        self.cache.tell(further);
     }
 
     /// The rules in force use what is cached for so long without the store, at most.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::config::{Listen, Proxy, RequirePhone, SecretSource, SignUp};
+use crate::config::{IdentityHeaders, Listen, Proxy, RequirePhone, SecretSource, SignUp};
 use crate::decision::scopes::ScopeSet;
 use crate::oidc::ProviderKind;
 use crate::token::record::TokenFormat;
@@ -635,6 +635,41 @@ fn a_gate_learns_the_clients_address() {
     );
     let told = |n: usize| config.gates[n].client_ip.as_ref().map(|told| (told.header.as_str(), told.from_right));
     assert_eq!((told(0), told(1), told(2)), (Some(("x-forwarded-for", 1)), Some(("cf-connecting-ip", 2)), None));
+}
+
+#[test]
+fn what_a_gate_tells_an_application() {
+    let gate = |keys: &str| format!("gates: [{{ proxy: nginx, listen: 127.0.0.1:1, client_ip: {{ header: X-Client }}, {keys} }}]");
+    let config = config(&gate("identity_headers: { Remote-User: subject.name, X-Plan: key.meta.plan, X-Id: subject.external_id }, standard_headers: false"), &[]);
+    let said = &config.gates[0].identity;
+    let own: Vec<_> = said.own.iter().map(|(name, source)| format!("{name}: {source}")).collect();
+    assert_eq!((said.standard, own), (false, vec!["remote-user: subject.name".into(), "x-plan: key.meta.plan".into(), "x-id: subject.external_id".into()]));
+    assert_eq!(self::config("", &[]).gates[0].identity, IdentityHeaders::default());
+    for name in [
+        "Host", "Connection", "Content-Length", "Content-Type", "Transfer-Encoding", "TE", "Upgrade", "Keep-Alive", "Proxy-Authorization", "Authorization", "Cookie",
+        "Set-Cookie", "X-Authorization", "X-Api-Key", "X-Proxy-Secret", "X-Original-URI", "X-Original-Anything", "X-Forwarded-For", "X-Forwarded-User", "X-Auth-User", "X-Auth-Other",
+        "X-Deny-Status", "X-Request-Id", "Forwarded", "X-Real-IP", "X-HTTP-Method-Override", "X-Client", "Date", "Accept", "Sec-Fetch-Site",
+    ] {
+        let found = problems(&gate(&format!("identity_headers: {{ {name}: subject.name }}")), &[]);
+        assert!(found.len() == 1 && found[0].contains("means something else on the way"), "{name}: {found:#?}");
+    }
+    for (keys, expected) in [
+        ("identity_headers: { Remote_User: subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { 'Remote User': subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { 'X-A: b': subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { '1-A': subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { Remote-User: subject.name, remote-user: key.id }", "`remote-user` stands twice"),
+        ("identity_headers: { Remote-User: user }", "`user` is nothing that is known of a client"),
+        ("identity_headers: { Remote-User: }", "expected one value, found no value"),
+        ("identity_headers: [Remote-User]", "expected names with values, found a list"),
+        ("standard_headers: no", "`no` is neither true nor false"),
+    ] {
+        let found = problems(&gate(keys), &[]);
+        assert!(found.len() == 1 && found[0].contains(expected), "{keys}: {found:#?}");
+    }
+    let many: Vec<_> = (0..17).map(|n| format!("X-A{n}: scopes")).collect();
+    assert!(problems(&gate(&format!("identity_headers: {{ {} }}", many.join(", "))), &[])[0].contains("more than 16 headers"));
+    assert!(warnings(&gate("standard_headers: false"), &[])[0].contains("the application is told nothing"));
 }
 
 #[test]

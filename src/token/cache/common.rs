@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use crate::decision::holder::{Grant, header_value};
 use crate::decision::network::Network;
+use crate::decision::told::FurtherValues;
 use crate::id::Id;
 use crate::token::record::Role;
 
@@ -26,16 +27,18 @@ pub(super) struct Common {
     pub(super) tenant_value: HeaderValue,
     /// `X-Auth-Scopes`, where it is the same whatever the rule.
     pub(super) scopes_value: Option<HeaderValue>,
+    /// What gates want said besides.
+    pub(super) further: FurtherValues,
 }
 
 impl Common {
-    pub(super) fn new(tenant: Id, role: Role, grant: Grant, networks: &[Network]) -> Self {
+    pub(super) fn new(tenant: Id, role: Role, grant: Grant, networks: &[Network], further: FurtherValues) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
-        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant, networks: networks.into() }
+        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant, networks: networks.into(), further }
     }
 
-    fn told_by(&self) -> (Id, Role, &Grant, &[Network]) {
-        (self.tenant, self.role, &self.grant, &self.networks)
+    fn told_by(&self) -> (Id, Role, &Grant, &[Network], &FurtherValues) {
+        (self.tenant, self.role, &self.grant, &self.networks, &self.further)
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), &[])
+        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), &[], None)
     }
 
     #[test]

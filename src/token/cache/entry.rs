@@ -17,6 +17,7 @@ use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
 use crate::decision::network::Network;
 use crate::decision::rules::Attribute;
+use crate::decision::told::{About, Further};
 use crate::id::Id;
 use crate::token::fence::{Concerned, Fence, Stamps};
 
@@ -243,13 +244,14 @@ impl Identity for Entry {
         &self.common.networks
     }
 
-    fn told(&self) -> Told {
+    fn told(&self, _: &[Further]) -> Told {
         let (key, user) = self.split();
         Told {
             user: self.value(user),
             scopes: self.common.scopes_value.clone(),
             tenant: self.common.tenant_value.clone(),
             key_id: self.value(key),
+            further: self.common.further.clone(),
         }
     }
 
@@ -264,6 +266,9 @@ impl Identity for Entry {
             role: self.common.role.as_str().to_owned(),
             key_id: text(key),
             networks: self.common.networks.to_vec(),
+            // of these only the finished values are kept
+            subject: About::default(),
+            key: About::default(),
             grant: self.common.grant.clone(),
         }
     }
@@ -308,7 +313,7 @@ mod tests {
 
     fn entry(kind: CredentialKind, name: &str, key: Option<Id>, told_end: UnixMs) -> Entry {
         let grant = Grant { allow: "orders:* users:read".parse().unwrap(), deny: ScopeSet::default() };
-        let common = Arc::new(Common::new(TENANT, Role::Client, grant, &["10.0.0.0/8".parse().unwrap()]));
+        let common = Arc::new(Common::new(TENANT, Role::Client, grant, &["10.0.0.0/8".parse().unwrap()], None));
         let concerned = Concerned::from(Ask::Key(KEY));
         let terms =
             Terms { name: Name([1, 2]), kind, keyring: 0x0102_0304, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
@@ -328,7 +333,7 @@ mod tests {
                 let entry = entry(kind, name, key, UnixMs(100_000));
                 let (kept, holder) = (&entry as &dyn Identity, Identity::holder(&entry));
                 assert_eq!((holder.kind, kept.kind()), (kind, kind));
-                assert_eq!((kept.told(), holder.name.as_str()), (holder.told(), name));
+                assert_eq!((kept.told(&[]), holder.name.as_str()), (holder.told(&[]), name));
                 assert_eq!(kept.networks(), holder.networks);
                 assert_eq!(holder.key_id, key.map(|key| key.to_string()).unwrap_or_default());
                 let texts = [&SUBJECT.to_string(), &KEY.to_string(), &TENANT.to_string(), "client", name, ""];
@@ -344,7 +349,7 @@ mod tests {
     #[test]
     fn a_name_that_no_header_carries_is_none() {
         let entry = entry(CredentialKind::Token, "a\nb", Some(KEY), UnixMs(100_000));
-        assert_eq!(entry.told().user, SUBJECT.to_string());
+        assert_eq!(entry.told(&[]).user, SUBJECT.to_string());
         assert!(!entry.is(Attribute::Name, SUBJECT.to_string().as_bytes()));
     }
 
