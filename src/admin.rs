@@ -169,6 +169,7 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::set_scopes))
+        .routes(routes!(keys::set_terms))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))
         .routes(routes!(pages::login::show, pages::login::log_in))

@@ -122,6 +122,8 @@ pub enum Action {
     KeyRotate,
     /// A key's scopes were changed.
     KeyScopes,
+    /// What is agreed about a key was changed.
+    KeyTerms,
     /// A key was ended.
     KeyEnd,
     /// An access token was ended.
@@ -136,6 +138,8 @@ pub enum Action {
     PrincipalUnblock,
     /// Its policies were replaced.
     PrincipalPolicies,
+    /// What is agreed about one was changed.
+    PrincipalTerms,
     /// One was ended.
     PrincipalEnd,
     /// A policy was made.
@@ -187,6 +191,7 @@ impl Action {
             Self::KeyCreate => "key_create",
             Self::KeyRotate => "key_rotate",
             Self::KeyScopes => "key_scopes",
+            Self::KeyTerms => "key_terms",
             Self::KeyEnd => "key_end",
             Self::TokenEnd => "token_end",
             Self::Quickstart => "quickstart",
@@ -194,6 +199,7 @@ impl Action {
             Self::PrincipalBlock => "principal_block",
             Self::PrincipalUnblock => "principal_unblock",
             Self::PrincipalPolicies => "principal_policies",
+            Self::PrincipalTerms => "principal_terms",
             Self::PrincipalEnd => "principal_end",
             Self::PolicyCreate => "policy_create",
             Self::PolicyChange => "policy_change",

@@ -25,7 +25,7 @@ use crate::config::{Config, StoreConfig};
 use crate::database::{Committed, Database, KeyRow, Page};
 use crate::id::{Id, hex};
 use crate::token::secret::{PlainSecret, SecretKind, SecretMint};
-use crate::token::terms::{NETWORKS, Terms};
+use crate::token::terms::Terms;
 
 /// How long a running server is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -98,12 +98,14 @@ impl CommandLine<'_> {
 
     async fn create(&mut self, create: Create) -> Result<(), String> {
         let owner = self.principal(&create.principal).await?;
-        if create.networks.len() > NETWORKS {
-            return Err(format!("at most {NETWORKS} networks"));
-        }
-        let terms = Terms { networks: create.networks, ..Terms::default() };
-        let new = NewKey { name: create.name, scopes: create.scopes, expires_in: create.expires_in, terms };
-        let (key, secret, act) = self.keys().create(&By::cli(), &owner, new).await.map_err(|refusal| said(&refusal))?;
+        let naming = Terms::naming(create.external_id, create.meta.into_iter().collect());
+        let new = NewKey {
+            name: create.name,
+            scopes: create.scopes,
+            expires_in: create.expires_in,
+            terms: Terms { networks: create.networks, ..naming },
+        };
+        let (key, secret, act) = self.keys().create(&By::cli(), Reach::Everyone, &owner, new).await.map_err(|refusal| said(&refusal))?;
         self.show(&key, &secret, create.json)?;
         self.wait(act).await
     }
@@ -236,10 +238,10 @@ fn json_of(key: &KeyRow, owner: Option<&str>) -> Value {
         "owner": owner,
         "name": key.name,
         "scopes": key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>(),
-        "networks": key.terms.networks,
         "created_at": key.created_at.seconds(),
         "expires_at": key.expires_at.map(UnixMs::seconds),
         "last_used_at": key.last_used_at.map(UnixMs::seconds),
+        "terms": key.terms,
     })
 }
 

@@ -73,6 +73,8 @@ pub struct Principal {
     pub scopes: ScopeSet,
     /// Whether it is blocked.
     pub blocked: bool,
+    /// What is agreed about it.
+    pub terms: Terms,
     /// `FILE:LINE:COLUMN: path`
     pub at: String,
 }
@@ -90,6 +92,8 @@ pub struct Key {
     pub name: String,
     /// What it may do.
     pub scopes: ScopeSet,
+    /// What is agreed about it.
+    pub terms: Terms,
     /// `FILE:LINE:COLUMN: path`
     pub at: String,
 }
@@ -191,10 +195,11 @@ struct KeyWork<'d> {
     is_new: bool,
     scopes: bool,
     secret: bool,
+    terms: bool,
 }
 
 async fn make_key(database: &Database, work: KeyWork<'_>) -> Result<Committed, ApplyError> {
-    let KeyWork { key, owner, is_new, scopes, secret } = work;
+    let KeyWork { key, owner, is_new, scopes, secret, terms } = work;
     let by = By::cli();
     let unheld = match standing::of_principal(database, owner).await? {
         None => {
@@ -220,7 +225,7 @@ async fn make_key(database: &Database, work: KeyWork<'_>) -> Result<Committed, A
             created_at: act.now(),
             expires_at: None,
             last_used_at: None,
-            terms: Terms::default(),
+            terms: key.terms.clone(),
         };
         act.insert_key(&row, key.hash).await?;
         act.declare(DeclaredKind::Key, &key.id.to_string(), key.id).await?;
@@ -233,6 +238,10 @@ async fn make_key(database: &Database, work: KeyWork<'_>) -> Result<Committed, A
     if secret {
         act.rotate_key(key.id, key.hash, None).await?;
         entries.push(by.did(Action::KeyRotate, key.id));
+    }
+    if terms {
+        act.set_key_terms(key.id, &key.terms).await?;
+        entries.push(by.did(Action::KeyTerms, key.id));
     }
     let last = entries.pop().unwrap_or_else(|| by.did(Action::KeyCreate, key.id));
     Ok(commit(act, entries, &last).await?)
@@ -472,8 +481,15 @@ impl Work {
                     self.did(Action::PrincipalPolicies, row.uid);
                 }
                 if !details.is_empty() {
-                    self.differs('~', DeclaredKind::Principal, user, details);
                     self.act.set_principal(row.uid, declared.blocked, &declared.scopes).await?;
+                }
+                if row.terms != declared.terms {
+                    details.push(changed("terms", agreed(&row.terms), agreed(&declared.terms)));
+                    self.act.set_principal_terms(row.uid, &declared.terms).await?;
+                    self.did(Action::PrincipalTerms, row.uid);
+                }
+                if !details.is_empty() {
+                    self.differs('~', DeclaredKind::Principal, user, details);
                 }
                 row.uid
             }
@@ -496,6 +512,7 @@ impl Work {
                     details.push(format!("policies: {}", declared.policies.join(", ")));
                 }
                 details.extend(blocked(declared.blocked));
+                details.extend(terms(&declared.terms));
                 self.differs('+', DeclaredKind::Principal, user, details);
                 let new = NewPrincipal {
                     uid,
@@ -512,6 +529,9 @@ impl Work {
                 self.act.insert_principal(&new).await?;
                 for policy in &policies {
                     self.act.attach_policy(uid, *policy).await?;
+                }
+                if !declared.terms.are_none() {
+                    self.act.set_principal_terms(uid, &declared.terms).await?;
                 }
                 self.act.declare(DeclaredKind::Principal, user, uid).await?;
                 self.did(Action::PrincipalCreate, uid);
@@ -561,8 +581,9 @@ impl Work {
             let shown = format!("{} ({id}) of {}", key.name, key.principal);
             match (known, self.act.live_key(key.id).await?) {
                 (None, None) => {
-                    self.differs('+', DeclaredKind::Key, &shown, vec![format!("scopes: {}", key.scopes)]);
-                    work.push(KeyWork { key, owner, is_new: true, scopes: false, secret: false });
+                    let details = std::iter::once(format!("scopes: {}", key.scopes)).chain(terms(&key.terms)).collect();
+                    self.differs('+', DeclaredKind::Key, &shown, details);
+                    work.push(KeyWork { key, owner, is_new: true, scopes: false, secret: false, terms: false });
                 }
                 (None, Some(_)) => return Err(wrong(&key.at, "there is a key of that id, which apply did not make; declare another")),
                 (Some(_), None) => return Err(wrong(&key.at, "it has ended; take it out, or declare another")),
@@ -578,9 +599,13 @@ impl Work {
                     if secret {
                         details.push("hash: another".to_owned());
                     }
+                    let terms = row.terms != key.terms;
+                    if terms {
+                        details.push(changed("terms", agreed(&row.terms), agreed(&key.terms)));
+                    }
                     if !details.is_empty() {
                         self.differs('~', DeclaredKind::Key, &shown, details);
-                        work.push(KeyWork { key, owner, is_new: false, scopes, secret });
+                        work.push(KeyWork { key, owner, is_new: false, scopes, secret, terms });
                     }
                 }
             }
@@ -641,6 +666,14 @@ fn random() -> Result<Id, ApplyError> {
 
 fn changed(what: &str, before: impl std::fmt::Display, after: impl std::fmt::Display) -> String {
     format!("{what}: {before} \u{2192} {after}")
+}
+
+fn agreed(terms: &Terms) -> String {
+    terms.written().unwrap_or_else(|| "none".to_owned())
+}
+
+fn terms(terms: &Terms) -> Option<String> {
+    terms.written().map(|written| format!("terms: {written}"))
 }
 
 fn blocked(is: bool) -> Vec<String> {

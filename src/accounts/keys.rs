@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: a key never holds what its owner does not hold when it is made or changed; what the
 //! owner loses later, the key loses at the next check.
+//! INVARIANT: nobody agrees with themselves: what is agreed about a key is said by whoever stands above its owner, or by a super admin.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
 use crate::token::secret::{PlainSecret, SecretKind, SecretMint};
-use crate::token::terms::Terms;
+use crate::token::terms::{Terms, TermsError};
 
 /// Longest name of a key, in characters.
 const NAME_CHARS: usize = 100;
@@ -46,6 +47,22 @@ pub enum Reach {
     From(Id),
 }
 
+impl Reach {
+    /// Whether something may be agreed about what this principal owns.
+    pub(super) fn may_agree(self, owner: Id) -> Result<(), Refusal> {
+        match self {
+            Self::From(uid) if uid == owner => Err(Refusal::Forbidden),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<TermsError> for Refusal {
+    fn from(TermsError { field, problem }: TermsError) -> Self {
+        Self::field(field, problem)
+    }
+}
+
 /// Makes keys and changes them.
 pub struct Keys<'a> {
     /// Where they are kept.
@@ -71,11 +88,14 @@ impl Keys<'_> {
     /// Makes a key for `owner`.
     ///
     /// # Errors
-    /// [`Refusal::Field`], [`Refusal::ScopeNotHeld`], [`Refusal::PhoneRequired`], or unavailable.
-    pub async fn create(&self, by: &By, owner: &Standing, new: NewKey) -> Result<(KeyRow, PlainSecret, Committed), Refusal> {
+    /// [`Refusal::Field`], [`Refusal::ScopeNotHeld`], [`Refusal::PhoneRequired`], [`Refusal::Forbidden`] for terms about oneself, or unavailable.
+    pub async fn create(&self, by: &By, reach: Reach, owner: &Standing, new: NewKey) -> Result<(KeyRow, PlainSecret, Committed), Refusal> {
         // the built-in principal has the one key that each start prints
         if owner.subject.role == Role::Quickstart {
             return Err(Refusal::NotFound);
+        }
+        if !new.terms.only_narrow() {
+            reach.may_agree(owner.uid)?;
         }
         if self.require_phone == RequirePhone::Always && !self.database.has_phone(owner.uid).await? {
             return Err(Refusal::PhoneRequired);
@@ -121,6 +141,20 @@ impl Keys<'_> {
         Ok((row, act.commit(&by.did(Action::KeyScopes, key)).await?))
     }
 
+    /// Changes what is agreed about a key.
+    ///
+    /// # Errors
+    /// [`Refusal::Field`], [`Refusal::Forbidden`] for one's own key, [`Refusal::NotFound`], or unavailable.
+    pub async fn set_terms(&self, by: &By, reach: Reach, key: Id, change: impl FnOnce(&mut Terms)) -> Result<(KeyRow, Committed), Refusal> {
+        let mut act = self.act().await?;
+        let mut row = reached(&mut act, reach, key).await?;
+        reach.may_agree(row.principal)?;
+        change(&mut row.terms);
+        row.terms = row.terms.checked()?;
+        act.set_key_terms(key, &row.terms).await?;
+        Ok((row, act.commit(&by.did(Action::KeyTerms, key)).await?))
+    }
+
     /// Ends a key; its live tokens end with it.
     ///
     /// # Errors
@@ -152,7 +186,7 @@ pub(super) async fn insert(
         created_at: now,
         expires_at: life(new.expires_in)?.map(|life| now.after(life)),
         last_used_at: None,
-        terms: new.terms,
+        terms: new.terms.checked()?,
     };
     act.insert_key(&key, secret.hashed()).await?;
     Ok((key, secret))

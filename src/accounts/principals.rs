@@ -21,6 +21,7 @@ use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::{Content, PolicyRecord, Role};
 use crate::token::secret::PlainSecret;
+use crate::token::terms::Terms;
 
 /// The name of the key made with a principal.
 const FIRST_KEY: &str = "first";
@@ -38,6 +39,8 @@ pub struct NewOne {
     pub policies: Option<Vec<Id>>,
     /// Who stands above; `None` = the caller.
     pub parent: Option<Id>,
+    /// What is agreed about it.
+    pub terms: Terms,
 }
 
 /// What to change.
@@ -47,6 +50,8 @@ pub struct Change {
     pub blocked: Option<bool>,
     /// The policies that replace those attached.
     pub policies: Option<Vec<Id>>,
+    /// What is agreed about it from here on.
+    pub terms: Option<Terms>,
 }
 
 /// A principal as it is shown.
@@ -83,7 +88,7 @@ impl Accounts {
         if !caller.standing.outranks(new.role) {
             return Err(Refusal::Forbidden);
         }
-        let name = new.name.checked()?;
+        let (name, terms) = (new.name.checked()?, new.terms.checked_of_principal()?);
         let hash = match new.password {
             None => None,
             Some(password) => {
@@ -116,6 +121,9 @@ impl Accounts {
         .map_err(taken)?;
         for policy in &attached {
             act.attach_policy(uid, *policy).await?;
+        }
+        if !terms.are_none() {
+            act.set_principal_terms(uid, &terms).await?;
         }
         let api_key = match self.rules.require_phone {
             RequirePhone::Always => None,
@@ -175,7 +183,7 @@ impl Accounts {
         self.one_shown(row).await
     }
 
-    /// Blocks or unblocks a principal, and replaces its policies.
+    /// Blocks or unblocks a principal, replaces its policies, or what is agreed about it.
     ///
     /// # Errors
     /// [`Refusal::Forbidden`] for oneself, [`Refusal::NotFound`], [`Refusal::Field`], or unavailable.
@@ -188,17 +196,21 @@ impl Accounts {
         origin: Origin,
     ) -> Result<(Principal, Committed), Refusal> {
         let by = origin.by(caller.uid());
-        let action = match change.blocked {
-            Some(true) => Action::PrincipalBlock,
-            Some(false) => Action::PrincipalUnblock,
-            None => Action::PrincipalPolicies,
-        };
+        let blocked = change.blocked.map(|blocked| if blocked { Action::PrincipalBlock } else { Action::PrincipalUnblock });
+        let policies = change.policies.as_ref().map(|_| Action::PrincipalPolicies);
+        let terms = change.terms.as_ref().map(|_| Action::PrincipalTerms);
+        let mut actions = [blocked, policies, terms].into_iter().flatten();
+        let action = actions.next().unwrap_or(Action::PrincipalTerms);
         let changed = async {
             let (mut act, caller) = self.acting(caller).await?;
             let mut row = below(&mut act, &caller, role, uid).await?;
-            if change.blocked.is_none() && change.policies.is_none() {
-                return Err(Refusal::field("blocked", "or `policies`: nothing else can be changed"));
+            if change.blocked.is_none() && change.policies.is_none() && change.terms.is_none() {
+                return Err(Refusal::field("blocked", "or `policies`, or `terms`: nothing else can be changed"));
             }
+            if let Some(terms) = change.terms {
+                act.set_principal_terms(uid, &terms.checked_of_principal()?).await?;
+            }
+            let stands = change.blocked.is_none() && change.policies.is_none();
             if let Some(attached) = change.policies {
                 policies::attachable(&mut act, row.tenant, &attached).await?;
                 act.detach_policies(uid).await?;
@@ -207,11 +219,11 @@ impl Accounts {
                 }
                 // from here on exactly what they allow
                 row.scopes = ScopeSet::default();
-                if change.blocked.is_some() {
-                    act.note(by.did(Action::PrincipalPolicies, uid));
-                }
             }
-            act.set_principal(uid, change.blocked.unwrap_or(row.blocked), &row.scopes).await?;
+            if !stands {
+                act.set_principal(uid, change.blocked.unwrap_or(row.blocked), &row.scopes).await?;
+            }
+            actions.for_each(|action| act.note(by.did(action, uid)));
             let row = act.principal(uid).await?.ok_or(Refusal::NotFound)?;
             Ok((row, act.commit(&by.did(action, uid)).await?))
         };

@@ -1,7 +1,8 @@
 //! Access tokens: exchanged for an API key, listed, ended.
 
-use super::keys::{Keys, Reach};
+use super::keys::{Keys, NewKey, Reach};
 use super::sessions::Caller;
+use super::standing::{self, Standing};
 use super::{Accounts, Origin, Refusal};
 use crate::audit::Action;
 use crate::clock::UnixMs;
@@ -10,8 +11,9 @@ use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::access;
 use crate::token::record::TokenFormat;
-use crate::token::secret::SecretKind;
+use crate::token::secret::{PlainSecret, SecretKind};
 use crate::token::store::{MintOrder, MintRefusal, Minted};
+use crate::token::terms::Terms;
 
 /// What an API key was exchanged for.
 #[derive(Clone)]
@@ -46,6 +48,45 @@ impl Accounts {
     pub async fn list_keys(&self, caller: &Caller, of: Option<Id>, page: Page) -> Result<Vec<KeyRow>, Refusal> {
         let of = self.seen_by(caller, of).await?;
         Ok(self.database.keys_of(Some(of), page).await?)
+    }
+
+    /// Makes a key of the caller, or of someone below.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] where `of` is neither the caller nor below, and as [`Keys::create`].
+    pub async fn create_key(
+        &self,
+        caller: &Caller,
+        of: Option<Id>,
+        new: NewKey,
+        origin: Origin,
+    ) -> Result<(KeyRow, PlainSecret, Committed), Refusal> {
+        let (by, of) = (origin.by(caller.uid()), self.seen_by(caller, of).await?);
+        let owner: Standing = match of == caller.uid() {
+            true => caller.standing.clone(),
+            false => {
+                let standing = standing::of_principal(&self.database, of).await?;
+                standing.ok_or_else(|| Refusal::field("principal", "it, or someone above it, is blocked"))?
+            }
+        };
+        let made = self.keys(Some(caller.claims.sid)).create(&by, caller.reach(), &owner, new).await;
+        self.traced(&by, Action::KeyCreate, of, made)
+    }
+
+    /// Changes what is agreed about a key.
+    ///
+    /// # Errors
+    /// As [`Keys::set_terms`].
+    pub async fn set_key_terms(
+        &self,
+        caller: &Caller,
+        key: Id,
+        change: impl FnOnce(&mut Terms),
+        origin: Origin,
+    ) -> Result<(KeyRow, Committed), Refusal> {
+        let by = origin.by(caller.uid());
+        let changed = self.keys(Some(caller.claims.sid)).set_terms(&by, caller.reach(), key, change).await;
+        self.traced(&by, Action::KeyTerms, key, changed)
     }
 
     /// Exchanges an API key for an access token.
@@ -129,6 +170,11 @@ impl Accounts {
 }
 
 impl Caller {
+    /// Whether the caller may agree something about what `owner` has, where it reaches that at all.
+    pub fn may_agree(&self, owner: Id) -> bool {
+        self.reach().may_agree(owner).is_ok()
+    }
+
     /// How far the caller reaches: a super admin everywhere.
     pub fn reach(&self) -> Reach {
         if self.standing.is_super_admin() { Reach::Everyone } else { Reach::From(self.uid()) }

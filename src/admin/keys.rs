@@ -12,7 +12,8 @@ use super::answer::Answer;
 use super::document::{self, ById, Deleted, Ending, Forbidden, Managed, NotFound, Paging};
 use super::failure::Failure;
 use super::lists::{Asked, id};
-use super::request::{Call, networks, scope_names, scopes};
+use super::request::{Call, scope_names, scopes};
+use crate::accounts::Refusal;
 use crate::accounts::keys::NewKey;
 use crate::database::KeyRow;
 use crate::id::Id;
@@ -28,8 +29,11 @@ struct CreateKey {
     scopes: Option<Vec<String>>,
     /// Seconds until it ends by itself; without it never.
     expires_in: Option<u64>,
-    /// The networks it, and tokens made from it, may be used from, like `10.0.0.0/8`; without it any.
-    networks: Option<Vec<String>>,
+    /// Someone below the caller, whose key it then is.
+    #[schema(value_type = Option<Id>)]
+    principal: Option<String>,
+    /// What is agreed about it; for whoever stands above its owner, and super admins.
+    terms: Terms,
 }
 
 /// How to rotate.
@@ -53,14 +57,14 @@ struct Key {
     id: Id,
     name: String,
     scopes: Vec<String>,
-    /// The networks it may be used from; empty = any.
-    networks: Vec<String>,
     /// Unix seconds.
     created_at: u64,
     /// Unix seconds; null = never.
     expires_at: Option<u64>,
     /// Unix seconds, roughly; null = never.
     last_used_at: Option<u64>,
+    /// What is agreed about it.
+    terms: Terms,
 }
 
 /// A key and its secret, shown once.
@@ -83,9 +87,9 @@ struct Keys {
     next_cursor: Option<String>,
 }
 
-/// Make an API key of one's own.
+/// Make an API key of one's own, or of someone below.
 #[utoipa::path(post, path = "/v1/keys", tag = document::KEYS, security(("login" = [])), request_body = Option<CreateKey>,
-    responses((status = 201, description = "The key and its secret.", body = KeyAndSecret), Managed, Forbidden))]
+    responses((status = 201, description = "The key and its secret.", body = KeyAndSecret), Managed, Forbidden, NotFound))]
 pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let body: CreateKey = call.json_or_default()?;
@@ -93,10 +97,10 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
         name: body.name,
         scopes: body.scopes.as_deref().map(scopes).transpose()?,
         expires_in: body.expires_in.map(Duration::from_secs),
-        terms: Terms { networks: networks(body.networks.as_deref().unwrap_or_default())?, ..Terms::default() },
+        terms: body.terms,
     };
-    let (key, secret, act) =
-        admin.accounts.keys(Some(caller.claims.sid)).create(&call.origin.by(caller.uid()), &caller.standing, new).await?;
+    let of = body.principal.map(|uid| uid.parse().map_err(|_| Refusal::field("principal", "not an id"))).transpose()?;
+    let (key, secret, act) = admin.accounts.create_key(&caller, of, new, call.origin).await?;
     admin.accounts.propagate(act).await;
     Ok(Answer::created(KeyAndSecret { key: shown(&key), api_key: secret.reveal().to_owned() }))
 }
@@ -143,6 +147,19 @@ pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<
     Ok(admin.ended(act, strict, OneKey { key: shown(&row) }).await)
 }
 
+/// Replace what is agreed about a key.
+///
+/// By whoever stands above its owner, or a super admin: nobody agrees with themselves.
+#[utoipa::path(put, path = "/v1/keys/{id}/terms", tag = document::KEYS, security(("login" = [])), params(ById), request_body = Terms,
+    responses((status = 200, description = "The key.", body = OneKey), Ending, Managed, Forbidden, NotFound))]
+pub(super) async fn set_terms(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Result<Answer, Failure> {
+    let caller = call.caller(&admin).await?;
+    let strict = call.strict()?;
+    let terms: Terms = call.json()?;
+    let (row, act) = admin.accounts.set_key_terms(&caller, id(&key)?, |agreed| *agreed = terms, call.origin).await?;
+    Ok(admin.ended(act, strict, OneKey { key: shown(&row) }).await)
+}
+
 /// Delete a key; its tokens end with it.
 #[utoipa::path(delete, path = "/v1/keys/{id}", tag = document::KEYS, security(("login" = [])), params(ById),
     responses((status = 200, description = "Deleted.", body = Deleted), Ending, Managed, NotFound))]
@@ -158,9 +175,9 @@ fn shown(key: &KeyRow) -> Key {
         id: key.id,
         name: key.name.clone(),
         scopes: scope_names(&key.scopes),
-        networks: key.terms.networks.iter().map(ToString::to_string).collect(),
         created_at: key.created_at.seconds(),
         expires_at: key.expires_at.map(|at| at.seconds()),
         last_used_at: key.last_used_at.map(|at| at.seconds()),
+        terms: key.terms.clone(),
     }
 }

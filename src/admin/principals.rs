@@ -21,6 +21,7 @@ use crate::accounts::principals::{Change, NewOne};
 use crate::database::NameKind;
 use crate::id::Id;
 use crate::token::record::Role;
+use crate::token::terms::Terms;
 
 /// A principal to make: exactly one of `user`, `email`, `phone`.
 #[derive(Deserialize, ToSchema)]
@@ -40,6 +41,9 @@ struct CreatePrincipal {
     /// Who stands above; without it the caller.
     #[schema(value_type = Option<Id>)]
     parent: Option<String>,
+    /// What is agreed about it.
+    #[serde(default)]
+    terms: Terms,
 }
 
 /// What to change of a principal.
@@ -51,6 +55,8 @@ struct ChangePrincipal {
     /// In place of those attached; from here on it may do exactly what they allow.
     #[schema(value_type = Option<Vec<Id>>)]
     policies: Option<Vec<String>>,
+    /// In place of what is agreed about it.
+    terms: Option<Terms>,
 }
 
 /// A principal.
@@ -70,6 +76,8 @@ struct Principal {
     blocked: bool,
     /// Unix seconds.
     created_at: u64,
+    /// What is agreed about it.
+    terms: Terms,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -116,6 +124,7 @@ async fn make(admin: &Admin, call: &Call, role: Role) -> Result<Answer, Failure>
         password: body.password.map(|password| Password::new("password", &password)).transpose()?,
         policies: body.policies.as_deref().map(|list| ids("policies", list)).transpose()?,
         parent: body.parent.map(|uid| uid.parse().map_err(|_| Refusal::field("parent", "not an id"))).transpose()?,
+        terms: body.terms,
     };
     let (made, api_key, act) = admin.accounts.create_principal(&caller, new, call.origin).await?;
     admin.accounts.propagate(act).await;
@@ -141,7 +150,7 @@ async fn change_one(admin: &Admin, call: &Call, role: Role, uid: &str) -> Result
     let strict = call.strict()?;
     let body: ChangePrincipal = call.json()?;
     let policies = body.policies.as_deref().map(|list| ids("policies", list)).transpose()?;
-    let change = Change { blocked: body.blocked, policies };
+    let change = Change { blocked: body.blocked, policies, terms: body.terms };
     let (changed, act) = admin.accounts.change_principal(&caller, role, id(uid)?, change, call.origin).await?;
     Ok(admin.ended(act, strict, OnePrincipal { principal: shown(&changed) }).await)
 }
@@ -165,6 +174,7 @@ fn shown(one: &crate::accounts::principals::Principal) -> Principal {
         scopes: scope_names(&one.effective),
         blocked: row.blocked,
         created_at: row.created_at.seconds(),
+        terms: row.terms.clone(),
     }
 }
 
@@ -199,7 +209,7 @@ macro_rules! routes_of {
                 show_one(&admin, &call, $role, &uid).await
             }
 
-            /// Block, let in again, or replace the policies of someone below.
+            /// Block, let in again, or replace the policies of someone below, or what is agreed about them.
             #[utoipa::path(patch, path = $item, tag = document::MANAGEMENT, security(("login" = [])), params(ByUid),
                 request_body = ChangePrincipal,
                 responses((status = 200, description = "The principal.", body = OnePrincipal), Ending, Managed, Forbidden, NotFound))]

@@ -20,9 +20,7 @@ use crate::accounts::sessions::Caller;
 use crate::accounts::{Origin, Refusal};
 use crate::decision::cookies;
 use crate::decision::credential::Carrier;
-use crate::decision::network::{Network, NetworkError};
 use crate::decision::scopes::ScopeSet;
-use crate::token::terms::NETWORKS;
 
 /// Longest body.
 const BODY_BYTES: usize = 64 * 1024;
@@ -200,14 +198,6 @@ impl Call {
 /// Scopes as answers list them.
 pub(super) fn scope_names(scopes: &ScopeSet) -> Vec<String> {
     scopes.iter().map(|scope| scope.as_str().to_owned()).collect()
-}
-
-/// The networks of a body's list.
-pub(super) fn networks(list: &[String]) -> Result<Vec<Network>, Failure> {
-    if list.len() > NETWORKS {
-        return Err(Refusal::field("networks", format!("at most {NETWORKS}")).into());
-    }
-    list.iter().map(|text| text.parse().map_err(|e: NetworkError| Refusal::field("networks", e.to_string()).into())).collect()
 }
 
 /// The scopes of a body's list.

@@ -21,6 +21,7 @@ mod register;
 mod second_factor;
 mod sessions;
 mod store_away;
+mod terms;
 mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr};

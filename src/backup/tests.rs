@@ -41,6 +41,9 @@ impl Machine {
                 "INSERT INTO principals (uid, tenant, role, user_name, scopes, created_at, changed_at)
                  VALUES ('11', '10', 'admin', 'ann', '*', 1, 1)"
                     .to_owned(),
+                r#"INSERT INTO api_keys (id, principal, name, scopes, created_at, changed_at, terms)
+                 VALUES ('12', '11', 'k', '*', 1, 1, '{"external_id":"cus_1"}')"#
+                    .to_owned(),
             ])
             .await;
         machine
@@ -84,6 +87,7 @@ async fn a_copy_goes_over_once_and_comes_out_as_it_was() {
         (&json!(1), &json!("SQLite"), &json!("embedded"), &json!(env!("CARGO_PKG_VERSION")))
     );
     assert!(!lines.iter().any(|line| line.contains(&"5e".repeat(32))), "no secret key is in it");
+    assert!(lines.iter().any(|line| line.contains("cus_1")), "what is agreed goes over");
     let said = two.import(&lines).await.unwrap();
     assert!(said.contains(&format!("imported {} rows", rows(&lines))), "{said}");
     let there = two.export("second").await.unwrap();

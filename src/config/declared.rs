@@ -12,6 +12,7 @@ use crate::accounts::declared::{Declared, Key, Policy, Principal, Tenant};
 use crate::decision::scopes::ScopeSet;
 use crate::id::{Id, from_hex};
 use crate::token::record::Role;
+use crate::token::terms::{Terms, TermsError};
 
 /// Largest file.
 const BYTES: u64 = 16 << 20;
@@ -84,7 +85,7 @@ fn policy(field: &Field<'_>) -> Option<Policy> {
 
 fn principal(field: &Field<'_>) -> Option<Principal> {
     const ROLES: [(&str, Role); 3] = [("admin", Role::Admin), ("client", Role::Client), ("sub_client", Role::SubClient)];
-    field.mapping(&["user", "tenant", "role", "below", "policies", "scopes", "blocked"]);
+    field.mapping(&["user", "tenant", "role", "below", "policies", "scopes", "blocked", "terms"]);
     let user = field.key("user").need(name);
     let tenant = optional(&field.key("tenant"), None, |text| name(text).map(Some));
     let role = field.key("role").need(values::one_of(&ROLES));
@@ -103,12 +104,13 @@ fn principal(field: &Field<'_>) -> Option<Principal> {
     let own = || if policies_at.shape() == Shape::Absent { ScopeSet::everything() } else { ScopeSet::default() };
     let scopes = scopes_or(&scopes_at, own);
     let blocked = optional(&field.key("blocked"), false, values::boolean);
+    let terms = terms(&field.key("terms"));
     let (user, tenant, role, below, policies) = (user?, tenant?, role?, below?, policies?);
-    Some(Principal { user, tenant, role, below, policies, scopes: scopes?, blocked: blocked?, at: at(field) })
+    Some(Principal { user, tenant, role, below, policies, scopes: scopes?, blocked: blocked?, terms: terms?, at: at(field) })
 }
 
 fn key(field: &Field<'_>) -> Option<Key> {
-    field.mapping(&["id", "hash", "principal", "name", "scopes"]);
+    field.mapping(&["id", "hash", "principal", "name", "scopes", "terms"]);
     const HOW: &str = "`gatepost keys declare` prints both";
     let id = field.key("id").need(|text| text.parse::<Id>().map_err(|error| Complaint::new(error.to_string(), HOW)));
     let hash = field.key("hash").need(|text| {
@@ -121,8 +123,39 @@ fn key(field: &Field<'_>) -> Option<Key> {
     if scopes_at.shape() == Shape::Absent {
         scopes_at.missing("write what the key may do, like [orders:read]");
     }
-    let scopes = scopes(&scopes_at);
-    Some(Key { id: id?, hash: hash?, principal: principal?, name: named?, scopes: scopes?, at: at(field) })
+    let (scopes, terms) = (scopes(&scopes_at), key_terms(&field.key("terms")));
+    Some(Key { id: id?, hash: hash?, principal: principal?, name: named?, scopes: scopes?, terms: terms?, at: at(field) })
+}
+
+/// What is agreed about a key; without a word nothing.
+fn key_terms(field: &Field<'_>) -> Option<Terms> {
+    field.mapping(&["external_id", "metadata", "networks"]);
+    let networks_at = field.key("networks");
+    let networks = match networks_at.shape() {
+        Shape::Absent => Some(Vec::new()),
+        _ => networks_at.items().iter().map(|item| item.read(values::network)).collect(),
+    };
+    let terms = Terms { networks: networks?, ..naming(field)? };
+    checked(field, terms)
+}
+
+/// What is agreed about a principal; without a word nothing.
+fn terms(field: &Field<'_>) -> Option<Terms> {
+    field.mapping(&["external_id", "metadata"]);
+    checked(field, naming(field)?)
+}
+
+fn naming(field: &Field<'_>) -> Option<Terms> {
+    let external_id = optional(&field.key("external_id"), None, |text| values::text(text).map(Some));
+    let metadata_at = field.key("metadata");
+    let pair = |(name, value): (&str, Field<'_>)| Some((name.to_owned(), value.need(values::text)?));
+    let metadata = metadata_at.named().into_iter().map(pair).collect::<Option<_>>();
+    Some(Terms::naming(external_id?, metadata?))
+}
+
+fn checked(field: &Field<'_>, terms: Terms) -> Option<Terms> {
+    let wrong = |error: TermsError| field.key(error.field).problem(Complaint::new(error.problem, "write another"));
+    terms.checked().map_err(wrong).ok()
 }
 
 fn name(text: &str) -> Result<String, Complaint> {

@@ -43,6 +43,12 @@ pub(super) struct Create {
     /// The networks it may be used from, as 10.0.0.0/8. Default: any.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(super) networks: Vec<Network>,
+    /// What another system calls it.
+    #[arg(long, value_name = "ID")]
+    pub(super) external_id: Option<String>,
+    /// What else is to be known of it; may be given more than once.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    pub(super) meta: Vec<(String, String)>,
     /// How long it lives, as 30d or 12h. Default: until it is revoked.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(super) expires_in: Option<Duration>,
@@ -90,6 +96,11 @@ pub(super) struct Rotate {
 pub(super) struct Revoke {
     /// The key's id.
     pub(super) id: Id,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn scopes(text: &str) -> Result<ScopeSet, String> {

@@ -69,6 +69,17 @@ impl Machine {
 }
 
 #[tokio::test]
+async fn what_is_agreed_stands_beside_the_key() {
+    let machine = Machine::new().await;
+    let made = machine.json("create --principal ann --external-id cus_1 --meta plan=gold --meta note=a=b --json").await;
+    let terms = json!({ "external_id": "cus_1", "metadata": { "note": "a=b", "plan": "gold" } });
+    assert_eq!((&made["key"]["terms"], &machine.json("list --json").await["keys"][0]["terms"]), (&terms, &terms));
+    let refused = machine.types("create --principal ann --meta a=\u{e9}").await.unwrap_err();
+    assert!(refused.contains("metadata: `a`: printable ASCII"), "{refused}");
+    assert!(machine.types("create --principal ann --meta plan").await.unwrap_err().contains("NAME=VALUE"));
+}
+
+#[tokio::test]
 async fn a_key_is_made_listed_rotated_and_revoked() {
     let machine = Machine::new().await;
     let (out, notes) = machine.types("create --principal ann --name ci --scopes orders:read,orders:write --expires-in 30d").await.unwrap();

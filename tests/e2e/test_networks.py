@@ -48,7 +48,7 @@ def world(tmp_path_factory, application):
         alice = gatepost.sign_up("alice")
 
         def key(*networks):
-            answer = alice.call("POST", "/v1/keys", {"networks": list(networks)})
+            answer = alice.call("POST", "/v1/keys", {"terms": {"networks": list(networks)}})
             assert answer.status == 201, answer
             return answer.json["api_key"]
 

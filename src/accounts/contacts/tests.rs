@@ -224,6 +224,7 @@ async fn an_account_that_changes_hands_keeps_no_other_contact_and_nobody_below_a
         password: Some(Password::new("password", PASSWORD).unwrap()),
         policies: None,
         parent: None,
+        terms: Default::default(),
     };
     let (_, _, committed) = house.accounts.create_principal(&caller, back, ORIGIN).await.unwrap();
     house.accounts.propagate(committed).await;
@@ -254,6 +255,7 @@ async fn what_waited_while_its_session_ended_makes_nothing() {
     let attacker = house.person(NameKind::Email, VICTIM).await;
     let caller = house.accounts.caller(&attacker.jwt).await.unwrap();
     house.prove(VICTIM, None).await;
-    let late = house.accounts.keys(Some(caller.claims.sid)).create(&By::system(), &caller.standing, Default::default()).await;
+    let late =
+        house.accounts.keys(Some(caller.claims.sid)).create(&By::system(), caller.reach(), &caller.standing, Default::default()).await;
     assert_eq!(late.map(|_| ()).unwrap_err(), Refusal::InvalidToken);
 }

@@ -35,6 +35,7 @@ fn house() -> Declared {
                 policies: vec!["readers".into()],
                 scopes: ScopeSet::default(),
                 blocked: false,
+                terms: Terms::default(),
                 at: at("principals[0]"),
             },
             Principal {
@@ -45,6 +46,7 @@ fn house() -> Declared {
                 policies: Vec::new(),
                 scopes: scopes("orders:*"),
                 blocked: false,
+                terms: Terms::default(),
                 at: at("principals[1]"),
             },
         ],
@@ -54,6 +56,7 @@ fn house() -> Declared {
             principal: "acme-ci".into(),
             name: "nightly".into(),
             scopes: scopes("orders:read"),
+            terms: Terms::default(),
             at: at("keys[0]"),
         }],
     }
@@ -139,10 +142,29 @@ async fn what_changes_is_shown_and_made_so() {
     again.keys[0].hash = [9; 32];
     assert_eq!(world.apply(&again, Mode::Apply).await.len(), 5);
     assert_eq!(world.apply(&again, Mode::Check).await, [""; 0]);
+    // and what is agreed
+    let gold = || Terms::naming(Some("cus_1".into()), [("plan".to_owned(), "gold".to_owned())].into());
+    again.keys[0].terms = gold();
+    again.principals[0].terms = gold();
+    let agreed = r#"terms: none → {"external_id":"cus_1","metadata":{"plan":"gold"}}"#;
+    let shown = world.apply(&again, Mode::Apply).await;
+    assert_eq!((shown.len(), shown.iter().filter(|line| line.ends_with(agreed)).count()), (2, 2), "{shown:?}");
+    assert_eq!(world.apply(&again, Mode::Check).await, [""; 0]);
+    let mut act = world.database.act().await.unwrap();
+    assert_eq!(act.live_key(again.keys[0].id).await.unwrap().unwrap().terms, gold());
+    drop(act);
     let trail = world.audit().await;
-    for action in
-        ["tenant_block", "tenant_unblock", "policy_change", "principal_block", "principal_unblock", "principal_policies", "key_rotate"]
-    {
+    for action in [
+        "key_terms",
+        "principal_terms",
+        "tenant_block",
+        "tenant_unblock",
+        "policy_change",
+        "principal_block",
+        "principal_unblock",
+        "principal_policies",
+        "key_rotate",
+    ] {
         assert!(trail.contains(&format!("cli {action}")), "{action}: {trail:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! `/console/keys`: one's own API keys, or those of someone below (`?principal=`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
@@ -13,10 +14,12 @@ use super::super::lists::{Asked, id};
 use super::super::request::Call;
 use super::visit::{Trouble, Visit, acted, scopes_of, seconds_of, shown};
 use super::{Page, parts, secret};
+use crate::accounts::Refusal;
 use crate::accounts::keys::NewKey;
 use crate::clock::UnixMs;
 use crate::database::KeyRow;
 use crate::token::secret::PlainSecret;
+use crate::token::terms::Terms;
 
 const PATH: &str = "/console/keys";
 /// For how long a key may live, as the form offers it.
@@ -42,6 +45,10 @@ pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<
     acted!(admin, call, &format!("scopes-{key}"), try_set_scopes(&key), list())
 }
 
+pub(super) async fn set_terms(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Answer {
+    acted!(admin, call, &format!("terms-{key}"), try_set_terms(&key), list())
+}
+
 pub(super) async fn delete(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Answer {
     acted!(admin, call, &format!("delete-{key}"), try_delete(&key), list())
 }
@@ -53,7 +60,7 @@ async fn try_create(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure>
         expires_in: seconds_of(fields, "expires_in")?,
         ..NewKey::default()
     };
-    let (key, secret, act) = visit.admin.accounts.keys(Some(visit.sid())).create(&visit.by(), &visit.caller.standing, new).await?;
+    let (key, secret, act) = visit.admin.accounts.create_key(&visit.caller, None, new, visit.call.origin).await?;
     visit.admin.accounts.propagate(act).await;
     Ok(with_secret(visit, "Your new API key", &key, &secret))
 }
@@ -71,6 +78,18 @@ async fn try_set_scopes(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<A
     let keys = visit.admin.accounts.keys(Some(visit.sid()));
     let (_, act) = keys.set_scopes(&visit.by(), visit.caller.reach(), id(key)?, &wanted).await?;
     Ok(visit.done(act, &back(visit), "key-scopes").await)
+}
+
+async fn try_set_terms(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<Answer, Failure> {
+    let text = |name| fields.get(name).map(str::trim).filter(|text| !text.is_empty());
+    let external_id = text("external_id").map(str::to_owned);
+    let line = |line: &str| line.split_once('=').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    let lines = text("metadata").unwrap_or_default().lines().filter(|line| !line.trim().is_empty());
+    let metadata: Option<BTreeMap<String, String>> = lines.map(line).collect();
+    let metadata = metadata.ok_or_else(|| Refusal::field("metadata", "write `name=value`, one a line"))?;
+    let change = |terms: &mut Terms| (terms.external_id, terms.metadata) = (external_id, metadata);
+    let (_, act) = visit.admin.accounts.set_key_terms(&visit.caller, id(key)?, change, visit.call.origin).await?;
+    Ok(visit.done(act, &back(visit), "key-terms").await)
 }
 
 async fn try_delete(visit: &Visit<'_>, _: &Form, key: &str) -> Result<Answer, Failure> {
@@ -151,6 +170,22 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
         (parts::scopes_field("Scopes", "with spaces between", "scopes", &key.scopes.to_string()))
         button { "Change the scopes" }
     };
+    let was = |field| Trouble::was(trouble, &format!("terms-{id}"), field).to_owned();
+    let now_or =
+        |was: String, stands: String| if trouble.is_some_and(|trouble| trouble.form == format!("terms-{id}")) { was } else { stands };
+    let metadata = key.terms.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
+    let terms = html! {
+        label {
+            span { "External id " small { "what another system calls it" } }
+            input name="external_id" maxlength="256" autocomplete="off"
+                value=(now_or(was("external_id"), key.terms.external_id.clone().unwrap_or_default()));
+        }
+        label {
+            span { "Metadata " small { "name=value, one a line" } }
+            textarea name="metadata" rows="3" spellcheck="false" { (now_or(was("metadata"), metadata)) }
+        }
+        button { "Change it" }
+    };
     let delete = html! {
         p { "It is refused from then on, and its live tokens end with it." }
         button.bad { "Delete for good" }
@@ -163,9 +198,13 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
                 dt { "Made" } dd { (parts::time(now, key.created_at)) }
                 dt { "Last used" } dd { (parts::maybe_time(now, key.last_used_at, "never")) }
                 dt { "Ends" } dd { (parts::maybe_time(now, key.expires_at, "when it is deleted")) }
+                (parts::terms(&key.terms))
             }
             (visit.folded("New secret…", &action("rotate"), &format!("rotate-{id}"), trouble, rotate))
             (visit.folded("Change scopes…", &action("scopes"), &format!("scopes-{id}"), trouble, scopes))
+            @if visit.caller.may_agree(key.principal) {
+                (visit.folded("Change what is agreed…", &action("terms"), &format!("terms-{id}"), trouble, terms))
+            }
             (visit.folded("Delete…", &action("delete"), &format!("delete-{id}"), trouble, delete))
         }
     }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
+use crate::token::terms::Terms;
 
 /// Rows with a heading for each column; on a phone each row stands by itself, each cell beside its heading.
 pub(super) fn table(caption: &str, heads: &[&str], rows: &[Vec<Markup>]) -> Markup {
@@ -34,6 +35,17 @@ pub(super) fn chips<'a>(texts: impl Iterator<Item = &'a str>, none: &str) -> Mar
     html! {
         @if texts.peek().is_none() { span.quiet { (none) } }
         @for text in texts { span.chip { (text) } " " }
+    }
+}
+
+/// What is agreed besides scopes, where anything is, in a list of terms.
+pub(super) fn terms(terms: &Terms) -> Markup {
+    html! {
+        @if let Some(external_id) = &terms.external_id { dt { "External id" } dd { code { (external_id) } } }
+        @if !terms.metadata.is_empty() {
+            dt { "Metadata" }
+            dd { @for (name, value) in &terms.metadata { span.chip { (name) "=" (value) } " " } }
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::accounts::principals::{Change, NewOne, Principal};
 use crate::database::Page as Part;
 use crate::id::Id;
 use crate::token::record::Role;
+use crate::token::terms::Terms;
 
 const PATH: &str = "/console/people";
 /// Most people of one role that the tree shows.
@@ -64,6 +65,7 @@ async fn try_create(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure>
         password: fields.get("password").map(|password| Password::new("password", password)).transpose()?,
         policies: (fields.get("may") == Some("these")).then(|| policies::ticked(fields)).transpose()?,
         parent,
+        terms: Terms::default(),
     };
     let (made, api_key, act) = visit.admin.accounts.create_principal(&visit.caller, new, visit.call.origin).await?;
     visit.admin.accounts.propagate(act).await;
@@ -223,6 +225,7 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
                 dt { "Since" } dd { (parts::time(visit.now(), row.created_at)) }
                 dt { "Policies" } dd { (parts::chips(names.into_iter(), "none")) }
                 dt { "May do now" } dd { (parts::scopes(&effective, "nothing")) }
+                (parts::terms(&row.terms))
             }
             p.row {
                 @for (list, label) in [("keys", "API keys"), ("tokens", "Live tokens"), ("logins", "Logins"), ("invitations", "Invitations")] {

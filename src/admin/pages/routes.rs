@@ -17,6 +17,7 @@ pub(in crate::admin) fn routes() -> Router<Arc<Admin>> {
         .route("/console/keys", get(keys::show).post(keys::create))
         .route("/console/keys/{id}/rotate", post(keys::rotate))
         .route("/console/keys/{id}/scopes", post(keys::set_scopes))
+        .route("/console/keys/{id}/terms", post(keys::set_terms))
         .route("/console/keys/{id}/delete", post(keys::delete))
         .route("/console/tokens", get(tokens::show))
         .route("/console/tokens/{id}/end", post(tokens::end))

@@ -40,6 +40,7 @@ pub(super) fn done(code: &str) -> Option<&'static str> {
     Some(match code {
         "key-deleted" => "The key is deleted, and its tokens have ended.",
         "key-scopes" => "The key's scopes are changed; its tokens follow at the next check.",
+        "key-terms" => "What is agreed about the key is changed.",
         "token-ended" => "The token has ended.",
         "session-ended" => "That login has ended.",
         "profile" => "Your profile is changed.",

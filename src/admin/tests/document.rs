@@ -171,6 +171,7 @@ const BESIDE: &[&str] = &[
     "POST /v1/second-factor",
     "POST /v1/second-factor/confirm",
     "POST /v1/second-factor/remove",
+    "PUT /v1/keys/{id}/terms",
 ];
 
 #[test]

@@ -225,7 +225,8 @@ async fn those_above_reach_the_keys_of_those_below() {
     house.admin.accounts().propagate(act).await;
     let owner = crate::accounts::standing::of_principal(&house.database, grandchild).await.unwrap().unwrap();
     let keys = house.admin.accounts().keys(None);
-    let (key, secret, act) = keys.create(&crate::audit::By::system(), &owner, Default::default()).await.unwrap();
+    let (key, secret, act) =
+        keys.create(&crate::audit::By::system(), crate::accounts::keys::Reach::Everyone, &owner, Default::default()).await.unwrap();
     house.admin.accounts().propagate(act).await;
     let token = house.exchange(secret.reveal()).await.text("/data/auth_token");
 
@@ -244,11 +245,11 @@ async fn those_above_reach_the_keys_of_those_below() {
 async fn a_key_may_be_bound_to_networks() {
     let house = House::new().await;
     let ann = house.person("ann").await;
-    let made = create(&house, &ann.jwt, json!({ "networks": ["10.0.0.0/8", "2001:db8::1", "::ffff:192.0.2.0/120"] })).await;
-    assert_eq!(made.is(201).body["key"]["networks"], json!(["10.0.0.0/8", "2001:db8::1/128", "192.0.2.0/24"]));
+    let made = create(&house, &ann.jwt, json!({ "terms": { "networks": ["10.0.0.0/8", "2001:db8::1", "::ffff:192.0.2.0/120"] } })).await;
+    assert_eq!(made.is(201).body["key"]["terms"]["networks"], json!(["10.0.0.0/8", "2001:db8::1/128", "192.0.2.0/24"]));
     let listed = house.ask(Ask::get("/v1/keys").bearer(&ann.jwt)).await;
-    assert_eq!(listed.body["keys"][0]["networks"], json!([]), "the first one is bound to none");
-    assert_eq!(listed.body["keys"][1]["networks"], made.body["key"]["networks"]);
+    assert_eq!(listed.body["keys"][0]["terms"], json!({}), "the first one is bound to none");
+    assert_eq!(listed.body["keys"][1]["terms"], made.body["key"]["terms"]);
     // its tokens are bound as it is
     let token = house.exchange(&made.text("/api_key")).await.text("/data/auth_token").to_owned();
     let claims = house.admin.accounts().keyring().read_access(&token).unwrap();
@@ -260,7 +261,7 @@ async fn a_key_may_be_bound_to_networks() {
         (json!(["anywhere"]), "is no network"),
         (json!(vec!["::1"; 65]), "at most 64"),
     ] {
-        let refused = create(&house, &ann.jwt, json!({ "networks": networks })).await;
+        let refused = create(&house, &ann.jwt, json!({ "terms": { "networks": networks } })).await;
         assert!(refused.is(400).text("/message").contains(what), "{:?}", refused.body);
     }
 }

@@ -131,6 +131,13 @@ impl Household {
         }
         let key = self.key(target.name).await;
         add("PUT key scopes".into(), Ask::new("PUT", &format!("/v1/keys/{}/scopes", key.0)).json(json!({ "scopes": [] })), status(200));
+        let agreed = match (seen, actor.name == target.name && actor.role != "super_admin") {
+            (true, true) => 403,
+            (true, false) => 200,
+            (false, _) => 404,
+        };
+        add("PUT key terms".into(), Ask::new("PUT", &format!("/v1/keys/{}/terms", key.0)).json(json!({ "external_id": "x" })), agreed);
+        add("make a key".into(), Ask::post("/v1/keys").json(json!({ "principal": uid, "scopes": [] })), status(201));
         add("rotate key".into(), Ask::post(&format!("/v1/keys/{}/rotate", key.0)), status(200));
         let token = self.key(target.name).await;
         let claims =

@@ -89,7 +89,8 @@ impl Household {
     pub(super) async fn key(&self, name: &str) -> (Id, String) {
         let accounts = self.house.admin.accounts();
         let owner = standing::of_principal(&self.house.database, self.id(name)).await.unwrap().unwrap();
-        let (key, secret, act) = accounts.keys(None).create(&By::system(), &owner, Default::default()).await.unwrap();
+        let (key, secret, act) =
+            accounts.keys(None).create(&By::system(), crate::accounts::keys::Reach::Everyone, &owner, Default::default()).await.unwrap();
         accounts.propagate(act).await;
         (key.id, secret.reveal().to_owned())
     }

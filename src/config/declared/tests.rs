@@ -32,7 +32,7 @@ fn everything_that_can_be_declared() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), WHOLE.replace(", deny: ['*:delete']", "")).unwrap();
     let key = format!(
-        "keys:\n  - {{ id: '{}', hash: '{}', principal: ci, name: nightly, scopes: [orders:read] }}\n",
+        "keys:\n  - {{ id: '{}', hash: '{}', principal: ci, name: nightly, scopes: [orders:read],\n      terms: {{ external_id: cus_1, metadata: {{ plan: gold, seats: 7 }} }} }}\n",
         "07".repeat(16),
         "08".repeat(32)
     );
@@ -47,6 +47,8 @@ fn everything_that_can_be_declared() {
     let scopes: Vec<String> = declared.principals.iter().map(|principal| principal.scopes.to_string()).collect();
     assert_eq!(scopes, ["orders:*", "", "*"], "with policies exactly what they allow, without them whatever the one above may");
     assert_eq!((declared.keys[0].id, declared.keys[0].hash), (Id::from_bytes([7; 16]), [8; 32]));
+    let metadata = [("plan".to_owned(), "gold".to_owned()), ("seats".to_owned(), "7".to_owned())];
+    assert_eq!(declared.keys[0].terms, Terms::naming(Some("cus_1".into()), metadata.into()));
     assert!(declared.keys[0].at.ends_with("b.yaml:2:5: keys[0]"), "{}", declared.keys[0].at);
 }
 
@@ -56,7 +58,7 @@ fn each_mistake_is_told_where_it_is() {
         ("a.yaml", "tenants: [{ nam: acme }]\npolicies:\n  - { name: p, allow: [a b] }\n"),
         (
             "b.yaml",
-            "principals:\n  - { user: ci, role: emperor, below: ops }\n  - { user: top, role: admin }\nkeys: [{ id: x, hash: gpk_secret, principal: ci, name: k }]\n",
+            "principals:\n  - { user: ci, role: emperor, below: ops }\n  - { user: top, role: admin }\nkeys: [{ id: x, hash: gpk_secret, principal: ci, name: k, terms: { external_id: \u{e9}, metadata: { a: [] }, limits: 1 } }]\n",
         ),
         ("c.yaml", "tenants: ["),
     ]);
@@ -68,6 +70,8 @@ fn each_mistake_is_told_where_it_is() {
         "b.yaml:4:14: keys[0].id: ",
         "b.yaml:4:23: keys[0].hash: not the SHA-256 of a key",
         "b.yaml:4:8: keys[0].scopes: missing",
+        "b.yaml:4:105: keys[0].terms.limits: unknown key",
+        "b.yaml:4:99: keys[0].terms.metadata.a: ",
         "c.yaml:",
     ] {
         assert!(said.iter().any(|problem| problem.starts_with(wanted)), "{wanted}: {said:#?}");
