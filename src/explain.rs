@@ -193,7 +193,8 @@ pub async fn explain(
     rules: &RuleSet,
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
-    let dialect = Dialect::new(through.proxy, None, through.denial_status).with_client_ip(through.client_ip.clone())
+    let dialect = Dialect::new(through.proxy, None, through.denial_status)
+        .with_client_ip(through.client_ip.clone())
         .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments)?;

@@ -104,10 +104,8 @@ pub(super) fn read(gate: &Field<'_>, proxy: Option<Proxy>, client_ip: Option<&Cl
 
 /// An application that is told nothing cannot tell one client from another.
 fn at_nothing(gate: &Field<'_>) {
-    gate.key("standard_headers").warning(Complaint::new(
-        "the application is told nothing of who asks",
-        "write identity_headers, unless it need not know",
-    ));
+    gate.key("standard_headers")
+        .warning(Complaint::new("the application is told nothing of who asks", "write identity_headers, unless it need not know"));
 }
 
 fn is_taken(name: &HeaderName, proxy: Option<Proxy>, client_ip: Option<&ClientIp>) -> bool {

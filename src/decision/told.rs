@@ -125,7 +125,19 @@ mod tests {
         for name in ["subject.meta.plan", "key.meta.a.b"] {
             assert_eq!(Source::from_name(name).map(|source| source.to_string()).as_deref(), Some(name));
         }
-        for name in ["", "uid", "subject", "subject.", "subject.Name", "key.meta.", "subject.meta", "key.name", "key.meta.a\nb", "$scopes", "subject.uid "] {
+        for name in [
+            "",
+            "uid",
+            "subject",
+            "subject.",
+            "subject.Name",
+            "key.meta.",
+            "subject.meta",
+            "key.name",
+            "key.meta.a\nb",
+            "$scopes",
+            "subject.uid ",
+        ] {
             assert_eq!(Source::from_name(name), None, "{name}");
         }
     }

@@ -3,11 +3,11 @@ use http_body_util::BodyExt;
 
 use super::*;
 use crate::decision::holder::Holder;
-use crate::decision::told::{About, Source};
-use crate::decision::{Evidence, Judged, Verdict, decide};
 use crate::decision::path::PathFault;
+use crate::decision::told::{About, Source};
 use crate::decision::trial::{Attributes, CredentialState, Trial};
 use crate::decision::{Denial, Reason};
+use crate::decision::{Evidence, Judged, Verdict, decide};
 
 fn dialect(proxy: Proxy) -> Dialect {
     Dialect::new(proxy, None, None)
@@ -434,7 +434,14 @@ fn where_a_client_is() {
 #[test]
 fn an_allow_carries_each_header_of_the_gate_once() {
     let rules = rules();
-    let own = [("remote-user", "subject.name"), ("x-id", "subject.uid"), ("x-plan", "key.meta.plan"), ("x-customer", "subject.external_id"), ("x-may", "scopes"), ("x-left", "expires_in")];
+    let own = [
+        ("remote-user", "subject.name"),
+        ("x-id", "subject.uid"),
+        ("x-plan", "key.meta.plan"),
+        ("x-customer", "subject.external_id"),
+        ("x-may", "scopes"),
+        ("x-left", "expires_in"),
+    ];
     let own = own.map(|(name, source)| (HeaderName::from_static(name), Source::from_name(source).unwrap())).to_vec();
     let someone = || {
         let Verdict::Allow(permit) = trial("/orders", "orders:read b").run(&rules) else { panic!("refused") };

@@ -40,7 +40,8 @@ impl Template {
 
     /// Puts a line for each of these names after every line that is `place`; one that is there already is not put again.
     fn beside(self, place: &str, names: &[String], line: impl Fn(&str) -> String) -> Self {
-        let more: String = names.iter().map(|name| line(name)).filter(|line| !self.text.lines().any(|known| known == line.trim_end())).collect();
+        let more: String =
+            names.iter().map(|name| line(name)).filter(|line| !self.text.lines().any(|known| known == line.trim_end())).collect();
         if more.is_empty() { self } else { self.put(place, &format!("{place}{more}")) }
     }
 
@@ -80,22 +81,26 @@ fn nginx(places: &Places) -> Vec<File> {
     }
     let variable = |name: &str| name.replace('-', "_");
     let told = &places.told;
-    let in_location = Template::new("gatepost_location.conf", include_str!("../../nginx/gatepost_location.conf"))
-        .beside("auth_request_set $gatepost_expires_in $upstream_http_x_auth_expires_in;\n", told, |name| {
-            format!("auth_request_set $gatepost_told_{0} $upstream_http_{0};\n", variable(name))
-        });
-    let to_app = Template::new("gatepost_proxy.conf", include_str!("../../nginx/gatepost_proxy.conf"))
-        .beside("proxy_set_header X-Auth-Expires-In $gatepost_expires_in;\n", told, |name| {
-            format!("proxy_set_header {name} $gatepost_told_{};\n", variable(name))
-        });
-    let to_grpc = Template::new("gatepost_grpc.conf", include_str!("../../nginx/gatepost_grpc.conf"))
-        .beside("grpc_set_header X-Auth-Expires-In $gatepost_expires_in;\n", told, |name| {
-            format!("grpc_set_header {name} $gatepost_told_{};\n", variable(name))
-        });
-    let to_fastcgi = Template::new("gatepost_fastcgi.conf", include_str!("../../nginx/gatepost_fastcgi.conf"))
-        .beside("fastcgi_param HTTP_X_AUTH_EXPIRES_IN $gatepost_expires_in if_not_empty;\n", told, |name| {
-            format!("fastcgi_param HTTP_{} $gatepost_told_{} if_not_empty;\n", variable(name).to_uppercase(), variable(name))
-        });
+    let in_location = Template::new("gatepost_location.conf", include_str!("../../nginx/gatepost_location.conf")).beside(
+        "auth_request_set $gatepost_expires_in $upstream_http_x_auth_expires_in;\n",
+        told,
+        |name| format!("auth_request_set $gatepost_told_{0} $upstream_http_{0};\n", variable(name)),
+    );
+    let to_app = Template::new("gatepost_proxy.conf", include_str!("../../nginx/gatepost_proxy.conf")).beside(
+        "proxy_set_header X-Auth-Expires-In $gatepost_expires_in;\n",
+        told,
+        |name| format!("proxy_set_header {name} $gatepost_told_{};\n", variable(name)),
+    );
+    let to_grpc = Template::new("gatepost_grpc.conf", include_str!("../../nginx/gatepost_grpc.conf")).beside(
+        "grpc_set_header X-Auth-Expires-In $gatepost_expires_in;\n",
+        told,
+        |name| format!("grpc_set_header {name} $gatepost_told_{};\n", variable(name)),
+    );
+    let to_fastcgi = Template::new("gatepost_fastcgi.conf", include_str!("../../nginx/gatepost_fastcgi.conf")).beside(
+        "fastcgi_param HTTP_X_AUTH_EXPIRES_IN $gatepost_expires_in if_not_empty;\n",
+        told,
+        |name| format!("fastcgi_param HTTP_{} $gatepost_told_{} if_not_empty;\n", variable(name).to_uppercase(), variable(name)),
+    );
     vec![http.done(), in_server.done(), in_location.done(), to_app.done(), to_grpc.done(), to_fastcgi.done()]
 }
 
@@ -177,7 +182,9 @@ fn envoy(places: &Places) -> Vec<File> {
         .put("{ socket_address: { address: 127.0.0.1, port_value: 8000 } }", &endpoint(&places.admin));
     file = file
         .beside("              - { remove: x-auth-expires-in }\n", &places.told, |name| format!("              - {{ remove: {name} }}\n"))
-        .beside("                    - { exact: x-auth-expires-in }\n", &places.told, |name| format!("                    - {{ exact: {name} }}\n"))
+        .beside("                    - { exact: x-auth-expires-in }\n", &places.told, |name| {
+            format!("                    - {{ exact: {name} }}\n")
+        })
         .beside("                - { exact: x-api-key }\n", &places.shown, |name| format!("                - {{ exact: {name} }}\n"));
     for (cluster, upstream) in [("gatepost", &places.gate), ("gatepost_admin", &places.admin)] {
         if let Some(name) = &upstream.tls_name {

@@ -210,7 +210,12 @@ fn what_a_gate_tells_is_taken_from_it_alone() {
         let (before, after) = (text(&before), text(&after));
         for expected in expected {
             assert_eq!(after.matches(expected).count(), 1, "{target:?} {expected}");
-            assert!(after.contains(&expected.replace("x-plan", "remote-user").replace("x_plan", "remote_user").replace("X_PLAN", "REMOTE_USER")) || expected.contains("remote-user"), "{expected}");
+            assert!(
+                after
+                    .contains(&expected.replace("x-plan", "remote-user").replace("x_plan", "remote_user").replace("X_PLAN", "REMOTE_USER"))
+                    || expected.contains("remote-user"),
+                "{expected}"
+            );
         }
         let lost: Vec<_> = before.lines().filter(|line| !after.contains(line)).collect();
         assert!(lost.is_empty(), "{lost:?}");

@@ -13,8 +13,8 @@ use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
 use crate::clock::{Moment, UnixMs, boottime_ns};
 use crate::decision::credential::Presented;
-use crate::decision::told::Further;
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::Further;
 use crate::id::Id;
 
 /// Most subjects above a credential, tenant included: a longer chain is broken off, which refuses.

@@ -640,15 +640,48 @@ fn a_gate_learns_the_clients_address() {
 #[test]
 fn what_a_gate_tells_an_application() {
     let gate = |keys: &str| format!("gates: [{{ proxy: nginx, listen: 127.0.0.1:1, client_ip: {{ header: X-Client }}, {keys} }}]");
-    let config = config(&gate("identity_headers: { Remote-User: subject.name, X-Plan: key.meta.plan, X-Id: subject.external_id }, standard_headers: false"), &[]);
+    let config = config(
+        &gate("identity_headers: { Remote-User: subject.name, X-Plan: key.meta.plan, X-Id: subject.external_id }, standard_headers: false"),
+        &[],
+    );
     let said = &config.gates[0].identity;
     let own: Vec<_> = said.own.iter().map(|(name, source)| format!("{name}: {source}")).collect();
-    assert_eq!((said.standard, own), (false, vec!["remote-user: subject.name".into(), "x-plan: key.meta.plan".into(), "x-id: subject.external_id".into()]));
+    assert_eq!(
+        (said.standard, own),
+        (false, vec!["remote-user: subject.name".into(), "x-plan: key.meta.plan".into(), "x-id: subject.external_id".into()])
+    );
     assert_eq!(self::config("", &[]).gates[0].identity, IdentityHeaders::default());
     for name in [
-        "Host", "Connection", "Content-Length", "Content-Type", "Transfer-Encoding", "TE", "Upgrade", "Keep-Alive", "Proxy-Authorization", "Authorization", "Cookie",
-        "Set-Cookie", "X-Authorization", "X-Api-Key", "X-Proxy-Secret", "X-Original-URI", "X-Original-Anything", "X-Forwarded-For", "X-Forwarded-User", "X-Auth-User", "X-Auth-Other",
-        "X-Deny-Status", "X-Request-Id", "Forwarded", "X-Real-IP", "X-HTTP-Method-Override", "X-Client", "Date", "Accept", "Sec-Fetch-Site",
+        "Host",
+        "Connection",
+        "Content-Length",
+        "Content-Type",
+        "Transfer-Encoding",
+        "TE",
+        "Upgrade",
+        "Keep-Alive",
+        "Proxy-Authorization",
+        "Authorization",
+        "Cookie",
+        "Set-Cookie",
+        "X-Authorization",
+        "X-Api-Key",
+        "X-Proxy-Secret",
+        "X-Original-URI",
+        "X-Original-Anything",
+        "X-Forwarded-For",
+        "X-Forwarded-User",
+        "X-Auth-User",
+        "X-Auth-Other",
+        "X-Deny-Status",
+        "X-Request-Id",
+        "Forwarded",
+        "X-Real-IP",
+        "X-HTTP-Method-Override",
+        "X-Client",
+        "Date",
+        "Accept",
+        "Sec-Fetch-Site",
     ] {
         let found = problems(&gate(&format!("identity_headers: {{ {name}: subject.name }}")), &[]);
         assert!(found.len() == 1 && found[0].contains("means something else on the way"), "{name}: {found:#?}");

@@ -34,7 +34,15 @@ pub(super) struct Common {
 impl Common {
     pub(super) fn new(tenant: Id, role: Role, grant: Grant, networks: &[Network], further: FurtherValues) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
-        Self { tenant, role, tenant_value: shared(header_value(&tenant.to_string())), scopes_value, grant, networks: networks.into(), further }
+        Self {
+            tenant,
+            role,
+            tenant_value: shared(header_value(&tenant.to_string())),
+            scopes_value,
+            grant,
+            networks: networks.into(),
+            further,
+        }
     }
 
     fn told_by(&self) -> (Id, Role, &Grant, &[Network], &FurtherValues) {
