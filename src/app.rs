@@ -328,6 +328,7 @@ impl App {
             let secret = gate.secret.as_ref().map(proxy_secret::read_or_make).transpose()?;
             let dialect = Dialect::new(gate.proxy, secret, config.denial_status)
                 .with_login_at(config.admin.public_url.clone())
+                .with_carriage(gate.carriage.clone())
                 .with_client_ip(gate.client_ip.clone())
                 .with_identity(&gate.identity, further.clone());
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };

@@ -4,6 +4,7 @@
 //! everything wrong with it is reported at once, each [`problem::Problem`] with its place.
 
 mod accounts;
+mod carriage;
 pub mod check;
 pub mod declared;
 mod environment;
@@ -37,7 +38,7 @@ use crate::decision::scopes::ScopeSet;
 pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::database::Engine;
 pub use crate::decision::network::Network;
-pub use crate::dialect::{ClientIp, IdentityHeaders, Proxy};
+pub use crate::dialect::{Carriage, ClientIp, IdentityHeaders, Proxy};
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -107,6 +108,8 @@ pub struct GateConfig {
     pub client_ip: Option<ClientIp>,
     /// What an application is told. Default: the standard five.
     pub identity: IdentityHeaders,
+    /// Where credentials stand; `None` = as everywhere.
+    pub carriage: Option<Carriage>,
 }
 
 /// The admin listener.

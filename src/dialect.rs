@@ -5,6 +5,7 @@
 //! headers; what they share is here.
 
 mod answer;
+mod carriage;
 mod client_ip;
 mod envoy;
 mod field;
@@ -21,13 +22,14 @@ use http::{HeaderMap, HeaderName, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{Allowed, Answer, CLOSE};
+pub use carriage::{Carriage, Holds, Place};
 pub use client_ip::ClientIp;
 pub use identity::{IdentityHeaders, further};
 pub use proxy::Proxy;
 
 use self::field::{Field, Fields};
 use self::identity::Said;
-use crate::decision::credential::{Carrier, Carriers, Presented};
+use crate::decision::credential::{Carrier, Carriers, Presented, Ways};
 use crate::decision::network::Client;
 use crate::decision::page::Page;
 use crate::decision::request::{Request, RequestFault};
@@ -46,6 +48,8 @@ pub struct Dialect {
     client_ip: Option<ClientIp>,
     /// What an application is told.
     said: Said,
+    /// Where credentials stand; `None` = where they stand everywhere.
+    carriage: Option<Carriage>,
 }
 
 /// Which headers describe the original request.
@@ -106,7 +110,15 @@ pub struct Told<'a> {
 impl Dialect {
     /// The dialect of `proxy`.
     pub fn new(proxy: Proxy, secret: Option<SecretString>, denial_status: Option<u16>) -> Self {
-        Self { proxy, secret, denial_status, login_at: None, client_ip: None, said: Said::new(&IdentityHeaders::default(), Arc::default()) }
+        Self {
+            proxy,
+            secret,
+            denial_status,
+            login_at: None,
+            client_ip: None,
+            said: Said::new(&IdentityHeaders::default(), Arc::default()),
+            carriage: None,
+        }
     }
 
     /// The same, knowing where the login pages are.
@@ -130,6 +142,13 @@ impl Dialect {
         self
     }
 
+    /// The same, reading credentials at these places.
+    #[must_use]
+    pub fn with_carriage(mut self, carriage: Option<Carriage>) -> Self {
+        self.carriage = carriage;
+        self
+    }
+
     /// Whose dialect it is.
     pub fn proxy(&self) -> Proxy {
         self.proxy
@@ -141,7 +160,7 @@ impl Dialect {
     }
 
     /// Reads a check. Headers of other families are not looked at.
-    pub fn read<'a>(&self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
+    pub fn read<'a>(&'a self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
         let (names, fields) = (names_of(self.proxy), fields_of(self.proxy));
         let line = (method, target);
         let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent, line };
@@ -184,7 +203,8 @@ impl Dialect {
         page.in_the_clear = matches!(told.proto, Carrier::Once(b"http" | b"ws"));
         page.authority = told.host.once().unwrap_or_default();
         let client = self.client_ip.as_ref().map_or(Client::NotConfigured, |client_ip| client_ip.read(headers));
-        let presented = match Presented::read(&carriers) {
+        let carried = self.carriage.as_ref().map_or_else(|| Presented::read(&carriers), |carriage| carriage.read(headers));
+        let presented = match carried {
             Presented::Nothing if has_cookies => {
                 Presented::in_cookies(|| headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes()))
             }
@@ -192,13 +212,18 @@ impl Dialect {
         };
         Asked {
             call,
-            request: described(&told, preflight_for).map(|request| Request { page, client, ..request }),
+            request: described(&told, preflight_for).map(|request| Request { page, client, ways: self.ways(), ..request }),
             presented,
             secret_is_right: self.is_our_proxy(secret),
             announces_body,
             request_id,
             told,
         }
+    }
+
+    /// How a client is told to send credentials, where that is not as everywhere.
+    pub fn ways(&self) -> Option<&Ways> {
+        self.carriage.as_ref().map(Carriage::ways)
     }
 
     /// What the target asks for, and the original URI where the target carries it. The query of the check's own

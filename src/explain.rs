@@ -25,7 +25,7 @@ use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, further};
+use crate::dialect::{Call, Carriage, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, further};
 
 pub use shown::{shown, shown_live};
 
@@ -104,17 +104,24 @@ pub struct Through {
     pub client_ip: Option<ClientIp>,
     /// What an application is told.
     pub identity: IdentityHeaders,
+    /// Where credentials stand.
+    pub carriage: Option<Carriage>,
 }
 
 impl Through {
     /// A gate for this proxy of which nothing is configured.
     pub fn unconfigured(proxy: Proxy) -> Self {
-        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None, identity: IdentityHeaders::default() }
+        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None, identity: IdentityHeaders::default(), carriage: None }
     }
 
     /// This gate.
     pub fn of(gate: &GateConfig) -> Self {
-        Self { client_ip: gate.client_ip.clone(), identity: gate.identity.clone(), ..Self::unconfigured(gate.proxy) }
+        Self {
+            client_ip: gate.client_ip.clone(),
+            identity: gate.identity.clone(),
+            carriage: gate.carriage.clone(),
+            ..Self::unconfigured(gate.proxy)
+        }
     }
 
     /// What it is told of a client that asks from there.
@@ -194,22 +201,24 @@ pub async fn explain(
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
     let dialect = Dialect::new(through.proxy, None, through.denial_status)
+        .with_carriage(through.carriage.clone())
         .with_client_ip(through.client_ip.clone())
         .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments)?;
     let uri_bytes = arguments.url.as_deref().map(split_url);
-    let request = match (&check, &trial, uri_bytes) {
-        (Some(check), _, _) => {
-            let asked = dialect.read(&check.method, &check.target, &check.headers);
-            asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
-        }
-        (None, Some(trial), Some((host, uri))) => {
-            Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
-                .map(|request| Request { client: through.client(arguments.from), ..request })
-        }
-        _ => return Err("METHOD and URL are needed, or --header".to_owned()),
-    };
+    let request =
+        match (&check, &trial, uri_bytes) {
+            (Some(check), _, _) => {
+                let asked = dialect.read(&check.method, &check.target, &check.headers);
+                asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
+            }
+            (None, Some(trial), Some((host, uri))) => {
+                Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
+                    .map(|request| Request { client: through.client(arguments.from), ways: dialect.ways(), ..request })
+            }
+            _ => return Err("METHOD and URL are needed, or --header".to_owned()),
+        };
     let (mut candidates, mut nearly) = (Vec::new(), Vec::new());
     let credential = shown.as_ref().map(|shown| (shown.fate, shown.state.clone()));
     let verdict = if arguments.no_proxy_secret {

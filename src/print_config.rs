@@ -89,6 +89,8 @@ struct Places {
     admin: Upstream,
     /// Headers that the gate must see besides those of the shipped files.
     shown: Vec<String>,
+    /// Headers with credentials, which no application needs to see.
+    taken: Vec<String>,
     /// Headers that the gate tells the application besides those of the shipped files, which no client may say.
     told: Vec<String>,
 }
@@ -111,7 +113,9 @@ const SOME_NAME: &str = "gatepost.example.com";
 pub fn print(target: Target, wanted: Option<&str>, config: &Config) -> Result<Printed, String> {
     let mut notes = Vec::new();
     let meant = chosen(target, wanted, config)?;
-    let shown = meant.map(|gate| shown_to(gate, &mut notes)).unwrap_or_default();
+    let taken = meant.map(carried_to).unwrap_or_default();
+    let mut shown = meant.map(|gate| shown_to(gate, &mut notes)).unwrap_or_default();
+    shown.extend(taken.iter().cloned());
     let told = meant.map(|gate| gate.identity.own.iter().map(|(name, _)| name.to_string()).collect()).unwrap_or_default();
     let gate = match meant {
         Some(gate) => upstream(&gate.listen, gate.tls.as_ref().map(|_| SOME_NAME.to_owned()), &mut notes)?,
@@ -127,7 +131,7 @@ pub fn print(target: Target, wanted: Option<&str>, config: &Config) -> Result<Pr
     }
     let admin_name = config.admin.tls.as_ref().map(|_| config.admin.public_url.as_deref().map_or(SOME_NAME, host_of).to_owned());
     let admin = upstream(&Listen::Tcp(config.admin.listen), admin_name, &mut notes)?;
-    let files = proxies::fill(target, &Places { gate, admin, shown, told }, &mut notes)?;
+    let files = proxies::fill(target, &Places { gate, admin, shown, taken, told }, &mut notes)?;
     if let Some(file) = files.iter().find(|file| file.text.contains(PLACEHOLDER)) {
         let asked = meant.is_some_and(|gate| gate.secret.is_some());
         notes.push(match asked {
@@ -169,6 +173,13 @@ fn shown_to(gate: &GateConfig, notes: &mut Vec<String>) -> Vec<String> {
         ));
     }
     Vec::new()
+}
+
+/// Which headers carry credentials to this gate besides those that the shipped files know.
+fn carried_to(gate: &GateConfig) -> Vec<String> {
+    const KNOWN: [&str; 3] = ["authorization", "x-authorization", "x-api-key"];
+    let headers = gate.carriage.iter().flat_map(|carriage| carriage.headers());
+    headers.filter(|name| !KNOWN.contains(&name.as_str())).map(ToString::to_string).collect()
 }
 
 /// What stands for the proxy's secret in the shipped files.

@@ -9,7 +9,7 @@ use super::listeners::header_name;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::values;
-use super::{ClientIp, IdentityHeaders, Proxy};
+use super::{Carriage, ClientIp, IdentityHeaders, Proxy};
 use crate::decision::told::Source;
 use crate::dialect;
 
@@ -64,7 +64,7 @@ const TAKEN_FAMILIES: [&str; 13] = [
 ];
 
 /// Reads both; `None` only after a problem.
-pub(super) fn read(gate: &Field<'_>, proxy: Option<Proxy>, client_ip: Option<&ClientIp>) -> Option<IdentityHeaders> {
+pub(super) fn read(gate: &Field<'_>, taken: &TakenHeaders<'_>) -> Option<IdentityHeaders> {
     let at = gate.key("standard_headers");
     let standard = if at.shape() == Shape::Absent { Some(true) } else { at.read(values::boolean) };
     let field = gate.key("identity_headers");
@@ -77,7 +77,7 @@ pub(super) fn read(gate: &Field<'_>, proxy: Option<Proxy>, client_ip: Option<&Cl
         let source = at.need(source);
         match header_name(written) {
             Err(complaint) => at.problem(complaint),
-            Ok(name) if is_taken(&name, proxy, client_ip) => {
+            Ok(name) if taken.is(&name) => {
                 problem(format!("`{written}` means something else on the way"), "choose a name of your own, like X-Customer");
             }
             Ok(name) if own.iter().any(|(known, _)| *known == name) => {
@@ -108,12 +108,25 @@ fn at_nothing(gate: &Field<'_>) {
         .warning(Complaint::new("the application is told nothing of who asks", "write identity_headers, unless it need not know"));
 }
 
-fn is_taken(name: &HeaderName, proxy: Option<Proxy>, client_ip: Option<&ClientIp>) -> bool {
-    let text = name.as_str();
-    TAKEN.contains(&text)
-        || TAKEN_FAMILIES.iter().any(|family| text.starts_with(family))
-        || proxy.is_some_and(|proxy| dialect::reads(proxy, name))
-        || client_ip.is_some_and(|client_ip| client_ip.header == *name)
+/// Whether a header's name means something to a connection, a proxy, a browser or another part of Gatepost.
+pub(super) fn means_something(name: &str) -> bool {
+    TAKEN.contains(&name) || TAKEN_FAMILIES.iter().any(|family| name.starts_with(family))
+}
+
+/// What a gate reads itself.
+pub(super) struct TakenHeaders<'c> {
+    pub(super) proxy: Option<Proxy>,
+    pub(super) client_ip: Option<&'c ClientIp>,
+    pub(super) carriage: Option<&'c Carriage>,
+}
+
+impl TakenHeaders<'_> {
+    fn is(&self, name: &HeaderName) -> bool {
+        means_something(name.as_str())
+            || self.proxy.is_some_and(|proxy| dialect::reads(proxy, name))
+            || self.client_ip.is_some_and(|client_ip| client_ip.header == *name)
+            || self.carriage.is_some_and(|carriage| carriage.headers().any(|carries| carries == name))
+    }
 }
 
 fn source(text: &str) -> Result<Source, Complaint> {

@@ -10,6 +10,7 @@ use std::path::Path;
 use http::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::identity::TakenHeaders;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::tls::tls;
@@ -63,7 +64,7 @@ pub(super) fn read(root: &Field<'_>, places: &Places<'_>) -> Option<Listeners> {
 }
 
 fn gate(field: &Field<'_>, places: &Places<'_>, taken: &mut Taken) -> Option<GateConfig> {
-    field.mapping(&["proxy", "listen", "secret", "tls", "client_ip", "identity_headers", "standard_headers"]);
+    field.mapping(&["proxy", "listen", "secret", "tls", "from", "client_ip", "identity_headers", "standard_headers"]);
     let proxy = field.key("proxy").need(values::one_of(&Proxy::ALL.map(|proxy| (proxy.as_str(), proxy))));
     let listen = field.key("listen").need(values::listen);
     taken.add(&field.key("listen"), listen.as_ref());
@@ -80,8 +81,14 @@ fn gate(field: &Field<'_>, places: &Places<'_>, taken: &mut Taken) -> Option<Gat
         ));
     }
     let client_ip = client_ip(&field.key("client_ip"), proxy);
-    let identity = super::identity::read(field, proxy, client_ip.as_ref().and_then(Option::as_ref));
-    Some(GateConfig { proxy: proxy?, listen, secret, tls: tls?, client_ip: client_ip?, identity: identity? })
+    let carriage = super::carriage::read(&field.key("from"), proxy);
+    let taken = TakenHeaders {
+        proxy,
+        client_ip: client_ip.as_ref().and_then(Option::as_ref),
+        carriage: carriage.as_ref().and_then(Option::as_ref),
+    };
+    let identity = super::identity::read(field, &taken);
+    Some(GateConfig { proxy: proxy?, listen, secret, tls: tls?, client_ip: client_ip?, identity: identity?, carriage: carriage? })
 }
 
 /// `{ header: X-Forwarded-For, from_right: 1 }`

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::credential::Ways;
 use super::network::Client;
 use super::page::Page;
 use super::path::{Path, PathFault};
@@ -21,6 +22,8 @@ pub struct Request<'a> {
     pub page: Page<'a>,
     /// Where it comes from.
     pub client: Client<'a>,
+    /// How credentials are sent here; `None` = as everywhere.
+    pub ways: Option<&'a Ways>,
 }
 
 /// Why a request cannot be judged.
@@ -55,6 +58,7 @@ impl<'a> Request<'a> {
             preflight_for: preflight_for.filter(|_| method == b"OPTIONS"),
             page: Page::default(),
             client: Client::NotConfigured,
+            ways: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::network::Client;
 use super::rules::{Attribute, HostPattern, MatchClause, PathPattern, RuleSpec};
 use super::trial::{Attributes, CredentialState, Trial};
 use super::*;

@@ -106,6 +106,7 @@ pub struct Allowed {
 
 impl Allowed {
     /// Exactly 200, no body, each identity header exactly once. `used` is a map of headers whose memory is used again; what it holds goes.
+    /// Only an answer with more headers than the request had needs more.
     pub fn answer(self, dialect: &Dialect, used: HeaderMap) -> Answer {
         let mut headers = used;
         headers.clear();

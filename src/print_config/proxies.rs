@@ -91,16 +91,23 @@ fn nginx(places: &Places) -> Vec<File> {
         told,
         |name| format!("proxy_set_header {name} $gatepost_told_{};\n", variable(name)),
     );
+    let to_app =
+        to_app.beside("proxy_set_header X-Api-Key       \"\";\n", &places.taken, |name| format!("proxy_set_header {name} \"\";\n"));
     let to_grpc = Template::new("gatepost_grpc.conf", include_str!("../../nginx/gatepost_grpc.conf")).beside(
         "grpc_set_header X-Auth-Expires-In $gatepost_expires_in;\n",
         told,
         |name| format!("grpc_set_header {name} $gatepost_told_{};\n", variable(name)),
     );
+    let to_grpc =
+        to_grpc.beside("grpc_set_header X-Api-Key       \"\";\n", &places.taken, |name| format!("grpc_set_header {name} \"\";\n"));
     let to_fastcgi = Template::new("gatepost_fastcgi.conf", include_str!("../../nginx/gatepost_fastcgi.conf")).beside(
         "fastcgi_param HTTP_X_AUTH_EXPIRES_IN $gatepost_expires_in if_not_empty;\n",
         told,
         |name| format!("fastcgi_param HTTP_{} $gatepost_told_{} if_not_empty;\n", variable(name).to_uppercase(), variable(name)),
     );
+    let to_fastcgi = to_fastcgi.beside("fastcgi_param HTTP_X_API_KEY       \"\" if_not_empty;\n", &places.taken, |name| {
+        format!("fastcgi_param HTTP_{} \"\" if_not_empty;\n", variable(name).to_uppercase())
+    });
     vec![http.done(), in_server.done(), in_location.done(), to_app.done(), to_grpc.done(), to_fastcgi.done()]
 }
 
@@ -131,6 +138,7 @@ fn traefik(places: &Places, notes: &mut Vec<String>) -> Result<Vec<File>, String
     };
     dynamic = dynamic
         .beside("          X-Auth-Expires-In: \"\"\n", &places.told, |name| format!("          {name}: \"\"\n"))
+        .beside("          X-Api-Key: \"\"\n", &places.taken, |name| format!("          {name}: \"\"\n"))
         .beside("          - X-Auth-Expires-In\n", &places.told, |name| format!("          - {name}\n"))
         .beside("          - X-Api-Key\n", &places.shown, |name| format!("          - {name}\n"));
     Ok(vec![dynamic.done(), Template::new("traefik.yml", include_str!("../../traefik/traefik.yml")).done()])
@@ -144,7 +152,11 @@ fn caddy(places: &Places) -> Vec<File> {
     };
     let mut file = Template::new("Caddyfile", include_str!("../../examples/caddy/Caddyfile"))
         .put("forward_auth 127.0.0.1:9003 {", &format!("forward_auth {gate} {{"));
-    file = file.beside("\t\trequest_header -X-Auth-*\n", &places.told, |name| format!("\t\trequest_header -{name}\n"));
+    file = file.beside("\t\trequest_header -X-Auth-*\n", &places.told, |name| format!("\t\trequest_header -{name}\n")).beside(
+        "\t\trequest_header -X-Api-Key\n",
+        &places.taken,
+        |name| format!("\t\trequest_header -{name}\n"),
+    );
     if !places.told.is_empty() {
         let place = "X-Auth-Key-Id X-Auth-Expires-In\n";
         file = file.put(place, &format!("{} {}\n", place.trim_end(), places.told.join(" ")));
@@ -181,6 +193,7 @@ fn envoy(places: &Places) -> Vec<File> {
         .put("{ socket_address: { address: 127.0.0.1, port_value: 9005 } }", &endpoint(&places.gate))
         .put("{ socket_address: { address: 127.0.0.1, port_value: 8000 } }", &endpoint(&places.admin));
     file = file
+        .beside("              - x-api-key\n", &places.taken, |name| format!("              - {name}\n"))
         .beside("              - { remove: x-auth-expires-in }\n", &places.told, |name| format!("              - {{ remove: {name} }}\n"))
         .beside("                    - { exact: x-auth-expires-in }\n", &places.told, |name| {
             format!("                    - {{ exact: {name} }}\n")
@@ -234,7 +247,9 @@ fn haproxy(places: &Places) -> Vec<File> {
     };
     let mut cfg = Template::new("haproxy.cfg", include_str!("../../examples/haproxy/haproxy.cfg"))
         .put("server s1 127.0.0.1:8000", &format!("server s1 {}{tls}", places.admin.listen));
-    cfg = cfg.beside("  http-request del-header x-auth- -m beg\n", &places.told, |name| format!("  http-request del-header {name}\n"));
+    cfg = cfg
+        .beside("  http-request del-header x-auth- -m beg\n", &places.told, |name| format!("  http-request del-header {name}\n"))
+        .beside("  http-request del-header x-api-key\n", &places.taken, |name| format!("  http-request del-header {name}\n"));
     if places.gate.tls_name.is_some() {
         let place = "  lua-load ./forward-auth.lua\n";
         cfg = cfg.put(place, &format!("{place}  httpclient.ssl.verify required\n  httpclient.ssl.ca-file {AUTHORITIES}\n"));
@@ -259,6 +274,7 @@ fn gateway_api(places: &Places, notes: &mut Vec<String>) -> Result<Vec<File>, St
         .put("http://gatepost.default.svc:9002/verify", &format!("{scheme}://gatepost.default.svc:{}/verify", gate.port()))
         .put("port: 8000", &format!("port: {}", admin.port()))
         .beside("      X-Auth-Expires-In: \"\"\n", &places.told, |name| format!("      {name}: \"\"\n"))
+        .beside("      X-Api-Key: \"\"\n", &places.taken, |name| format!("      {name}: \"\"\n"))
         .beside("      - X-Auth-Expires-In\n", &places.told, |name| format!("      - {name}\n"))
         .beside("      - X-Api-Key\n", &places.shown, |name| format!("      - {name}\n"));
     Ok(vec![file.done()])

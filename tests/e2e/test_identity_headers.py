@@ -1,17 +1,14 @@
 """Headers of one's own choice that tell an application who asks: through each real proxy with what `print-config` makes for them, from the gate only."""
 
-import os
-import shutil
 import sqlite3
 from types import SimpleNamespace
 
 import pytest
 
-from support import binaries
+from support import printed
 from support.gate import IDENTITY, PORTS, bearer
-from support.gatepost import NO_GATEPOST, Gatepost
+from support.gatepost import Gatepost
 from support.proxies import PROXIES
-from support.services import Service, listening
 from support.wire import ask
 
 RULES = [{"id": "open", "path": "/open/**", "access": "anonymous"}, {"id": "orders", "path": "/orders/**", "credentials": ["token", "api_key"]}]
@@ -37,31 +34,22 @@ def gates(**more):
 def world(request, tmp_path_factory, application, running_proxies):
     running_proxies.stop()
     gatepost = Gatepost(tmp_path_factory.mktemp("gatepost"), RULES, gates=gates(standard_headers=request.param))
-    with gatepost:
+    with gatepost.start():
         alice = gatepost.sign_up("alice")
         key_id, key = alice.key("orders:read")
     with sqlite3.connect(gatepost.folder / "data" / "gatepost.db") as database:
         terms = ('{"external_id":"cus_1","metadata":{"plan":"gold"}}', key_id)
         assert database.execute("UPDATE api_keys SET terms = ?, version = version + 1 WHERE id = ?", terms).rowcount == 1
         assert database.execute("UPDATE principals SET terms = ?, version = version + 1 WHERE uid = ?", ('{"external_id":"acc_7"}', alice.uid)).rowcount == 1
-    with gatepost:
+    with gatepost.start():
         yield SimpleNamespace(gatepost=gatepost, alice=alice, key=key, key_id=key_id, token=gatepost.token(key), standard=request.param, application=application)
 
 
 @pytest.fixture(scope="module", params=PROXIES, ids=repr)
 def printed_proxy(request, world, tmp_path_factory):
     """The proxy with the files that are printed for these gates."""
-    proxy, folder = request.param, tmp_path_factory.mktemp(repr(request.param))
-    folder.chmod(0o755)
-    world.gatepost.run("print-config", proxy.gate, "--dir", str(folder), check=0)
-    if proxy.gate == "nginx":
-        shutil.copy(binaries.REPOSITORY / "nginx" / "nginx.conf", folder)
-        (folder / "logs").mkdir()
-    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": os.environ["PATH"]}
-    service = Service(repr(proxy), proxy.command(proxy.find_binary(), folder), folder, {**NO_GATEPOST, **home})
-    service.start(lambda: listening(proxy.port) and ask(proxy.port, target="/open/a").status != 404)
-    yield proxy
-    service.stop()
+    with printed.running(request.param, world.gatepost, tmp_path_factory.mktemp(repr(request.param)), "/open/a") as proxy:
+        yield proxy
 
 
 def reads_as(name):

@@ -721,3 +721,46 @@ fn a_rule_for_networks_needs_a_gate_that_knows_them() {
     assert!(warnings.len() == 1 && warnings[0].to_string().contains("gates[0]: the rule `inner`"), "{warnings:?}");
     assert!(load(seeing).unwrap().warnings.is_empty());
 }
+
+#[test]
+fn where_credentials_stand() {
+    let gate = |from: &str| format!("gates: [{{ proxy: traefik, listen: 127.0.0.1:1, from: {from} }}]");
+    let headers = |from: &str| -> Vec<String> {
+        config(&gate(from), &[]).gates[0]
+            .carriage
+            .iter()
+            .flat_map(|carriage| carriage.headers().map(ToString::to_string).collect::<Vec<_>>())
+            .collect()
+    };
+    assert!(config("", &[]).gates[0].carriage.is_none());
+    assert_eq!(
+        headers("{ token: [X-Token], key: ['Authorization: Basic', 'Authorization: ApiKey', X-Api-Key] }"),
+        ["x-token", "authorization", "x-api-key"]
+    );
+    assert_eq!(headers("{ key: ['Authorization: Basic'] }"), ["authorization", "x-authorization"], "tokens stay where they are");
+    assert_eq!(headers("{ token: [] }"), ["x-api-key"]);
+    for (from, expected) in [
+        ("{ token: ['Authorization: Basic'] }", "HTTP Basic carries a key here, as the password"),
+        ("{ token: ['Authorization:'] }", "has no scheme after its header"),
+        ("{ token: ['Authorization: Bearer x'] }", "has no scheme after its header"),
+        ("{ token: [X_Token] }", "is no name of a header that every proxy passes on"),
+        ("{ token: [Cookie] }", "means something else on the way"),
+        ("{ token: [Host] }", "means something else on the way"),
+        ("{ token: [X-Forwarded-Uri] }", "means something else on the way"),
+        ("{ token: [X-Proxy-Secret] }", "means something else on the way"),
+        ("{ token: [X-Auth-User] }", "means something else on the way"),
+        ("{ token: [X-Token, X-Token] }", "`x-token` without a scheme takes every value, and stands twice"),
+        ("{ token: [X-Token], key: ['x-token: Key'] }", "`x-token` without a scheme takes every value, and stands twice"),
+        ("{ token: ['X-Token: A'], key: ['x-token: a'] }", "this place stands twice"),
+        ("{ key: ['Authorization: Bearer'] }", "this place stands twice"),
+        ("{ token: [X-Api-Key] }", "`x-api-key` without a scheme takes every value"),
+        ("{ token: X-Token }", "expected a list"),
+        ("{ cookie: [a] }", "unknown key"),
+        ("[X-Token]", "expected keys with values"),
+    ] {
+        let found = problems(&gate(from), &[]);
+        assert!(!found.is_empty() && found[0].contains(expected), "{from}: {found:#?}");
+    }
+    let clash = "gates: [{ proxy: nginx, listen: 127.0.0.1:1, from: { token: [X-Token] }, identity_headers: { X-Token: subject.name } }]";
+    assert!(problems(clash, &[])[0].contains("means something else on the way"));
+}
