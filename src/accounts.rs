@@ -38,6 +38,7 @@ mod throttle;
 pub mod tokens;
 pub mod totp;
 mod trail;
+mod usage;
 
 use std::net::IpAddr;
 use std::sync::Arc;

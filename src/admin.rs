@@ -34,6 +34,7 @@ mod second_factor;
 mod sessions;
 mod tenants;
 mod tokens;
+mod usage;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
@@ -169,6 +170,7 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::set_scopes))
+        .routes(routes!(usage::show))
         .routes(routes!(keys::set_terms))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))

@@ -39,6 +39,7 @@ use crate::token::last_used::LastUsed;
 use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Settings, TokenStore};
+use crate::usage::Usage;
 
 pub use secret_key::read as read_secret_keys;
 pub use supervisor::Supervisor;
@@ -110,6 +111,7 @@ pub struct App {
     stopper: Stopper,
     tokens: TokenStore,
     last_used: LastUsed,
+    usage: Usage,
     pulse: Arc<Pulse>,
     clock: Clock,
     watch: Watch,
@@ -207,7 +209,7 @@ fn settings(config: &Config) -> Settings {
 /// Where either cannot be, or another process serves from them that must be alone.
 async fn open_stores(config: &Config) -> Result<Stores, StartError> {
     let database = open_database(config).await?;
-    let randomness = |_| StartError::Process("the system gave no randomness".to_owned());
+    let randomness = |_| no_randomness();
     let settings = settings(config);
     let (tokens, alone) = match &config.tokens.store {
         StoreConfig::Embedded => (TokenStore::embedded(Embedded::start(database.clone(), settings).await?).map_err(randomness)?, None),
@@ -228,6 +230,10 @@ async fn open_stores(config: &Config) -> Result<Stores, StartError> {
         }
     };
     Ok(Stores { database, tokens, alone })
+}
+
+fn no_randomness() -> StartError {
+    StartError::Process("the system gave no randomness".to_owned())
 }
 
 /// What the admin listener is given of the configuration.
@@ -303,6 +309,10 @@ impl App {
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
         let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
+        let usage = match config.usage.enabled {
+            true => Usage::start(database.clone(), config.usage.keep).map_err(|_| no_randomness())?,
+            false => Usage::off(),
+        };
         let shared = Arc::new(Shared {
             in_force: in_force.clone(),
             tokens: tokens.clone(),
@@ -312,6 +322,7 @@ impl App {
             keep_alive: admin.accounts().keep_alive().clone(),
             domains: Domains::new(config.sessions.domains.clone()),
             last_used: admin.accounts().last_used().clone(),
+            usage,
             decisions: Arc::default(),
             examinations: Arc::default(),
             ttl_s: config.tokens.ttl.as_secs(),
@@ -353,6 +364,7 @@ impl App {
             watch,
             hangup,
             last_used: shared.last_used.clone(),
+            usage: shared.usage.clone(),
             pulse,
             clock: shared.clock.clone(),
             reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls },
@@ -437,6 +449,7 @@ impl App {
         drop(serving);
         self.tokens.stop().await;
         self.last_used.flush().await;
+        self.usage.stop().await;
         tracing::info!("stopped");
         Ok(())
     }

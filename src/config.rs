@@ -78,6 +78,8 @@ pub struct Config {
     pub sessions: SessionsConfig,
     /// Worker threads; at least 1.
     pub workers: usize,
+    /// What is counted of each key.
+    pub usage: UsageConfig,
     /// The log.
     pub log: LogConfig,
 }
@@ -216,6 +218,15 @@ pub struct SessionsConfig {
     pub domains: Vec<String>,
     /// Hosts a login may return to. Default none.
     pub return_hosts: Vec<String>,
+}
+
+/// What is counted of each key.
+#[derive(Debug, Clone, Copy)]
+pub struct UsageConfig {
+    /// How long the counts of an hour are kept. Default 400 days.
+    pub keep: Duration,
+    /// Whether anything is counted. Default true; it is for measurements that it can be switched off.
+    pub enabled: bool,
 }
 
 /// The log.

@@ -28,6 +28,7 @@ mod sign_ins;
 pub(crate) mod test_server;
 mod tokens;
 mod trail;
+mod usage;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub use sessions::{RefreshRow, SessionRow};
 pub use sign_ins::SignInRow;
 pub use tokens::{TokenFate, TokenRow};
 pub use trail::AuditRow;
+pub use usage::UsageRow;
 
 /// Why the database gave no answer.
 #[derive(Debug, thiserror::Error)]

@@ -34,6 +34,7 @@ use crate::token::last_used::LastUsed;
 use crate::token::recognise::{At, Authentic, recognise};
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore, Unavailable};
+use crate::usage::{RuleNumbers, Usage};
 
 /// Rules in force with their counters.
 #[derive(Debug)]
@@ -42,12 +43,14 @@ pub struct InForce {
     pub rules: RuleSet,
     /// Their counters.
     pub metrics: DecisionMetrics,
+    /// By which usage tells them apart.
+    pub numbers: RuleNumbers,
 }
 
 impl InForce {
     /// Puts rules in force.
     pub fn new(rules: RuleSet) -> Self {
-        Self { metrics: DecisionMetrics::new(&rules), rules }
+        Self { metrics: DecisionMetrics::new(&rules), numbers: RuleNumbers::of(&rules), rules }
     }
 }
 
@@ -69,6 +72,8 @@ pub struct Shared {
     pub domains: Domains,
     /// Takes note of keys in use.
     pub last_used: LastUsed,
+    /// Counts what came of each key's checks.
+    pub usage: Usage,
     /// The last refusals, for super admins.
     pub decisions: Arc<Recent>,
     /// What super admins examine a proxy by.
@@ -209,6 +214,7 @@ impl Gate {
         let (verdict, kind) = self.decide(&asked, &in_force.rules, at, heard.as_ref(), &mut held)?;
         if asked.call != Some(Call::Explain) {
             in_force.metrics.count(&verdict, kind, at.elapsed());
+            self.shared.usage.checked(&in_force.numbers, &verdict);
             log::decision(self, &asked, &verdict, kind);
             recent::keep(self, &asked, &verdict);
         }

@@ -32,3 +32,4 @@ pub mod pulse;
 pub mod senders;
 pub mod server;
 pub mod token;
+pub mod usage;

@@ -44,6 +44,12 @@ const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
 const SIGN_INS: &str = "gatepost_oidc_sign_ins_total";
 /// One-time codes, by channel and what became of them: `sent`, `refused`, `failed`, `dropped` (too many waited), `logged`.
 const CODES: &str = "gatepost_codes_sent_total";
+/// Rows of usage that are counted and not in the database yet.
+const USAGE_WAITING: &str = "gatepost_usage_waiting_rows";
+/// Portions of usage brought to the database, by result: `written`, `failed` (kept, and tried again).
+const USAGE_WRITES: &str = "gatepost_usage_writes_total";
+/// Checks that usage does not tell of: too much waited for the database.
+const USAGE_LOST: &str = "gatepost_usage_lost_total";
 /// Version and commit, value 1.
 const BUILD: &str = "gatepost_build_info";
 
@@ -100,11 +106,17 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
     describe_counter!(SIGN_INS, "Sign-ins at OpenID providers, by provider and what came of them");
     describe_counter!(CODES, "One-time codes, by channel and what became of them");
+    describe_gauge!(USAGE_WAITING, "Rows of usage that are counted and not in the database yet");
+    describe_counter!(USAGE_WRITES, "Portions of usage brought to the database, by result");
+    describe_counter!(USAGE_LOST, "Checks that usage does not tell of: too much waited for the database");
     describe_gauge!(BUILD, "Version, value 1");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     counter!(RELOADS).absolute(0);
     counter!(RELOAD_FAILURES).absolute(0);
     gauge!(RELOAD_FAILED).set(0.0);
+    gauge!(USAGE_WAITING).set(0.0);
+    counter!(USAGE_WRITES, "result" => "written").absolute(0);
+    counter!(USAGE_LOST).absolute(0);
     Ok(handle)
 }
 
@@ -145,6 +157,22 @@ pub fn oidc_signed_in(provider: &str, outcome: &'static str) {
 /// What became of a one-time code.
 pub fn code_sent(channel: &'static str, result: &'static str) {
     counter!(CODES, "channel" => channel, "result" => result).increment(1);
+}
+
+/// So many rows of usage wait for the database.
+pub fn usage_waits(rows: usize) {
+    #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+    gauge!(USAGE_WAITING).set(rows as f64);
+}
+
+/// What became of a portion of usage.
+pub fn usage_written(result: &'static str) {
+    counter!(USAGE_WRITES, "result" => result).increment(1);
+}
+
+/// So many checks are counted by no usage.
+pub fn usage_lost(checks: u64) {
+    counter!(USAGE_LOST).increment(checks);
 }
 
 /// Whether the store answers checks.

@@ -25,12 +25,14 @@ use gatepost::decision::scopes::ScopeSet;
 use gatepost::decision::told::Source;
 use gatepost::dialect::{Answer, Dialect, IdentityHeaders, Proxy, further};
 use gatepost::gate::{Gate, InForce, Shared};
+use gatepost::id::Id;
 use gatepost::senders::Senders;
 use gatepost::token::embedded::Embedded;
 use gatepost::token::keyring::Keyring;
 use gatepost::token::record::TokenFormat;
-use gatepost::token::secret::SecretMint;
+use gatepost::token::secret::{SecretKind, SecretMint};
 use gatepost::token::store::{Settings, TokenStore};
+use gatepost::usage::Usage;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 const ORIGIN: Origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), local: true };
@@ -70,6 +72,7 @@ impl House {
             keep_alive: accounts.keep_alive().clone(),
             domains: Domains::default(),
             last_used: accounts.last_used().clone(),
+            usage: Usage::start(database.clone(), Duration::from_secs(86_400)).unwrap(),
             decisions: Arc::default(),
             examinations: Arc::default(),
             ttl_s: ttl.as_secs(),
@@ -77,6 +80,11 @@ impl House {
         });
         let api_key = signed_up.api_key.unwrap().reveal().to_owned();
         Self { shared, accounts, api_key, _data: data }
+    }
+
+    /// The id of the key.
+    fn key(&self) -> Id {
+        self.shared.mint.read(SecretKind::ApiKey, &self.api_key).unwrap().id()
     }
 
     /// Everything that may be presented, as header and value.
@@ -232,6 +240,23 @@ async fn a_known_credential_takes_no_memory() {
 #[tokio::test]
 async fn nor_does_one_written_as_a_jwt() {
     nothing_is_allocated(TokenFormat::Jwt).await;
+}
+
+#[tokio::test]
+async fn what_comes_with_a_key_is_counted() {
+    let house = House::new(TokenFormat::Opaque).await;
+    let gate = Arc::new(Gate::new(Dialect::new(Proxy::Nginx, None, None), house.shared.clone()));
+    for presented in &house.credentials().await {
+        for uri in ["/orders/17", "/orders/17", "/mine/super_admin/a", "/mine/nobody/a", "/open/a"] {
+            gate.check(request(Proxy::Nginx, uri, Some(presented)), 0).await.unwrap();
+        }
+    }
+    house.shared.usage.flush().await;
+    let key = house.key();
+    let rows = house.accounts.database().usage_of(key, (UnixMs(0), UnixMs(u64::MAX >> 1)), None, 10).await.unwrap();
+    let rows: Vec<_> = rows.iter().map(|row| (row.rule.as_str(), row.counts.allowed, row.counts.refused, row.counts.limited)).collect();
+    // two carriers of a token, and the key itself; neither the login's JWT nor the session has a key
+    assert_eq!(rows, [("mine", 3, 3, 0), ("orders", 6, 0, 0)]);
 }
 
 /// The measure measures.

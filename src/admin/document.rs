@@ -439,9 +439,9 @@ fn never_null(body: &mut RequestBody) {
     }
 }
 
-/// Puts the schemas of this name around the answer's own.
+/// Puts the schemas of this name around the answer's own, where it is JSON.
 fn envelop(response: &mut Response, around: &[&str]) {
-    for content in response.content.values_mut() {
+    for (_, content) in response.content.iter_mut().filter(|(kind, _)| *kind == "application/json") {
         let RefOr::T(content) = content else { continue };
         if let Some(own) = content.schema.take() {
             let own = AllOfBuilder::new().item(own);

@@ -25,8 +25,7 @@ pub(super) struct Asked {
 impl Asked {
     /// Reads `limit`, `cursor` and `principal`.
     pub(super) fn read(call: &Call) -> Result<Self, Failure> {
-        let limit: u32 =
-            field(call, "limit", |text| text.parse().ok().filter(|limit| (1..=LONGEST).contains(limit)))?.unwrap_or(DEFAULT_LIMIT);
+        let limit = limit(call)?;
         let after = field(call, "cursor", place)?;
         let of = field(call, "principal", |text| text.parse().ok())?;
         Ok(Self { limit: limit as usize, page: Page { after, limit: limit + 1 }, of })
@@ -53,9 +52,8 @@ pub(super) struct Newest {
 impl Newest {
     /// Reads `limit` and `cursor`.
     pub(super) fn read(call: &Call) -> Result<Self, Failure> {
-        let limit = field(call, "limit", |text| text.parse().ok().filter(|limit| (1..=LONGEST).contains(limit)))?;
         let before = field(call, "cursor", |text| text.parse().ok().filter(|before| *before > 0))?;
-        Ok(Self { limit: limit.unwrap_or(DEFAULT_LIMIT), before })
+        Ok(Self { limit: limit(call)?, before })
     }
 
     /// How many rows to fetch: one more than shown, which tells whether there is a next page.
@@ -70,6 +68,12 @@ impl Newest {
         let next = rows.last().filter(|_| more).map(|last| number(last).to_string());
         (rows, next)
     }
+}
+
+/// `?limit=`, or what counts where it is not there.
+pub(super) fn limit(call: &Call) -> Result<u32, Failure> {
+    let limit = field(call, "limit", |text| text.parse().ok().filter(|limit| (1..=LONGEST).contains(limit)))?;
+    Ok(limit.unwrap_or(DEFAULT_LIMIT))
 }
 
 /// `?tenant=ID`.

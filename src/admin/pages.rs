@@ -25,6 +25,7 @@ mod sign_up;
 mod tenants;
 mod tokens;
 mod try_it;
+mod usage;
 mod visit;
 mod words;
 

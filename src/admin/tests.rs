@@ -23,6 +23,7 @@ mod sessions;
 mod store_away;
 mod terms;
 mod tokens;
+mod usage;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -228,6 +228,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         "oidc",
         "senders",
         "sessions",
+        "usage",
         "workers",
         "log",
     ]);
@@ -247,6 +248,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let senders = senders::senders(&root.key("senders"), below);
     let sessions =
         accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
+    let usage = sections::usage(&root.key("usage"));
     let workers = sections::workers(&root.key("workers"));
     let log = sections::log(&root.key("log"));
     let listeners = listeners?;
@@ -265,6 +267,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         oidc: oidc?,
         senders: senders?,
         sessions: sessions?,
+        usage: usage?,
         workers: workers?,
         log: log?,
     })

@@ -6,8 +6,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::problem::Complaint;
-use super::reader::Field;
-use super::{DatabaseConfig, Engine, LogConfig, SecretSource, StoreConfig, TokensConfig, secret, values};
+use super::reader::{Field, Shape};
+use super::{DatabaseConfig, Engine, LogConfig, SecretSource, StoreConfig, TokensConfig, UsageConfig, secret, values};
 use crate::token::keyring::Keyring;
 use crate::token::record::TokenFormat;
 
@@ -170,6 +170,14 @@ pub(super) fn denials(field: &Field<'_>) -> Option<Option<u16>> {
             )),
         }
     })
+}
+
+pub(super) fn usage(field: &Field<'_>) -> Option<UsageConfig> {
+    field.mapping(&["keep", "enabled"]);
+    let keep = field.key("keep").read(values::days);
+    let enabled_at = field.key("enabled");
+    let enabled = if enabled_at.shape() == Shape::Absent { Some(true) } else { enabled_at.read(values::boolean) };
+    Some(UsageConfig { keep: keep?, enabled: enabled? })
 }
 
 pub(super) fn workers(field: &Field<'_>) -> Option<usize> {

@@ -81,6 +81,11 @@ pub(super) fn lifetime(text: &str) -> Reading<Duration> {
     duration(Duration::from_secs(1), Duration::from_secs(LONGEST_DAYS * 86_400))(text)
 }
 
+/// Any duration from one day to ten years.
+pub(super) fn days(text: &str) -> Reading<Duration> {
+    duration(Duration::from_secs(86_400), Duration::from_secs(LONGEST_DAYS * 86_400))(text)
+}
+
 fn read_duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at_checked(digits)?;

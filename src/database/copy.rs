@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 23] = [
+pub(super) const COPIED: [&str; 24] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -38,11 +38,12 @@ pub(super) const COPIED: [&str; 23] = [
     "declared",
     "second_factors",
     "recovery_codes",
+    "usage_hours",
 ];
 
 /// What is not: it belongs to the processes that serve from this very database, or to the schema.
 #[cfg(test)]
-pub(super) const LEFT: [&str; 5] = ["turn", "setup_codes", REPLICAS, ARRIVALS, "_sqlx_migrations"];
+pub(super) const LEFT: [&str; 6] = ["turn", "setup_codes", REPLICAS, ARRIVALS, "usage_writers", "_sqlx_migrations"];
 
 /// One row: it stands in every database that was ever opened.
 pub(super) const INSTALLATION: &str = "installation";

@@ -45,6 +45,8 @@ pub trait Identity: std::fmt::Debug + Send + Sync {
     fn networks(&self) -> &[Network];
     /// What the identity headers say, with `further` besides: the same list for all that is kept.
     fn told(&self, further: &[Further]) -> Told;
+    /// The id of the key, as hex digits; empty where there is none.
+    fn key_id(&self) -> &[u8];
     /// The whole holder, for refusals and the log.
     fn holder(&self) -> Holder;
 }
@@ -100,6 +102,10 @@ impl Identity for Holder {
         let user = Some(header_value(&self.name)).filter(|user| !user.is_empty()).unwrap_or_else(|| header_value(&self.uid));
         let scopes = self.grant.same_for_all().then(|| header_value(&self.grant.effective(&[]).to_string()));
         Told { user, scopes, tenant: header_value(&self.tenant), key_id: header_value(&self.key_id), further: told::render(further, self) }
+    }
+
+    fn key_id(&self) -> &[u8] {
+        self.key_id.as_bytes()
     }
 
     fn holder(&self) -> Holder {

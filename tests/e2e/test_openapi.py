@@ -41,6 +41,12 @@ PAGES = """
 include-path-regex = "^/(login|[.]gatepost/.*)$"
 checks.negative_data_rejection.enabled = false
 """
+# what a key was used for is told when it is gone, too
+USAGE = """
+[[operations]]
+include-path-regex = "^/v1/keys/[^/]+/usage$"
+checks.use_after_free.enabled = false
+"""
 # the contract's answer to nobody at all is 400 here
 ANONYMOUS = "^/v1/(verify|logout|token/refresh|password/change)$"
 
@@ -62,7 +68,7 @@ def house(tmp_path_factory):
         }
         config = folder / "schemathesis.toml"
         lines = [f"[auth.openapi.{name}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in fields.items()) for name, fields in schemes.items()]
-        exempt = PAGES + f'[[operations]]\ninclude-path-regex = "{ANONYMOUS}"\nchecks.ignored_auth.enabled = false\nchecks.missing_required_header.enabled = false\n'
+        exempt = PAGES + USAGE + f'[[operations]]\ninclude-path-regex = "{ANONYMOUS}"\nchecks.ignored_auth.enabled = false\nchecks.missing_required_header.enabled = false\n'
         config.write_text(CHECKS + "".join(lines) + exempt)
         (folder / "schemathesis_hooks.py").write_text(HOOKS)
         yield SimpleNamespace(gatepost=gatepost, folder=folder, config=config)

@@ -200,6 +200,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
                 dt { "Ends" } dd { (parts::maybe_time(now, key.expires_at, "when it is deleted")) }
                 (parts::terms(&key.terms))
             }
+            p { a.button.second href=(visit.path(&format!("{PATH}/{id}/usage"))) { "Usage" } }
             (visit.folded("New secret…", &action("rotate"), &format!("rotate-{id}"), trouble, rotate))
             (visit.folded("Change scopes…", &action("scopes"), &format!("scopes-{id}"), trouble, scopes))
             @if visit.caller.may_agree(key.principal) {

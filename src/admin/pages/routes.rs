@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 
 use super::super::Admin;
 use super::{
-    account, audit, invitations, keys, people, policies, refusals, rules, second_factor, sessions, sign_up, tenants, tokens, try_it,
+    account, audit, invitations, keys, people, policies, refusals, rules, second_factor, sessions, sign_up, tenants, tokens, try_it, usage,
 };
 
 /// Every page but the start page, the login pages and those on other hosts.
@@ -19,6 +19,7 @@ pub(in crate::admin) fn routes() -> Router<Arc<Admin>> {
         .route("/console/keys/{id}/scopes", post(keys::set_scopes))
         .route("/console/keys/{id}/terms", post(keys::set_terms))
         .route("/console/keys/{id}/delete", post(keys::delete))
+        .route("/console/keys/{id}/usage", get(usage::show))
         .route("/console/tokens", get(tokens::show))
         .route("/console/tokens/{id}/end", post(tokens::end))
         .route("/console/logins", get(sessions::show))

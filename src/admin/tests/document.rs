@@ -131,6 +131,7 @@ const CONTRACT: &[&str] = &[
     "GET /v1/decisions",
     "GET /v1/invitations",
     "GET /v1/keys",
+    "GET /v1/keys/{id}/usage",
     "GET /v1/policies",
     "GET /v1/sessions",
     "GET /v1/sub-clients",

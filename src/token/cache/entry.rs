@@ -255,6 +255,10 @@ impl Identity for Entry {
         }
     }
 
+    fn key_id(&self) -> &[u8] {
+        self.split().0
+    }
+
     fn holder(&self) -> Holder {
         let (key, user) = self.split();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -335,6 +339,7 @@ mod tests {
                 assert_eq!((holder.kind, kept.kind()), (kind, kind));
                 assert_eq!((kept.told(&[]), holder.name.as_str()), (holder.told(&[]), name));
                 assert_eq!(kept.networks(), holder.networks);
+                assert_eq!(kept.key_id(), holder.key_id.as_bytes());
                 assert_eq!(holder.key_id, key.map(|key| key.to_string()).unwrap_or_default());
                 let texts = [&SUBJECT.to_string(), &KEY.to_string(), &TENANT.to_string(), "client", name, ""];
                 for attribute in [Attribute::Uid, Attribute::Name, Attribute::Tenant, Attribute::Role, Attribute::KeyId] {

@@ -27,6 +27,8 @@ def rows(options, folder):
         for name, sections in [("jwt", {"tokens": {"format": "jwt"}}), ("1,000 rules", {"rules": 1000}), ("100,000 rules", {"rules": 100_000})]:
             server = home.gatepost(name.replace(" ", "-"), **({"rules": sections["rules"]} if "rules" in sections else sections), )
             targets.append(Target(name, server, question.headers(question.credentials(server.token()))))
+        uncounted = home.gatepost("uncounted", usage={"enabled": False})
+        targets.append(Target("uncounted", uncounted, question.headers(question.credentials(uncounted.token()))))
         stored = home.redis()
         server = home.gatepost("redis", tokens={"store": f"redis://127.0.0.1:{stored.port}"})
         one = server.token()
@@ -59,6 +61,7 @@ def rows(options, folder):
         beside("API key", "api key", "bare", at_most=1.10),
         beside("opaque token, tokens in Redis", "redis", "bare", at_most=1.10),
         beside(f"{options.zipf_tokens:,} tokens by Zipf, in Redis", "zipf", "bare zipf"),
+        beside("opaque token, with usage", "opaque", "uncounted", "without usage", at_most=1.05),
         beside("1,000 rules", "1,000 rules", "opaque", "10 rules", at_most=1.10),
         beside("100,000 rules", "100,000 rules", "opaque", "10 rules", at_most=1.10),
         *peers.rows(median(cpu["opaque"]) / median(cpu["bare 204"])),

@@ -10,6 +10,7 @@ from .servers import Missing, program
 
 FEW, MANY = 500, 2500
 BOUND = 1.10
+USAGE_BOUND = 1.05
 
 
 def rows(options, folder):
@@ -23,6 +24,8 @@ def rows(options, folder):
         opaque = {"opaque token": asked, "anonymous rule": question.headers(credential, question.OPEN), "API key": question.headers([("X-Api-Key", api_key)])}
         jwt = home.gatepost("jwt", core=None, prefix=prefix, tokens={"format": "jwt"})
         servers = [(ten, opaque), (bare, {"bare": asked}), (empty, {"bare 204": asked}), (jwt, {"JWT": question.headers(question.credentials(jwt.token()))})]
+        uncounted = home.gatepost("uncounted", core=None, prefix=prefix, usage={"enabled": False})
+        servers.append((uncounted, {"uncounted": question.headers(question.credentials(uncounted.token()))}))
         if not options.quick:
             stored = home.redis()
             server = home.gatepost("redis", core=None, prefix=prefix, tokens={"store": f"redis://127.0.0.1:{stored.port}"})
@@ -34,8 +37,11 @@ def rows(options, folder):
 
         with ThreadPoolExecutor(2) as pool:  # counts, not times: two servers at once do not disturb each other
             counts = {name: count for found in pool.map(each, servers) for name, count in found.items()}
-    base, empty = counts.pop("bare"), counts.pop("bare 204")
+    base, empty, uncounted = counts.pop("bare"), counts.pop("bare 204"), counts.pop("uncounted")
+    counted_too = counts["opaque token"]
     return [Row("instructions", "bare hyper, constant 200", base, "instructions a request", "bare hyper, 204", empty, base / empty),
+            Row("instructions", "opaque token, with usage", counted_too, "instructions a check", "without usage", uncounted, counted_too / uncounted,
+                at_most=USAGE_BOUND),
             *(Row("instructions", name, count, "instructions a check", "bare hyper, constant 200", base, count / base,
                   at_most=None if name == "anonymous rule" else BOUND) for name, count in counts.items())]
 
