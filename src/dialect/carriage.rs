@@ -32,7 +32,7 @@ pub enum Holds {
 /// `from: { token: […], key: […] }`, the places of one header together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Carriage {
-    headers: Vec<(HeaderName, Vec<(Option<String>, Holds)>)>,
+    headers: Vec<(HeaderName, Vec<Place>)>,
     ways: Ways,
 }
 
@@ -48,11 +48,11 @@ impl Carriage {
             places.collect::<Vec<_>>().join(" or ")
         };
         let ways = Ways { token: ways(|holds| holds == Holds::Token), key: ways(|holds| holds != Holds::Token) };
-        let mut headers: Vec<(HeaderName, Vec<(Option<String>, Holds)>)> = Vec::new();
-        for Place { header, scheme, holds } in places {
-            match headers.iter_mut().find(|(name, _)| *name == header) {
-                Some((_, places)) => places.push((scheme, holds)),
-                None => headers.push((header, vec![(scheme, holds)])),
+        let mut headers: Vec<(HeaderName, Vec<Place>)> = Vec::new();
+        for place in places {
+            match headers.iter_mut().find(|(name, _)| *name == place.header) {
+                Some((_, together)) => together.push(place),
+                None => headers.push((place.header.clone(), vec![place])),
             }
         }
         Self { headers, ways }
@@ -79,9 +79,9 @@ impl Carriage {
                 Carrier::Doubled => return Presented::Malformed("two headers of one name that carries credentials"),
                 Carrier::Once(value) => value,
             };
-            let at = places.iter().find_map(|(scheme, holds)| match scheme {
-                None => Some((value, *holds)),
-                Some(scheme) => after_scheme(value, scheme.as_bytes()).map(|value| (value, *holds)),
+            let at = places.iter().find_map(|place| match &place.scheme {
+                None => Some((value, place.holds)),
+                Some(scheme) => after_scheme(value, scheme.as_bytes()).map(|value| (value, place.holds)),
             });
             let taken = match at {
                 Some((value, holds)) => word(value).is_some_and(|word| found.take(word, holds)),
@@ -120,8 +120,7 @@ impl<'a> Found<'a> {
         match (self.token, self.key, self.basic_key) {
             (None, None, None) => Presented::Nothing,
             (None, None, Some(text)) => Presented::BasicKey(text),
-            (token, Some(key), Some(text)) if basic::password(text, &mut basic::room()) != Some(key) => {
-                let _ = token;
+            (_, Some(key), Some(text)) if basic::password(text, &mut basic::room()) != Some(key) => {
                 Presented::Malformed("two API keys that differ")
             }
             (None, Some(key), _) => Presented::ApiKey(key),

@@ -318,7 +318,8 @@ mod sessions {
 
     fn page_of(proxy: Proxy, text: &str) -> String {
         let (method, target, headers) = parts(text);
-        let asked = dialect(proxy).read(&method, &target, &headers);
+        let dialect = dialect(proxy);
+        let asked = dialect.read(&method, &target, &headers);
         let page = asked.request.unwrap().page;
         format!("{} {} {}", page.is_navigation(), page.upgrade, page.in_the_clear)
     }
