@@ -30,6 +30,7 @@ use crate::decision::rules::RuleSet;
 use crate::dialect::{self, Dialect};
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
+use crate::meters::{Meters, Source};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
@@ -111,6 +112,7 @@ pub struct App {
     stopper: Stopper,
     tokens: TokenStore,
     last_used: LastUsed,
+    meters: Arc<Meters>,
     usage: Usage,
     pulse: Arc<Pulse>,
     clock: Clock,
@@ -322,6 +324,7 @@ impl App {
             keep_alive: admin.accounts().keep_alive().clone(),
             domains: Domains::new(config.sessions.domains.clone()),
             last_used: admin.accounts().last_used().clone(),
+            meters: Meters::start(Source::new(tokens.clone(), database.clone()), database.clock().clone()),
             usage,
             decisions: Arc::default(),
             examinations: Arc::default(),
@@ -364,6 +367,7 @@ impl App {
             watch,
             hangup,
             last_used: shared.last_used.clone(),
+            meters: shared.meters.clone(),
             usage: shared.usage.clone(),
             pulse,
             clock: shared.clock.clone(),
@@ -447,6 +451,7 @@ impl App {
         reloading.abort();
         probing.abort();
         drop(serving);
+        self.meters.stop().await;
         self.tokens.stop().await;
         self.last_used.flush().await;
         self.usage.stop().await;

@@ -11,6 +11,7 @@ mod environment;
 pub mod file;
 pub mod foreign;
 mod identity;
+mod limit;
 mod listeners;
 mod oidc;
 pub mod problem;

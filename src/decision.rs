@@ -7,6 +7,7 @@
 pub mod cookies;
 pub mod credential;
 pub mod holder;
+pub mod limit;
 pub mod network;
 pub mod page;
 pub mod path;
@@ -22,6 +23,7 @@ use std::borrow::Cow;
 use credential::{CredentialKind, Ways};
 use holder::{Grant, Holder, Identity};
 use http::HeaderValue;
+use limit::{Allowance, Exceeded, Limited};
 pub use reason::Reason;
 use request::{Request, RequestFault};
 use rules::{Accepts, Attribute, Demand, Found, Requirement, Rule, RuleSet};
@@ -134,6 +136,15 @@ impl<'r> Judged<'r> {
         self.each().filter_map(of).min().unwrap_or_default()
     }
 
+    /// What the rules concerned allow, in place of what is agreed about the credential; nothing where they do not say.
+    pub fn limits(&self) -> impl Iterator<Item = &'r Limited> + Clone + use<'r> {
+        let of = |demanded| match demanded {
+            Demanded::Rule(rule) => rule.requirement.limits.as_slice(),
+            _ => &[],
+        };
+        [Some(self.first), self.second].into_iter().flatten().flat_map(of)
+    }
+
     /// The rule of the first reading.
     pub fn rule(&self) -> Option<&'r Rule> {
         match self.first {
@@ -211,12 +222,14 @@ pub struct Denial<'r> {
     pub holder: Option<Box<Holder>>,
     /// Whether a person who asks for a page is invited to log in instead.
     pub to_login: bool,
+    /// For `rate_limited` and `quota_exceeded`: what is used up.
+    pub exceeded: Option<Exceeded>,
 }
 
 impl Denial<'_> {
     /// A refusal before any rule was found.
     pub fn bare(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into(), rule: None, scope: None, holder: None, to_login: false }
+        Self { reason, message: message.into(), rule: None, scope: None, holder: None, to_login: false, exceeded: None }
     }
 
     /// The refusal of a request that cannot be judged.
@@ -256,6 +269,20 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
     Verdict::Allow(Permit { rule, holder, expires_in_s, met, shadowed })
 }
 
+/// What becomes of leave to pass where a limit is used up: a refusal, or what a shadow rule would have refused.
+pub fn limited<'r>(permit: Permit<'r>, exceeded: Exceeded) -> Verdict<'r> {
+    let reason = match exceeded.allowance {
+        Allowance::Rate(_) => Reason::RateLimited,
+        Allowance::Quota(_) => Reason::QuotaExceeded,
+    };
+    let holder = permit.holder().map(|holder| Box::new(holder.holder()));
+    let denial = Denial { rule: Some(permit.rule), holder, exceeded: Some(exceeded), ..Denial::bare(reason, reason.usual_message()) };
+    match permit.rule.requirement.shadow {
+        true => Verdict::Allow(Permit { shadowed: permit.shadowed.or(Some(denial)), ..permit }),
+        false => Verdict::Deny(denial),
+    }
+}
+
 /// Whether a login may help whoever asks, and would be understood: a person in a browser without a live session. Nobody who presented
 /// something else, or two cookies of a name: they would be sent round in circles, as
 /// would be whoever is on the way of a login already.
@@ -293,7 +320,7 @@ impl Refusal {
             Evidence::Live { holder, .. } => Some(Box::new(holder.get().holder())),
             _ => None,
         };
-        Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder, to_login: false }
+        Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder, to_login: false, exceeded: None }
     }
 }
 

@@ -20,12 +20,14 @@ use http::{HeaderMap, Method, Uri};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::cookies::Domains;
 use crate::decision::credential::CredentialKind;
+use crate::decision::limit::Exceeded;
 use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
-use crate::decision::{Denial, Evidence, Judged, Reason, Shown, Verdict, decide};
+use crate::decision::{Denial, Evidence, Judged, Permit, Reason, Shown, Verdict, decide, limited};
 use crate::decisions::Recent;
 use crate::dialect::{Allowed, Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::examinations::Examinations;
+use crate::meters::{Charge, Charged, Meters, Unknown};
 use crate::metrics::DecisionMetrics;
 use crate::token::cache::{Cached, Entry, Held, Name};
 use crate::token::keep_alive::KeepAlive;
@@ -70,6 +72,8 @@ pub struct Shared {
     pub keep_alive: KeepAlive,
     /// The domains whose hosts share a login.
     pub domains: Domains,
+    /// Whether limits are used up.
+    pub meters: Arc<Meters>,
     /// Takes note of keys in use.
     pub last_used: LastUsed,
     /// Counts what came of each key's checks.
@@ -98,17 +102,19 @@ struct Head<'a> {
     headers: &'a HeaderMap,
 }
 
-/// What the store must be asked before a check can be answered.
-struct Question {
-    name: Name,
-    keyring: u32,
-    authentic: Authentic,
+/// What must be asked before a check can be answered.
+enum Question {
+    /// The store, what is presented.
+    Credential { name: Name, keyring: u32, authentic: Authentic },
+    /// Whoever counts, for more of these.
+    Limits(Vec<Charge>),
 }
 
-/// What the store said of the credential that a check presents.
+/// What was answered to the questions of a check. Each is asked once.
+#[derive(Default)]
 struct Heard {
-    kind: CredentialKind,
-    entry: Result<Arc<Entry>, Unavailable>,
+    credential: Option<(CredentialKind, Result<Arc<Entry>, Unavailable>)>,
+    limits: Option<Result<(), Unknown>>,
 }
 
 /// An answer that lacks nothing but the memory for its headers.
@@ -185,7 +191,7 @@ impl Gate {
             return examined::check(self, found, request, connection, at);
         }
         let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
-        match self.answer(head, at, None) {
+        match self.answer(head, at, &Heard::default()) {
             Ok(answer) => Checked::Now(Some(answer.given(&self.dialect, std::mem::take(request.headers_mut())))),
             Err(question) => {
                 let (gate, (head, _)) = (Arc::clone(self), request.into_parts());
@@ -194,24 +200,32 @@ impl Gate {
         }
     }
 
-    /// Asks the store, then answers.
-    async fn ask(&self, question: Question, head: http::request::Parts, at: Moment) -> Answer {
-        let Question { name, keyring, authentic } = question;
-        let entry = self.shared.tokens.check(name, keyring, &authentic, at).await;
-        let said = Head { method: &head.method, target: &head.uri, headers: &head.headers };
-        match self.answer(said, at, Some(Heard { kind: authentic.kind, entry })) {
-            Ok(answer) => answer.given(&self.dialect, head.headers),
-            // nothing is asked twice
-            Err(Question { .. }) => self.dialect.render(Call::Verify, &unavailable()),
+    /// Asks whatever must be asked, then answers.
+    async fn ask(&self, mut question: Question, head: http::request::Parts, at: Moment) -> Answer {
+        let mut heard = Heard::default();
+        loop {
+            match question {
+                Question::Credential { name, keyring, authentic } if heard.credential.is_none() => {
+                    heard.credential = Some((authentic.kind, self.shared.tokens.check(name, keyring, &authentic, at).await));
+                }
+                Question::Limits(charges) if heard.limits.is_none() => heard.limits = Some(self.shared.meters.lease(&charges).await),
+                // nothing is asked twice
+                _ => return self.dialect.render(Call::Verify, &unavailable()),
+            }
+            let said = Head { method: &head.method, target: &head.uri, headers: &head.headers };
+            match self.answer(said, at, &heard) {
+                Ok(answer) => return answer.given(&self.dialect, head.headers),
+                Err(next) => question = next,
+            }
         }
     }
 
     /// The answer, from what is known, and heard.
-    fn answer(&self, head: Head<'_>, at: Moment, heard: Option<Heard>) -> Result<Ready, Question> {
+    fn answer(&self, head: Head<'_>, at: Moment, heard: &Heard) -> Result<Ready, Question> {
         let in_force = self.shared.in_force.load();
         let asked = self.dialect.read(head.method, head.target, head.headers);
         let mut held = None;
-        let (verdict, kind) = self.decide(&asked, &in_force.rules, at, heard.as_ref(), &mut held)?;
+        let (verdict, kind) = self.decide(&asked, &in_force.rules, at, heard, &mut held)?;
         if asked.call != Some(Call::Explain) {
             in_force.metrics.count(&verdict, kind, at.elapsed());
             self.shared.usage.checked(&in_force.numbers, &verdict);
@@ -231,7 +245,7 @@ impl Gate {
         asked: &Asked<'_>,
         rules: &'r RuleSet,
         at: Moment,
-        heard: Option<&'r Heard>,
+        heard: &'r Heard,
         held: &'r mut Option<Held>,
     ) -> Result<(Verdict<'r>, Option<CredentialKind>), Question> {
         let refuse = |denial| Ok((Verdict::Deny(denial), None));
@@ -251,11 +265,45 @@ impl Gate {
             false => Known::nothing(Evidence::Nothing),
         };
         let Known { evidence, kind, used } = known;
-        let verdict = decide(request, &judged, evidence);
+        let verdict = match (decide(request, &judged, evidence), used) {
+            (Verdict::Allow(permit), Some(used)) => self.charge(permit, used, &judged, asked.call, heard, at.now)?,
+            (verdict, _) => verdict,
+        };
         if let (Verdict::Allow(_), Some(Call::Verify), Some(used)) = (&verdict, asked.call, used) {
             self.used(used, asked, request, at.now);
         }
         Ok((verdict, kind))
+    }
+
+    /// Charges what is allowed to every limit that concerns it: those of the rules, or else what is agreed. A refusal is charged nothing,
+    /// nor is an explanation, which tells of a limit that refused a short while ago.
+    fn charge<'r>(
+        &self,
+        permit: Permit<'r>,
+        used: &Entry,
+        judged: &Judged<'_>,
+        call: Option<Call>,
+        heard: &Heard,
+        now: UnixMs,
+    ) -> Result<Verdict<'r>, Question> {
+        let own = if judged.limits().next().is_none() { used.limits() } else { &[] };
+        let charges = judged.limits().chain(own).map(|limit| Charge::new(used.counted_with(limit.per), limit.of, limit.allowance));
+        let Some(first) = charges.clone().next() else { return Ok(Verdict::Allow(permit)) };
+        let meters = &self.shared.meters;
+        if call == Some(Call::Explain) {
+            return Ok(match meters.refused(charges, now) {
+                Some(exceeded) => limited(permit, exceeded),
+                None => Verdict::Allow(permit),
+            });
+        }
+        match (meters.charge(charges.clone(), now), heard.limits) {
+            (Charged::Passed, _) => Ok(Verdict::Allow(permit)),
+            (Charged::Refused(exceeded), _) => Ok(limited(permit, exceeded)),
+            (Charged::Asks, None) => Err(Question::Limits(charges.collect())),
+            (Charged::Asks, Some(Err(Unknown))) => Ok(unavailable()),
+            // others took what there was
+            (Charged::Asks, Some(Ok(()))) => Ok(limited(permit, Exceeded { allowance: first.allowance, retry_after_s: 1 })),
+        }
     }
 
     fn look_up<'e>(
@@ -264,10 +312,10 @@ impl Gate {
         request: &Request<'_>,
         judged: &Judged<'_>,
         at: Moment,
-        heard: Option<&'e Heard>,
+        heard: &'e Heard,
         held: &'e mut Option<Held>,
     ) -> Result<Known<'e>, Question> {
-        if let Some(Heard { kind, entry }) = heard {
+        if let Some((kind, entry)) = &heard.credential {
             return Ok(match (self.takes(*kind, request, judged), entry) {
                 (Err(evidence), _) => Known::of_kind(evidence, *kind),
                 (Ok(()), Ok(entry)) => self.known(entry, at.now),
@@ -303,7 +351,7 @@ impl Gate {
         };
         match (self.takes(authentic.kind, request, judged), name) {
             (Err(evidence), _) => Ok(Known::of_kind(evidence, authentic.kind)),
-            (Ok(()), Some(name)) => Err(Question { name, keyring: keyring.number(), authentic }),
+            (Ok(()), Some(name)) => Err(Question::Credential { name, keyring: keyring.number(), authentic }),
             // what is authentic has a name
             (Ok(()), None) => Ok(Known::of_kind(Evidence::Unavailable, authentic.kind)),
         }

@@ -35,6 +35,14 @@ impl Id {
         digits
     }
 
+    /// The id of what has a name instead, among things of one `kind`: of SHA-256 the first 16 bytes.
+    pub fn named(kind: &str, name: &str) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, format!("{kind}\0{name}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(digest.as_ref()).for_each(|(byte, of)| *byte = *of);
+        Self(bytes)
+    }
+
     /// A new id: 128 bits from the operating system.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub mod healthcheck;
 pub mod id;
 pub mod import_openapi;
 pub mod keys_command;
+pub mod meters;
 pub mod metrics;
 pub mod oidc;
 pub mod print_config;

@@ -44,6 +44,8 @@ const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
 const SIGN_INS: &str = "gatepost_oidc_sign_ins_total";
 /// One-time codes, by channel and what became of them: `sent`, `refused`, `failed`, `dropped` (too many waited), `logged`.
 const CODES: &str = "gatepost_codes_sent_total";
+/// Leases of limits, by what they count (`rate`, `quota`) and whether there was anything (`leased`, `none`).
+const LEASES: &str = "gatepost_limit_leases_total";
 /// Rows of usage that are counted and not in the database yet.
 const USAGE_WAITING: &str = "gatepost_usage_waiting_rows";
 /// Portions of usage brought to the database, by result: `written`, `failed` (kept, and tried again).
@@ -106,6 +108,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
     describe_counter!(SIGN_INS, "Sign-ins at OpenID providers, by provider and what came of them");
     describe_counter!(CODES, "One-time codes, by channel and what became of them");
+    describe_counter!(LEASES, "Leases of limits, by what they count and whether there was anything");
     describe_gauge!(USAGE_WAITING, "Rows of usage that are counted and not in the database yet");
     describe_counter!(USAGE_WRITES, "Portions of usage brought to the database, by result");
     describe_counter!(USAGE_LOST, "Checks that usage does not tell of: too much waited for the database");
@@ -157,6 +160,12 @@ pub fn oidc_signed_in(provider: &str, outcome: &'static str) {
 /// What became of a one-time code.
 pub fn code_sent(channel: &'static str, result: &'static str) {
     counter!(CODES, "channel" => channel, "result" => result).increment(1);
+}
+
+/// A part of a limit was asked for.
+pub fn leased(is_quota: bool, any: bool) {
+    let (counts, result) = (if is_quota { "quota" } else { "rate" }, if any { "leased" } else { "none" });
+    counter!(LEASES, "limit" => counts, "result" => result).increment(1);
 }
 
 /// So many rows of usage wait for the database.

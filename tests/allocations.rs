@@ -26,6 +26,7 @@ use gatepost::decision::told::Source;
 use gatepost::dialect::{Answer, Dialect, IdentityHeaders, Proxy, further};
 use gatepost::gate::{Gate, InForce, Shared};
 use gatepost::id::Id;
+use gatepost::meters::{Meters, Source};
 use gatepost::senders::Senders;
 use gatepost::token::embedded::Embedded;
 use gatepost::token::keyring::Keyring;
@@ -65,13 +66,14 @@ impl House {
             in_force: Arc::new(ArcSwap::from_pointee(InForce::new(
                 rules_file::load("rules.yaml".into(), RULES).map_err(|problems| problems.len()).unwrap().rules,
             ))),
-            tokens,
+            tokens: tokens.clone(),
             keyring,
             mint: SecretMint::new(&database.installation().key_tag),
-            clock,
+            clock: clock.clone(),
             keep_alive: accounts.keep_alive().clone(),
             domains: Domains::default(),
             last_used: accounts.last_used().clone(),
+            meters: Meters::start(Source::new(tokens.clone(), database.clone()), clock.clone()),
             usage: Usage::start(database.clone(), Duration::from_secs(86_400)).unwrap(),
             decisions: Arc::default(),
             examinations: Arc::default(),

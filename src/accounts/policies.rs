@@ -12,7 +12,7 @@ use crate::database::{Act, Committed, Page, PolicyRow};
 use crate::decision::holder::Grant;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
-use crate::token::terms::Terms;
+use crate::token::terms::{LimitText, Terms};
 
 /// Longest name of a policy, in characters.
 const NAME_CHARS: usize = 100;
@@ -28,6 +28,8 @@ pub struct Said {
     pub allow: ScopeSet,
     /// What it takes, whatever else gives it.
     pub deny: ScopeSet,
+    /// How much may pass.
+    pub limit: Option<LimitText>,
 }
 
 impl Accounts {
@@ -64,7 +66,7 @@ impl Accounts {
                 deny: said.deny,
                 version: 1,
                 created_at: act.now(),
-                terms: Terms::default(),
+                terms: Terms { limit: said.limit, ..Terms::default() },
             };
             act.insert_policy(&policy).await?;
             let committed = act.commit(&by.did(Action::PolicyCreate, policy.id)).await?;
@@ -105,7 +107,14 @@ impl Accounts {
             if act.policy_named(before.tenant, &said.name).await?.is_some_and(|other| other.id != id) {
                 return Err(Refusal::field("name", "there is a policy of that name already"));
             }
-            let policy = PolicyRow { name: said.name, allow: said.allow, deny: said.deny, version: before.version + 1, ..before };
+            let policy = PolicyRow {
+                name: said.name,
+                allow: said.allow,
+                deny: said.deny,
+                version: before.version + 1,
+                terms: Terms { limit: said.limit, ..before.terms },
+                ..before
+            };
             act.set_policy(&policy).await?;
             Ok((policy, act.commit(&by.did(Action::PolicyChange, id)).await?))
         };

@@ -10,6 +10,7 @@ pub(super) mod home;
 pub(super) mod host;
 mod invitations;
 mod keys;
+mod limits;
 pub(super) mod login;
 mod overview;
 mod parts;

@@ -15,6 +15,7 @@ use super::request::{Call, scope_list, scope_names};
 use crate::accounts::policies::Said;
 use crate::database::PolicyRow;
 use crate::id::Id;
+use crate::token::terms::LimitText;
 
 /// What a policy says.
 #[derive(Deserialize, ToSchema)]
@@ -26,6 +27,8 @@ struct WritePolicy {
     allow: Vec<String>,
     /// What it takes, whatever else gives it.
     deny: Option<Vec<String>>,
+    /// How much may pass; without it, no limit.
+    limit: Option<LimitText>,
 }
 
 /// A policy.
@@ -35,6 +38,8 @@ struct Policy {
     name: String,
     allow: Vec<String>,
     deny: Vec<String>,
+    /// How much may pass; null = no limit.
+    limit: Option<LimitText>,
     /// Grows with every change.
     version: u64,
 }
@@ -101,7 +106,7 @@ pub(super) async fn end(State(admin): State<Arc<Admin>>, Path(policy): Path<Stri
 fn said(call: &Call) -> Result<Said, Failure> {
     let body: WritePolicy = call.json()?;
     let deny = body.deny.unwrap_or_default();
-    Ok(Said { name: body.name, allow: scope_list("allow", &body.allow)?, deny: scope_list("deny", &deny)? })
+    Ok(Said { name: body.name, allow: scope_list("allow", &body.allow)?, deny: scope_list("deny", &deny)?, limit: body.limit })
 }
 
 fn shown(policy: &PolicyRow) -> Policy {
@@ -110,6 +115,7 @@ fn shown(policy: &PolicyRow) -> Policy {
         name: policy.name.clone(),
         allow: scope_names(&policy.allow),
         deny: scope_names(&policy.deny),
+        limit: policy.terms.limit.clone(),
         version: policy.version,
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::accounts::scopes;
 use super::environment::Environment;
+use super::limit::limit;
 use super::problem::{Complaint, Problem};
 use super::reader::{Document, Field, Shape};
 use super::yaml::{self, Place};
@@ -12,7 +13,7 @@ use crate::accounts::declared::{Declared, Key, Policy, Principal, Tenant};
 use crate::decision::scopes::ScopeSet;
 use crate::id::{Id, from_hex};
 use crate::token::record::Role;
-use crate::token::terms::{Terms, TermsError};
+use crate::token::terms::{LimitText, Terms, TermsError};
 
 /// Largest file.
 const BYTES: u64 = 16 << 20;
@@ -129,7 +130,7 @@ fn key(field: &Field<'_>) -> Option<Key> {
 
 /// What is agreed about a key; without a word nothing.
 fn key_terms(field: &Field<'_>) -> Option<Terms> {
-    field.mapping(&["external_id", "metadata", "networks"]);
+    field.mapping(&["external_id", "metadata", "networks", "limit"]);
     let networks_at = field.key("networks");
     let networks = match networks_at.shape() {
         Shape::Absent => Some(Vec::new()),
@@ -141,16 +142,17 @@ fn key_terms(field: &Field<'_>) -> Option<Terms> {
 
 /// What is agreed about a principal; without a word nothing.
 fn terms(field: &Field<'_>) -> Option<Terms> {
-    field.mapping(&["external_id", "metadata"]);
+    field.mapping(&["external_id", "metadata", "limit"]);
     checked(field, naming(field)?)
 }
 
 fn naming(field: &Field<'_>) -> Option<Terms> {
+    let limit = limit(&field.key("limit"));
     let external_id = optional(&field.key("external_id"), None, |text| values::text(text).map(Some));
     let metadata_at = field.key("metadata");
     let pair = |(name, value): (&str, Field<'_>)| Some((name.to_owned(), value.need(values::text)?));
     let metadata = metadata_at.named().into_iter().map(pair).collect::<Option<_>>();
-    Some(Terms::naming(external_id?, metadata?))
+    Some(Terms { limit: limit?.map(LimitText::from), ..Terms::naming(external_id?, metadata?) })
 }
 
 fn checked(field: &Field<'_>, terms: Terms) -> Option<Terms> {

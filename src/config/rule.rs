@@ -6,16 +6,18 @@
 use std::time::Duration;
 
 use super::accounts::scopes;
+use super::limit::limit;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::values;
 use crate::clock::millis;
 use crate::decision::credential::CredentialKind;
 use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClause, Method, PathPattern, Requirement, RuleSpec};
+use crate::id::Id;
 
 /// What an anonymous rule cannot have: it lets everybody pass.
-const DEMANDS: [&str; 9] =
-    ["scopes", "credentials", "match", "tenants", "from_networks", "enforce", "on_store_error", "preflight", "login_redirect"];
+const DEMANDS: [&str; 10] =
+    ["scopes", "credentials", "match", "tenants", "from_networks", "enforce", "on_store_error", "preflight", "login_redirect", "limit"];
 /// For how long what is cached may be used without the store. A strict end waits as long.
 const SHORTEST_CACHED: Duration = Duration::from_secs(1);
 const LONGEST_CACHED: Duration = Duration::from_secs(3600);
@@ -42,6 +44,7 @@ pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
         "access",
         "fallthrough",
         "login_redirect",
+        "limit",
     ]);
     let id = field.key("id").need(id);
     let hosts = set(&field.key("hosts"), |text| HostPattern::parse(text).map_err(|error| Complaint::new(error.to_string(), "mend it")));
@@ -52,7 +55,8 @@ pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
     let access_at = field.key("access");
     let anonymous = optional(&access_at, false, values::one_of(&[("anonymous", true)]));
     let fallthrough = optional(&field.key("fallthrough"), false, values::boolean);
-    let requirement = if access_at.shape() == Shape::Absent { requirement(field, path.as_ref()) } else { without_demands(field) };
+    let requirement =
+        if access_at.shape() == Shape::Absent { requirement(field, id.as_deref(), path.as_ref()) } else { without_demands(field) };
     if anonymous == Some(true) && path.as_ref().is_some_and(|path| path.rest && path.segments.is_empty()) {
         path_at.warning(Complaint::new(
             "everybody passes, wherever no other rule matches",
@@ -73,7 +77,7 @@ fn without_demands(field: &Field<'_>) -> Option<Requirement> {
     requirement
 }
 
-fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirement> {
+fn requirement(field: &Field<'_>, id: Option<&str>, path: Option<&PathPattern>) -> Option<Requirement> {
     let credentials = credentials(&field.key("credentials"));
     let scopes = demand(&field.key("scopes"));
     let matches = matches(&field.key("match"), path);
@@ -83,6 +87,7 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
     let preflight = optional(&field.key("preflight"), false, values::one_of(&[("allow", true), ("deny", false)]));
     let on_store_error = on_store_error(&field.key("on_store_error"));
     let login_redirect = login_redirect(field, credentials);
+    let limit = limit(&field.key("limit"));
     Some(Requirement {
         anonymous: false,
         credentials: credentials?,
@@ -94,6 +99,10 @@ fn requirement(field: &Field<'_>, path: Option<&PathPattern>) -> Option<Requirem
         preflight: preflight?,
         login_redirect: login_redirect?,
         cached_for_ms: millis(on_store_error?),
+        limits: match limit? {
+            Some(limit) => limit.said_by(Id::named("rule", id?)).collect(),
+            None => Vec::new(),
+        },
     })
 }
 
@@ -244,6 +253,6 @@ fn set<T: PartialEq>(field: &Field<'_>, read: impl Fn(&str) -> Result<T, Complai
 }
 
 /// The value, or `default` where there is none.
-fn optional<T>(field: &Field<'_>, default: T, read: impl Fn(&str) -> Result<T, Complaint>) -> Option<T> {
+pub(super) fn optional<T>(field: &Field<'_>, default: T, read: impl Fn(&str) -> Result<T, Complaint>) -> Option<T> {
     if field.shape() == Shape::Absent { Some(default) } else { field.read(read) }
 }

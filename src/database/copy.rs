@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 24] = [
+pub(super) const COPIED: [&str; 25] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -38,6 +38,7 @@ pub(super) const COPIED: [&str; 24] = [
     "declared",
     "second_factors",
     "recovery_codes",
+    "quotas",
     "usage_hours",
 ];
 

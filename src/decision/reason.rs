@@ -27,13 +27,17 @@ pub enum Reason {
     RequestNotDescribed,
     /// `X-Proxy-Secret` is missing or wrong.
     ProxySecret,
+    /// Too many in a short time.
+    RateLimited,
+    /// As many as may pass in the day or month have passed.
+    QuotaExceeded,
     /// Store or lease missing.
     StoreUnavailable,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::NoCredential,
         Self::CredentialNotAccepted,
         Self::InvalidCredential,
@@ -46,6 +50,8 @@ impl Reason {
         Self::PathRefused,
         Self::RequestNotDescribed,
         Self::ProxySecret,
+        Self::RateLimited,
+        Self::QuotaExceeded,
         Self::StoreUnavailable,
     ];
 
@@ -64,11 +70,13 @@ impl Reason {
             Self::PathRefused => "path_refused",
             Self::RequestNotDescribed => "request_not_described",
             Self::ProxySecret => "proxy_secret",
+            Self::RateLimited => "rate_limited",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::StoreUnavailable => "store_unavailable",
         }
     }
 
-    /// The status (RFC 9110 §15.5; 503 so that a store outage is never taken for a logout).
+    /// The status (RFC 9110 §15.5, RFC 6585 §4; 503 so that a store outage is never taken for a logout).
     pub fn status(self) -> u16 {
         match self {
             Self::NoCredential | Self::CredentialNotAccepted | Self::InvalidCredential => 401,
@@ -81,6 +89,7 @@ impl Reason {
             | Self::PathRefused
             | Self::RequestNotDescribed
             | Self::ProxySecret => 403,
+            Self::RateLimited | Self::QuotaExceeded => 429,
             Self::StoreUnavailable => 503,
         }
     }
@@ -102,6 +111,8 @@ impl Reason {
             | Self::PathRefused
             | Self::RequestNotDescribed
             | Self::ProxySecret
+            | Self::RateLimited
+            | Self::QuotaExceeded
             | Self::StoreUnavailable => None,
         }
     }
@@ -121,6 +132,8 @@ impl Reason {
             Self::PathRefused => "path refused",
             Self::RequestNotDescribed => "request not described",
             Self::ProxySecret => "wrong proxy secret",
+            Self::RateLimited => "too many requests: try again shortly",
+            Self::QuotaExceeded => "no more requests in this day or month",
             Self::StoreUnavailable => "authorization unavailable",
         }
     }

@@ -20,6 +20,7 @@ pub use pattern::{HostPattern, PathPattern, PatternError, Segment};
 use tree::{Group, Tree};
 
 use super::credential::CredentialKind;
+use super::limit::Limited;
 use super::network::Network;
 use super::request::{Request, is_method};
 use super::scopes::ScopeSet;
@@ -84,6 +85,8 @@ pub struct Requirement {
     pub login_redirect: bool,
     /// How long, in ms, what is cached is used where the store cannot be asked (`on_store_error: { allow_cached_for: D }`).
     pub cached_for_ms: u64,
+    /// How much may pass (`limit:`), in place of what is agreed about the credential; empty = as agreed.
+    pub limits: Vec<Limited>,
 }
 
 impl Requirement {
@@ -105,6 +108,7 @@ impl Requirement {
             preflight: false,
             login_redirect: false,
             cached_for_ms: 0,
+            limits: Vec::new(),
         }
     }
 }

@@ -7,6 +7,7 @@ use http_body_util::Full;
 
 use super::{Call, Dialect, NO_STORE, Proxy, number};
 use crate::decision::holder::Told;
+use crate::decision::limit::{Allowance, Exceeded, Period, Quota};
 use crate::decision::{Denial, Permit, Reason, Verdict};
 
 /// What a gate answers.
@@ -22,6 +23,8 @@ const KEY_ID: HeaderName = HeaderName::from_static("x-auth-key-id");
 const EXPIRES_IN: HeaderName = HeaderName::from_static("x-auth-expires-in");
 const DENY_STATUS: HeaderName = HeaderName::from_static("x-deny-status");
 const DENY_REASON: HeaderName = HeaderName::from_static("x-deny-reason");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const RETRY_SOON: (HeaderName, HeaderValue) = (RETRY_AFTER, HeaderValue::from_static("1"));
 
@@ -134,6 +137,29 @@ fn explain_refusal(headers: &mut http::HeaderMap, denial: &Denial<'_>) {
     }
     if denial.reason == Reason::StoreUnavailable {
         headers.extend([RETRY_SOON]);
+    }
+    if let Some(exceeded) = denial.exceeded {
+        tell_limit(headers, exceeded);
+    }
+}
+
+/// `Retry-After` (RFC 9110 §10.2.3), and `RateLimit-Policy` and `RateLimit` as draft-ietf-httpapi-ratelimit-headers-10 defines them: the quota
+/// `q` of each window of `w` seconds, what remains of it and in how many seconds there is more.
+fn tell_limit(headers: &mut HeaderMap, exceeded: Exceeded) {
+    let (name, quota, window_s) = match exceeded.allowance {
+        Allowance::Rate(rate) => ("rate", rate.count, (rate.per_ms / 1000).max(1)),
+        Allowance::Quota(Quota { amount, each: Period::Day }) => ("day", amount, 86_400),
+        // the shortest month: whoever spreads its calls by this is on the safe side
+        Allowance::Quota(Quota { amount, each: Period::Month }) => ("month", amount, 28 * 86_400),
+    };
+    let after_s = exceeded.retry_after_s;
+    headers.insert(RETRY_AFTER, HeaderValue::from(after_s));
+    for (header, text) in
+        [(RATE_LIMIT_POLICY, format!("\"{name}\";q={quota};w={window_s}")), (RATE_LIMIT, format!("\"{name}\";r=0;t={after_s}"))]
+    {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(header, value);
+        }
     }
 }
 

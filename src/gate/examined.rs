@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::{Checked, Gate, Head, HungUp};
+use super::{Checked, Gate, Head, Heard, HungUp};
 use crate::clock::Moment;
 use crate::decision::credential::{Carrier, CredentialKind};
 use crate::decision::holder::{Grant, Holder};
@@ -42,7 +42,7 @@ pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: http::Request
 
 async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
     let head = Head { method: &parts.method, target: &parts.uri, headers: &parts.headers };
-    let usual = match gate.answer(head, at, None) {
+    let usual = match gate.answer(head, at, &Heard::default()) {
         Ok(ready) => ready.given(&gate.dialect, HeaderMap::new()),
         Err(question) => gate.ask(question, parts.clone(), at).await,
     };
@@ -70,13 +70,19 @@ async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Mo
 /// Keeps what is seen. Whether whoever asks may, and the answer that lets it through, where it may be.
 fn look(gate: &Gate, found: &Found, head: Head<'_>, connection: u64, at: Moment, usual: &Answer) -> (bool, Option<Answer>) {
     let shared = &gate.shared;
-    let asked = gate.dialect.read(head.method, head.target, head.headers);
+    let mut asked = gate.dialect.read(head.method, head.target, head.headers);
     let in_force = shared.in_force.load();
     let mut held = None;
-    let reason = match gate.decide(&asked, &in_force.rules, at, None, &mut held) {
+    let call = asked.call;
+    // looked at, not asked for again: nothing is charged and nothing kept alive
+    asked.call = call.and(Some(Call::Explain));
+    let heard = Heard::default();
+    let decided = gate.decide(&asked, &in_force.rules, at, &heard, &mut held);
+    let reason = match decided {
         Ok((Verdict::Deny(denial), _)) => Some(denial.reason),
         Ok((Verdict::Allow(_), _)) | Err(_) => None,
     };
+    asked.call = call;
     shared.examinations.saw(Sight {
         nonce: found.nonce.clone(),
         gate: gate.dialect.proxy().as_str().to_owned(),

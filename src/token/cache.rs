@@ -88,7 +88,7 @@ impl Cache {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
-        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default(), &[], None));
+        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default(), Vec::new(), &[], None));
         let table = Table::new(&nothing);
         let (flights, commons) = (Flights::default(), Commons::default());
         let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing, further: OnceLock::new() });
@@ -164,7 +164,8 @@ impl Cache {
         };
         let holder = &standing.holder;
         let further = told::render(self.further.get().map_or(&[], |further| &**further), holder);
-        let common = self.commons.of(Common::new(standing.tenant, standing.role, holder.grant.clone(), &holder.networks, further));
+        let (limits, networks) = (standing.limits.clone(), &holder.networks);
+        let common = self.commons.of(Common::new(standing.tenant, standing.role, holder.grant.clone(), limits, networks, further));
         let Standing { subject, told_end, .. } = *standing;
         Entry::live(terms, entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides })
     }

@@ -8,6 +8,7 @@ use super::store::{Ask, CHAIN_DEPTH};
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder};
+use crate::decision::limit::Limited;
 use crate::decision::scopes::ScopeSet;
 use crate::decision::told::About;
 use crate::id::Id;
@@ -70,6 +71,8 @@ pub struct Standing {
     pub ends: UnixMs,
     /// The same without a token's idle end, which the check itself moves on: what `X-Auth-Expires-In` counts down to.
     pub told_end: UnixMs,
+    /// How much may pass, by whose word.
+    pub limits: Vec<Limited>,
 }
 
 /// Later than any check.
@@ -140,6 +143,7 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         key: About { external_id: agreed.external_id, metadata: agreed.metadata },
         grant,
     };
+    let limits = limits(&fill, ask.key());
     let token = fill.token.filter(|_| matches!(ask, Ask::Token { .. }));
     Some(Standing {
         holder,
@@ -150,7 +154,16 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         session: session_ends,
         ends,
         told_end,
+        limits,
     })
+}
+
+/// What the key allows, the principal and those above it, and every policy of theirs, in a fixed order.
+fn limits(fill: &Fill, key: Option<Id>) -> Vec<Limited> {
+    let of_key = fill.key.iter().filter(|(id, _)| Some(*id) == key).map(|(id, key)| (*id, &key.terms));
+    let of_subjects = fill.chain.iter().map(|(id, subject)| (*id, &subject.terms));
+    let of_policies = fill.policies.iter().filter(|(_, policy)| !policy.ended).map(|(id, policy)| (*id, &policy.terms));
+    of_key.chain(of_subjects).chain(of_policies).filter_map(|(id, terms)| Some(terms.limit.as_ref()?.0.said_by(id))).flatten().collect()
 }
 
 /// Judges what `ask` hangs on for one moment: see [`judge`]. `ttl_s` bounds what `X-Auth-Expires-In` says.

@@ -25,6 +25,7 @@ mod discovery;
 mod examine;
 mod fill;
 mod heartbeat;
+mod lease;
 mod link;
 mod log;
 mod members;
@@ -51,6 +52,7 @@ use super::record::Fill;
 use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, Unavailable};
 use crate::clock::{Clock, UnixMs, boottime_ns};
 use crate::database::Database;
+use crate::decision::limit::Rate;
 use crate::id::Id;
 
 /// Begins every key; what stands in braces puts them all into one slot of a Cluster.
@@ -189,6 +191,19 @@ impl Redis {
     /// [`Unavailable`] where it cannot be known.
     pub async fn strict(&self) -> Result<(), Unavailable> {
         self.core.strict().await
+    }
+
+    /// See [`super::store::TokenStore::lease`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] where Redis cannot be asked.
+    pub async fn lease(&self, name: &str, rate: Rate, wanted: i64) -> Result<(u64, u64), Unavailable> {
+        self.core.lease(name, rate, wanted).await
+    }
+
+    /// How many processes share this store, as far as is known; at least one.
+    pub fn replicas(&self) -> u32 {
+        self.core.replicas.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// See [`super::store::TokenStore::idle_ends`].

@@ -13,6 +13,7 @@ use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
 use crate::clock::{Moment, UnixMs, boottime_ns};
 use crate::decision::credential::Presented;
+use crate::decision::limit::Rate;
 use crate::decision::scopes::ScopeSet;
 use crate::decision::told::Further;
 use crate::id::Id;
@@ -276,6 +277,26 @@ impl TokenStore {
             // what is applied is in the only memory there is
             Store::Embedded(_) => Ok(()),
             Store::Redis(store) => store.strict().await,
+        }
+    }
+
+    /// Takes up to `wanted` units of a rate out of the bucket `name` that all processes share; below zero puts them back. How many, and
+    /// in how many milliseconds there is one more. `None` = this process is alone and counts by itself.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where Redis cannot be asked.
+    pub async fn lease(&self, name: &str, rate: Rate, wanted: i64) -> Result<Option<(u64, u64)>, Unavailable> {
+        match &self.store {
+            Store::Embedded(_) => Ok(None),
+            Store::Redis(store) => store.lease(name, rate, wanted).await.map(Some),
+        }
+    }
+
+    /// How many processes share the store, as far as is known; at least one.
+    pub fn replicas(&self) -> u32 {
+        match &self.store {
+            Store::Embedded(_) => 1,
+            Store::Redis(store) => store.replicas(),
         }
     }
 

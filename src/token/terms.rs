@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::decision::limit::{Limit, LimitFault};
 use crate::decision::network::Network;
 
 /// Longest external id, in bytes.
@@ -34,6 +35,59 @@ pub struct Terms {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>, max_items = 64, example = json!(["10.0.0.0/8"]))]
     pub networks: Vec<Network>,
+    /// How much may pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitText>,
+}
+
+/// How much may pass, as it is written: a rate, a quota, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "Written", into = "Written")]
+#[schema(as = Limit, value_type = Written)]
+pub struct LimitText(pub Box<Limit>);
+
+/// A limit, word by word.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Limit)]
+pub struct Written {
+    /// How often: a number and `s`, `m` or `h`, like `100/s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate: Option<String>,
+    /// How many may come at once after a pause; without it, as many as in a second, or one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    burst: Option<u64>,
+    /// How often in all: a number and `day` or `month` (by UTC), like `10000/day`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    quota: Option<String>,
+    /// Who shares it: `key` (the default), `principal` or `tenant`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    per: Option<String>,
+}
+
+impl TryFrom<Written> for LimitText {
+    type Error = LimitFault;
+
+    fn try_from(text: Written) -> Result<Self, LimitFault> {
+        Limit::parse(text.rate.as_deref(), text.burst, text.quota.as_deref(), text.per.as_deref()).map(Self::from)
+    }
+}
+
+impl From<Limit> for LimitText {
+    fn from(limit: Limit) -> Self {
+        Self(Box::new(limit))
+    }
+}
+
+impl From<LimitText> for Written {
+    fn from(LimitText(limit): LimitText) -> Self {
+        Self {
+            rate: limit.rate.map(|rate| rate.to_string()),
+            burst: limit.rate.map(|rate| rate.burst),
+            quota: limit.quota.map(|quota| quota.to_string()),
+            per: Some(limit.per.as_str().to_owned()),
+        }
+    }
 }
 
 /// Terms that cannot be agreed.
@@ -126,11 +180,9 @@ mod tests {
 
     #[test]
     fn they_come_back_as_they_were_written() {
-        let terms = Terms {
-            external_id: Some("cus_1".into()),
-            metadata: [("plan".to_owned(), "gold".to_owned())].into(),
-            networks: vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
-        };
+        let terms = Terms::naming(Some("cus_1".into()), [("plan".to_owned(), "gold".to_owned())].into());
+        let limit = Limit::parse(Some("10/m"), Some(3), Some("5/day"), Some("tenant")).unwrap();
+        let terms = Terms { limit: Some(limit.into()), networks: vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()], ..terms };
         assert_eq!(Terms::read(terms.written().as_deref()).unwrap(), terms);
         assert_eq!((Terms::default().written(), Terms::read(None).unwrap()), (None, Terms::default()));
     }

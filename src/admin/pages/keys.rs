@@ -13,7 +13,7 @@ use super::super::form::Form;
 use super::super::lists::{Asked, id};
 use super::super::request::Call;
 use super::visit::{Trouble, Visit, acted, scopes_of, seconds_of, shown};
-use super::{Page, parts, secret};
+use super::{Page, limits, parts, secret};
 use crate::accounts::Refusal;
 use crate::accounts::keys::NewKey;
 use crate::clock::UnixMs;
@@ -87,7 +87,8 @@ async fn try_set_terms(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<An
     let lines = text("metadata").unwrap_or_default().lines().filter(|line| !line.trim().is_empty());
     let metadata: Option<BTreeMap<String, String>> = lines.map(line).collect();
     let metadata = metadata.ok_or_else(|| Refusal::field("metadata", "write `name=value`, one a line"))?;
-    let change = |terms: &mut Terms| (terms.external_id, terms.metadata) = (external_id, metadata);
+    let limit = limits::said(fields)?;
+    let change = |terms: &mut Terms| (terms.external_id, terms.metadata, terms.limit) = (external_id, metadata, limit);
     let (_, act) = visit.admin.accounts.set_key_terms(&visit.caller, id(key)?, change, visit.call.origin).await?;
     Ok(visit.done(act, &back(visit), "key-terms").await)
 }
@@ -170,7 +171,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
         (parts::scopes_field("Scopes", "with spaces between", "scopes", &key.scopes.to_string()))
         button { "Change the scopes" }
     };
-    let was = |field| Trouble::was(trouble, &format!("terms-{id}"), field).to_owned();
+    let was = |field: &str| Trouble::was(trouble, &format!("terms-{id}"), field).to_owned();
     let now_or =
         |was: String, stands: String| if trouble.is_some_and(|trouble| trouble.form == format!("terms-{id}")) { was } else { stands };
     let metadata = key.terms.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
@@ -184,6 +185,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
             span { "Metadata " small { "name=value, one a line" } }
             textarea name="metadata" rows="3" spellcheck="false" { (now_or(was("metadata"), metadata)) }
         }
+        (limits::fields(|field| now_or(was(field), limits::field(key.terms.limit.as_ref(), field))))
         button { "Change it" }
     };
     let delete = html! {

@@ -46,6 +46,7 @@ pub(super) fn terms(terms: &Terms) -> Markup {
             dt { "Metadata" }
             dd { @for (name, value) in &terms.metadata { span.chip { (name) "=" (value) } " " } }
         }
+        @if let Some(limit) = &terms.limit { dt { "Limit" } dd { (super::limits::in_words(limit)) } }
     }
 }
 

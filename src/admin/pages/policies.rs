@@ -11,6 +11,7 @@ use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::lists::{Asked, id, tenant};
 use super::super::request::Call;
+use super::limits;
 use super::visit::{Trouble, Visit, acted, scopes_of, shown};
 use super::{Page, parts};
 use crate::accounts::policies::Said;
@@ -54,7 +55,12 @@ async fn try_delete(visit: &Visit<'_>, _: &Form, policy: &str) -> Result<Answer,
 
 fn said(fields: &Form) -> Result<Said, Failure> {
     let (allow, deny) = (scopes_of(fields, "allow")?, scopes_of(fields, "deny")?);
-    Ok(Said { name: fields.get("name").unwrap_or_default().to_owned(), allow: allow.unwrap_or_default(), deny: deny.unwrap_or_default() })
+    Ok(Said {
+        name: fields.get("name").unwrap_or_default().to_owned(),
+        allow: allow.unwrap_or_default(),
+        deny: deny.unwrap_or_default(),
+        limit: limits::said(fields)?,
+    })
 }
 
 async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
@@ -86,7 +92,8 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, policy: &PolicyRow, is
     let stands = |field: &str| match field {
         "name" => policy.name.clone(),
         "allow" => policy.allow.to_string(),
-        _ => policy.deny.to_string(),
+        "deny" => policy.deny.to_string(),
+        _ => limits::field(policy.terms.limit.as_ref(), field),
     };
     let change = html! { (fields(stands)) button { "Change the policy" } };
     let delete = html! { p { "Whoever has it loses what it gives, and is rid of what it takes." } button.bad { "Delete for good" } };
@@ -96,6 +103,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, policy: &PolicyRow, is
             dl {
                 dt { "Gives" } dd { (parts::scopes(&policy.allow, "nothing")) }
                 dt { "Takes" } dd { (parts::scopes(&policy.deny, "nothing")) }
+                @if let Some(limit) = &policy.terms.limit { dt { "Limit" } dd { (limits::in_words(limit)) } }
                 @if policy.tenant != visit.caller.standing.subject.tenant { dt { "Tenant" } dd { code { (policy.tenant) } } }
             }
             @if is_admin {
@@ -111,6 +119,7 @@ fn fields(value: impl Fn(&str) -> String) -> Markup {
         label { "Name" input name="name" value=(value("name")) maxlength="100" autocomplete="off" required; }
         (parts::scopes_field("Gives", "scopes with spaces between", "allow", &value("allow")))
         (parts::scopes_field("Takes", "whatever else gives them", "deny", &value("deny")))
+        (limits::fields(value))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 
 use crate::decision::holder::{Grant, header_value};
+use crate::decision::limit::Limited;
 use crate::decision::network::Network;
 use crate::decision::told::FurtherValues;
 use crate::id::Id;
@@ -18,11 +19,13 @@ const LEAST: usize = 1024;
 /// What many entries have in common.
 #[derive(Debug)]
 pub(super) struct Common {
-    tenant: Id,
+    pub(super) tenant: Id,
     pub(super) role: Role,
     pub(super) grant: Grant,
     /// The networks that the key may be used from; empty = any.
     pub(super) networks: Box<[Network]>,
+    /// How much may pass, by whose word.
+    pub(super) limits: Box<[Limited]>,
     /// `X-Auth-Tenant`
     pub(super) tenant_value: HeaderValue,
     /// `X-Auth-Scopes`, where it is the same whatever the rule.
@@ -32,7 +35,7 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(tenant: Id, role: Role, grant: Grant, networks: &[Network], further: FurtherValues) -> Self {
+    pub(super) fn new(tenant: Id, role: Role, grant: Grant, limits: Vec<Limited>, networks: &[Network], further: FurtherValues) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
         Self {
             tenant,
@@ -41,12 +44,13 @@ impl Common {
             scopes_value,
             grant,
             networks: networks.into(),
+            limits: limits.into(),
             further,
         }
     }
 
-    fn told_by(&self) -> (Id, Role, &Grant, &[Network], &FurtherValues) {
-        (self.tenant, self.role, &self.grant, &self.networks, &self.further)
+    fn told_by(&self) -> (Id, Role, &Grant, &[Limited], &[Network], &FurtherValues) {
+        (self.tenant, self.role, &self.grant, &self.limits, &self.networks, &self.further)
     }
 }
 
@@ -105,7 +109,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), &[], None)
+        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), Vec::new(), &[], None)
     }
 
     #[test]

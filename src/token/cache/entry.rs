@@ -15,6 +15,7 @@ use super::name::Name;
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
+use crate::decision::limit::{Limited, Per};
 use crate::decision::network::Network;
 use crate::decision::rules::Attribute;
 use crate::decision::told::{About, Further};
@@ -175,6 +176,22 @@ impl Entry {
         self.subject
     }
 
+    /// How much may pass, by whose word.
+    pub fn limits(&self) -> &[Limited] {
+        &self.common.limits
+    }
+
+    /// Whose checks are counted together with its own.
+    pub fn counted_with(&self, per: Per) -> Id {
+        match per {
+            Per::Tenant => self.common.tenant,
+            Per::Key if self.traits & HAS_KEY != 0 => {
+                std::str::from_utf8(self.split().0).ok().and_then(|key| key.parse().ok()).unwrap_or(self.subject)
+            }
+            Per::Key | Per::Principal => self.subject,
+        }
+    }
+
     /// Until when it may be used, as it was read; of a browser's session, its idle end.
     pub fn deadline(&self) -> UnixMs {
         self.deadline
@@ -317,7 +334,7 @@ mod tests {
 
     fn entry(kind: CredentialKind, name: &str, key: Option<Id>, told_end: UnixMs) -> Entry {
         let grant = Grant { allow: "orders:* users:read".parse().unwrap(), deny: ScopeSet::default() };
-        let common = Arc::new(Common::new(TENANT, Role::Client, grant, &["10.0.0.0/8".parse().unwrap()], None));
+        let common = Arc::new(Common::new(TENANT, Role::Client, grant, Vec::new(), &["10.0.0.0/8".parse().unwrap()], None));
         let concerned = Concerned::from(Ask::Key(KEY));
         let terms =
             Terms { name: Name([1, 2]), kind, keyring: 0x0102_0304, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };

@@ -62,6 +62,8 @@ pub(super) struct Core {
     /// Whose turn it is to apply the outbox.
     pub(super) applying: tokio::sync::Mutex<()>,
     pub(super) bringing: Bringing,
+    /// How many members there are, as the last lease of a rate said.
+    pub(super) replicas: AtomicU32,
 }
 
 /// An epoch, and the connection on which Redis was found whole under it.
@@ -93,6 +95,7 @@ impl Core {
             slides: Mutex::default(),
             applying: tokio::sync::Mutex::default(),
             bringing: Bringing::default(),
+            replicas: AtomicU32::new(1),
             database,
             settings,
         })

@@ -29,6 +29,8 @@ pub(super) enum Script {
     Hold,
     /// RECOVER: found the epoch.
     Found,
+    /// A part of a rate.
+    Lease,
 }
 
 /// Ends, heartbeats and RECOVER work under memory pressure too; mints do not.
@@ -45,7 +47,7 @@ macro_rules! reading {
     };
 }
 
-const ALL: [(Script, &str, &str); 11] = [
+const ALL: [(Script, &str, &str); 12] = [
     (Script::Beat, "beat", script!(" flags=allow-oom", "beat.lua")),
     (Script::Fill, "fill", reading!("fill.lua")),
     (Script::Ends, "idle_ends", reading!("ends.lua")),
@@ -57,10 +59,11 @@ const ALL: [(Script, &str, &str); 11] = [
     (Script::Lock, "lock", script!(" flags=allow-oom", "lock.lua")),
     (Script::Hold, "hold", script!(" flags=allow-oom", "hold.lua")),
     (Script::Found, "found", script!(" flags=allow-oom", "found.lua")),
+    (Script::Lease, "lease", concat!("#!lua\n", include_str!("lease.lua"))),
 ];
 
 /// SHA-1 only names a script to Redis; nothing rests on it.
-static DIGESTS: LazyLock<[String; 11]> =
+static DIGESTS: LazyLock<[String; 12]> =
     LazyLock::new(|| ALL.map(|(_, _, text)| hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref())));
 
 impl Script {

@@ -22,6 +22,7 @@ def rows(options, folder):
             Target("nginx 204", nginx, question.headers(credential)),
             Target("opaque", ten, question.headers(credential)),
             Target("anonymous", ten, question.headers(credential, question.OPEN)),
+            Target("limited", ten, question.headers(credential, question.LIMITED)),
             Target("api key", ten, question.headers([("X-Api-Key", api_key)])),
         ]
         for name, sections in [("jwt", {"tokens": {"format": "jwt"}}), ("1,000 rules", {"rules": 1000}), ("100,000 rules", {"rules": 100_000})]:
@@ -57,6 +58,7 @@ def rows(options, folder):
         beside("opaque token", "opaque", "bare 204", "bare hyper, 204"),
         beside("opaque token", "opaque", "nginx 204", "nginx, return 204"),
         beside("anonymous rule", "anonymous", "bare"),
+        beside("opaque token, a rate and a quota", "limited", "opaque", "opaque token, no limit", at_most=1.05),
         beside("JWT", "jwt", "bare", at_most=1.10),
         beside("API key", "api key", "bare", at_most=1.10),
         beside("opaque token, tokens in Redis", "redis", "bare", at_most=1.10),

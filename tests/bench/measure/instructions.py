@@ -21,7 +21,8 @@ def rows(options, folder):
         api_key = ten.sign_up()
         credential = question.credentials(ten.token(api_key))
         asked = question.headers(credential)
-        opaque = {"opaque token": asked, "anonymous rule": question.headers(credential, question.OPEN), "API key": question.headers([("X-Api-Key", api_key)])}
+        opaque = {"opaque token": asked, "anonymous rule": question.headers(credential, question.OPEN),
+                  "a rate and a quota": question.headers(credential, question.LIMITED), "API key": question.headers([("X-Api-Key", api_key)])}
         jwt = home.gatepost("jwt", core=None, prefix=prefix, tokens={"format": "jwt"})
         servers = [(ten, opaque), (bare, {"bare": asked}), (empty, {"bare 204": asked}), (jwt, {"JWT": question.headers(question.credentials(jwt.token()))})]
         uncounted = home.gatepost("uncounted", core=None, prefix=prefix, usage={"enabled": False})
@@ -43,7 +44,7 @@ def rows(options, folder):
             Row("instructions", "opaque token, with usage", counted_too, "instructions a check", "without usage", uncounted, counted_too / uncounted,
                 at_most=USAGE_BOUND),
             *(Row("instructions", name, count, "instructions a check", "bare hyper, constant 200", base, count / base,
-                  at_most=None if name == "anonymous rule" else BOUND) for name, count in counts.items())]
+                  at_most=None if name in ("anonymous rule", "a rate and a quota") else BOUND) for name, count in counts.items())]
 
 
 def measured(server, asked, rounds):

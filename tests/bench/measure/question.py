@@ -1,6 +1,6 @@
 """What a proxy asks: the request nginx sends for a browser's with our include files, 18 headers, the same bytes for every server."""
 
-OPEN, ASKED = "/open/1/lines", "/orders/1/lines"
+OPEN, ASKED, LIMITED = "/open/1/lines", "/orders/1/lines", "/priced/1/lines"
 
 
 def credentials(token):
@@ -43,9 +43,12 @@ def text(asked, path="/verify"):
 def rules(count):
     """`count` rules; the one that is asked about stands in the middle."""
     lines = [f"  - {{ id: r{n}, hosts: [api.example.com], methods: [GET], path: '/service-{n}/{{id}}', scopes: {{ all: [orders:read] }} }}"
-             for n in range(count - 2)]
+             for n in range(count - 3)]
     asked = ("  - { id: asked, hosts: [api.example.com], methods: [GET, HEAD], path: '/orders/{id}/lines', scopes: { all: [orders:read] }, "
              "credentials: [token, api_key] }")
     lines.insert(count // 2, asked)
+    # a rate and a quota that nothing uses up
+    lines.append("  - { id: priced, hosts: [api.example.com], methods: [GET, HEAD], path: '/priced/{id}/lines', scopes: { all: [orders:read] }, "
+                 "credentials: [token, api_key], limit: { rate: 1000000000/s, quota: 1000000000/month } }")
     lines.append("  - { id: open, path: /open/**, access: anonymous }")
     return "rules:\n" + "\n".join(lines) + "\n"

@@ -1,0 +1,8 @@
+-- How much of a quota was leased in a day or month.
+CREATE TABLE quotas (
+    who      CHAR(32) NOT NULL,             -- key, principal or tenant
+    limit_of CHAR(32) NOT NULL,             -- key, policy or rule that limits
+    begins   BIGINT NOT NULL,               -- the day or month, Unix ms
+    used     BIGINT NOT NULL,
+    PRIMARY KEY (who, limit_of, begins)
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

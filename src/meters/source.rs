@@ -1,0 +1,112 @@
+//! Where units come from: who counts for all processes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::bucket::Bucket;
+use super::meter::Lease;
+use super::{Charge, Name, Unknown};
+use crate::clock::UnixMs;
+use crate::database::{Database, QuotaLease};
+use crate::decision::limit::{Allowance, Quota, Rate};
+use crate::token::store::TokenStore;
+
+/// Of a quota no more than this part is leased at once: what a crash can lose.
+const BATCH: u64 = 100;
+/// Nor more than this part of what is left, so that the last of it is not stranded where nobody asks.
+const SHARE: u64 = 8;
+
+/// Who leases.
+pub struct Source {
+    tokens: TokenStore,
+    database: Database,
+    /// The rates of a process that is alone, or for now: its share of them, while Redis cannot be asked.
+    buckets: Mutex<HashMap<Name, Bucket>>,
+}
+
+impl Source {
+    /// Rates from the store, quotas from the database.
+    pub fn new(tokens: TokenStore, database: Database) -> Self {
+        Self { tokens, database, buckets: Mutex::default() }
+    }
+
+    /// Leases up to `wanted` units.
+    ///
+    /// # Errors
+    /// Where nobody says how much of a quota is left.
+    pub(super) async fn lease(&self, charge: &Charge, wanted: u64, now: UnixMs) -> Result<Lease, Unknown> {
+        match charge.allowance {
+            Allowance::Rate(rate) => {
+                let (units, next_ms) = self.rate(&charge.name, rate, wanted, now).await;
+                Ok(Lease { units, next_ms, until: UnixMs(u64::MAX) })
+            }
+            Allowance::Quota(quota) => self.quota(&charge.name, quota, now).await,
+        }
+    }
+
+    async fn rate(&self, name: &Name, rate: Rate, wanted: u64, now: UnixMs) -> (u64, u64) {
+        let shared = self.tokens.lease(&text(name), rate, i64::try_from(wanted).unwrap_or(i64::MAX)).await;
+        match shared {
+            Ok(Some(leased)) => leased,
+            Ok(None) => self.bucket(name, |bucket| bucket.take(rate, wanted, now)),
+            Err(_) => {
+                let share = share(rate, self.tokens.replicas());
+                self.bucket(name, |bucket| bucket.take(share, wanted.min(share.burst), now))
+            }
+        }
+    }
+
+    async fn quota(&self, name: &Name, quota: Quota, now: UnixMs) -> Result<Lease, Unknown> {
+        let (begins, until) = quota.each.around(now.0);
+        let wanted = |left: u64| (quota.amount / BATCH).min(left / SHARE).clamp(1, left);
+        let lease = QuotaLease { who: name.who, of: name.of, begins: UnixMs(begins), amount: quota.amount };
+        let leased = self.database.lease_quota(lease, wanted).await;
+        let units = leased.map_err(|error| {
+            tracing::warn!(%error, "what is left of a quota is not known");
+            Unknown
+        })?;
+        Ok(Lease { units, next_ms: 0, until: UnixMs(until) })
+    }
+
+    /// Takes back units that were leased until `until` and not used.
+    pub(super) async fn give_back(&self, charge: &Charge, units: u64, until: UnixMs, now: UnixMs) {
+        match charge.allowance {
+            Allowance::Rate(rate) => {
+                let back = i64::try_from(units).map_or(i64::MIN, |units| -units);
+                // what cannot be given back now comes back with time
+                if let Ok(None) = self.tokens.lease(&text(&charge.name), rate, back).await {
+                    self.bucket(&charge.name, |bucket| bucket.put_back(rate, units));
+                }
+            }
+            Allowance::Quota(quota) => {
+                let (begins, ends) = quota.each.around(now.0);
+                if until.0 != ends {
+                    return; // of a day or month that is over
+                }
+                let lease = QuotaLease { who: charge.name.who, of: charge.name.of, begins: UnixMs(begins), amount: quota.amount };
+                if let Err(error) = self.database.give_back_quota(lease, units).await {
+                    tracing::warn!(%error, units, "what was not used of a quota is lost");
+                }
+            }
+        }
+    }
+
+    /// Forgets buckets that are full.
+    pub(super) fn tidy(&self, now: UnixMs) {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, bucket| !bucket.is_full(now));
+    }
+
+    fn bucket<T>(&self, name: &Name, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        act(self.buckets.lock().unwrap_or_else(PoisonError::into_inner).entry(*name).or_default())
+    }
+}
+
+/// What one of so many processes lets pass of a rate by itself.
+fn share(rate: Rate, replicas: u32) -> Rate {
+    let replicas = u64::from(replicas.max(1));
+    Rate { per_ms: rate.per_ms.saturating_mul(replicas), burst: (rate.burst / replicas).max(1), ..rate }
+}
+
+fn text(name: &Name) -> String {
+    format!("{}{}", name.who, name.of)
+}
