@@ -22,7 +22,7 @@ use gatepost::config::rules_file;
 use gatepost::database::{Database, NameKind};
 use gatepost::decision::cookies::Domains;
 use gatepost::decision::scopes::ScopeSet;
-use gatepost::decision::told::Source;
+use gatepost::decision::told;
 use gatepost::dialect::{Answer, Dialect, IdentityHeaders, Proxy, further};
 use gatepost::gate::{Gate, InForce, Shared};
 use gatepost::id::Id;
@@ -214,7 +214,7 @@ async fn nor_does_what_a_gate_tells_besides() {
     let house = House::new(TokenFormat::Opaque).await;
     let sources = ["subject.name", "subject.uid", "subject.role", "key.id", "key.meta.plan", "subject.external_id", "scopes", "expires_in"];
     let own = sources.iter().enumerate();
-    let own = own.map(|(n, source)| (HeaderName::try_from(format!("x-told-{n}")).unwrap(), Source::from_name(source).unwrap())).collect();
+    let own = own.map(|(n, source)| (HeaderName::try_from(format!("x-told-{n}")).unwrap(), told::Source::from_name(source).unwrap())).collect();
     let said = IdentityHeaders { standard: false, own };
     let wanted = further([&said]);
     house.shared.tokens.tell(wanted.clone());
