@@ -115,6 +115,9 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_gauge!(BUILD, "Version, value 1");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     counter!(RELOADS).absolute(0);
+    for (is_quota, any) in [(false, false), (false, true), (true, false), (true, true)] {
+        leases(is_quota, any).absolute(0);
+    }
     counter!(RELOAD_FAILURES).absolute(0);
     gauge!(RELOAD_FAILED).set(0.0);
     gauge!(USAGE_WAITING).set(0.0);
@@ -164,8 +167,12 @@ pub fn code_sent(channel: &'static str, result: &'static str) {
 
 /// A part of a limit was asked for.
 pub fn leased(is_quota: bool, any: bool) {
+    leases(is_quota, any).increment(1);
+}
+
+fn leases(is_quota: bool, any: bool) -> Counter {
     let (counts, result) = (if is_quota { "quota" } else { "rate" }, if any { "leased" } else { "none" });
-    counter!(LEASES, "limit" => counts, "result" => result).increment(1);
+    counter!(LEASES, "limit" => counts, "result" => result)
 }
 
 /// So many rows of usage wait for the database.

@@ -134,7 +134,7 @@ fn rules_of_accounts(format: TokenFormat) -> Rules {
 const RULES: &str = r"
 rules:
   - { id: orders, hosts: [app.example], methods: [GET], path: '/orders/{id}', scopes: { all: [orders:read] }, credentials: [token, api_key, session, jwt] }
-  - { id: mine, path: '/mine/{role}/**', match: { role: subject.role }, credentials: [token, api_key, session, jwt] }
+  - { id: mine, path: '/mine/{role}/**', match: { role: subject.role }, credentials: [token, api_key, session, jwt], limit: { rate: 1000000/s, quota: 1000000/month } }
   - { id: open, path: /open/**, access: anonymous }
 ";
 
