@@ -161,7 +161,7 @@ fn identity_is_of_a_live_credential_only() {
 fn statuses_and_challenges() {
     for reason in Reason::ALL {
         assert_eq!(reason.challenge(None).is_some(), reason.status() == 401 || reason == Reason::InsufficientScope, "{reason:?}");
-        assert!(matches!(reason.status(), 401 | 403 | 503));
+        assert!(matches!(reason.status(), 401 | 403 | 429 | 503));
     }
     assert_eq!(
         Reason::InsufficientScope.challenge(Some(&scopes("b a"))).unwrap(),
