@@ -30,6 +30,7 @@ use crate::decision::rules::RuleSet;
 use crate::dialect::{self, Dialect};
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
+use crate::issuers::Issuers;
 use crate::meters::{Meters, Source};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
@@ -239,7 +240,7 @@ fn no_randomness() -> StartError {
 }
 
 /// What the admin listener is given of the configuration.
-fn admin_settings(config: &Config) -> admin::Settings {
+fn admin_settings(config: &Config, issuers: Arc<Issuers>) -> admin::Settings {
     let rules = Rules {
         sign_up: config.accounts.sign_up,
         direct_scopes: config.accounts.direct_scopes.clone(),
@@ -258,7 +259,7 @@ fn admin_settings(config: &Config) -> admin::Settings {
         format: config.tokens.format,
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
-    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone() }
+    admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone(), issuers }
 }
 
 /// What a rule's `on_store_error` is added to.
@@ -310,7 +311,9 @@ impl App {
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
-        let admin = Admin::start(admin_settings(&config), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
+        let issuers = Issuers::start(config.issuers.clone());
+        let admin =
+            Admin::start(admin_settings(&config, issuers.clone()), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
         let usage = match config.usage.enabled {
             true => Usage::start(database.clone(), config.usage.keep).map_err(|_| no_randomness())?,
             false => Usage::off(),
@@ -320,6 +323,7 @@ impl App {
             tokens: tokens.clone(),
             keyring: keyring.clone(),
             mint: SecretMint::new(&database.installation().key_tag),
+            issuers,
             clock: database.clock().clone(),
             keep_alive: admin.accounts().keep_alive().clone(),
             domains: Domains::new(config.sessions.domains.clone()),

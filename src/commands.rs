@@ -17,6 +17,7 @@ use crate::config::foreign::Foreign;
 use crate::config::{self, BAD_CONFIGURATION, Environment, LogConfig, StoreConfig};
 use crate::explain::{self, Shown, Through};
 use crate::import_openapi::ImportOpenapiArguments;
+use crate::issuers::Issuers;
 use crate::print_config::{self, PrintConfigArguments};
 
 /// Runs a command other than `serve`.
@@ -208,7 +209,11 @@ async fn shown(arguments: &ExplainArguments, config: &config::Config) -> Result<
     let database = crate::app::existing_database(config).await?;
     let keyring = crate::app::read_secret_keys(config).map_err(|error| error.to_string())?;
     let embedded = matches!(config.tokens.store, StoreConfig::Embedded);
-    explain::shown(presented, &database, &keyring, config.tokens.ttl, embedded).await.map(Some).map_err(|error| error.to_string())
+    let issuers = match presented {
+        crate::decision::credential::Presented::Bearer(..) => Issuers::fetched(config.issuers.clone()).await,
+        _ => Issuers::none(),
+    };
+    explain::shown(presented, &database, &keyring, &issuers, config.tokens.ttl, embedded).await.map(Some).map_err(|error| error.to_string())
 }
 
 fn finish((text, code): (String, ExitCode)) -> ExitCode {

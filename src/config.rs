@@ -11,6 +11,7 @@ mod environment;
 pub mod file;
 pub mod foreign;
 mod identity;
+mod issuers;
 mod limit;
 mod listeners;
 mod oidc;
@@ -40,6 +41,7 @@ pub use crate::accounts::{RequirePhone, SignUp};
 pub use crate::database::Engine;
 pub use crate::decision::network::Network;
 pub use crate::dialect::{Carriage, ClientIp, IdentityHeaders, Proxy};
+pub use crate::issuers::Issuer;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -73,6 +75,8 @@ pub struct Config {
     pub accounts: AccountsConfig,
     /// OpenID Connect providers. Default none.
     pub oidc: Vec<OidcProvider>,
+    /// Other issuers whose tokens rules may take. Default none.
+    pub issuers: Vec<Issuer>,
     /// What sends one-time codes. Default nothing.
     pub senders: SendersConfig,
     /// How long sessions last.

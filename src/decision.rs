@@ -7,6 +7,7 @@
 pub mod cookies;
 pub mod credential;
 pub mod holder;
+pub mod issuer;
 pub mod limit;
 pub mod network;
 pub mod page;
@@ -222,6 +223,8 @@ pub struct Denial<'r> {
     pub holder: Option<Box<Holder>>,
     /// Whether a person who asks for a page is invited to log in instead.
     pub to_login: bool,
+    /// Where a client learns whose tokens would be taken (RFC 9728), where another issuer's would be.
+    pub metadata: Option<String>,
     /// For `rate_limited` and `quota_exceeded`: what is used up.
     pub exceeded: Option<Exceeded>,
 }
@@ -229,7 +232,7 @@ pub struct Denial<'r> {
 impl Denial<'_> {
     /// A refusal before any rule was found.
     pub fn bare(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into(), rule: None, scope: None, holder: None, to_login: false, exceeded: None }
+        Self { reason, message: message.into(), rule: None, scope: None, holder: None, to_login: false, exceeded: None, metadata: None }
     }
 
     /// The refusal of a request that cannot be judged.
@@ -252,7 +255,8 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
             Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, request, &evidence)),
         };
         let Err(refusal) = denial else { continue };
-        let denial = Denial { to_login: leads_to_login(rule, request, &evidence), ..refusal.of(rule, &evidence) };
+        let (to_login, metadata) = (leads_to_login(rule, request, &evidence), metadata_of(rule, request));
+        let denial = Denial { to_login, metadata, ..refusal.of(rule, &evidence) };
         if !rule.requirement.shadow {
             return Verdict::Deny(denial);
         }
@@ -294,6 +298,17 @@ fn leads_to_login(rule: &Rule, request: &Request<'_>, evidence: &Evidence<'_>) -
         && !request.path.readings().any(|reading| reading.starts_with(LOGINS))
 }
 
+/// The address of the document that says whose tokens are taken at the host of a request, where a rule takes another issuer's.
+fn metadata_of(rule: &Rule, request: &Request<'_>) -> Option<String> {
+    if !rule.requirement.credentials.takes_issuers() {
+        return None;
+    }
+    // the same bytes as the host, which is a name and a port and nothing else; where only the host is known, that
+    let authority = if request.page.authority.is_empty() { request.host.as_bytes() } else { request.page.authority };
+    let scheme = if request.page.in_the_clear { "http" } else { "https" };
+    std::str::from_utf8(authority).ok().map(|authority| format!("{scheme}://{authority}{}", issuer::METADATA_PATH))
+}
+
 /// The demanded scopes that the holder holds.
 fn met<'r>(judged: &Judged<'r>, grant: &Grant) -> Vec<&'r Scope> {
     let demanded = judged.each().filter_map(|demanded| match demanded {
@@ -320,7 +335,16 @@ impl Refusal {
             Evidence::Live { holder, .. } => Some(Box::new(holder.get().holder())),
             _ => None,
         };
-        Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder, to_login: false, exceeded: None }
+        Denial {
+            reason: self.reason,
+            message: self.message,
+            rule: Some(rule),
+            scope: self.scope,
+            holder,
+            to_login: false,
+            exceeded: None,
+            metadata: None,
+        }
     }
 }
 
@@ -393,6 +417,7 @@ fn kind_in_words(kind: CredentialKind) -> &'static str {
         CredentialKind::ApiKey => "an API key directly",
         CredentialKind::Session => "a browser's session",
         CredentialKind::Jwt => "a login's JWT",
+        CredentialKind::Issuer(_) => "a token of this issuer",
     }
 }
 
@@ -401,16 +426,20 @@ fn how_to_get(accepts: Accepts, ways: Option<&Ways>) -> String {
         None => ("`Authorization: Bearer`", "`X-Api-Key`"),
         Some(ways) => (ways.token.as_str(), ways.key.as_str()),
     };
-    let kinds = CredentialKind::ALL.into_iter().filter(|kind| accepts.takes(*kind));
-    let ways = kinds.filter_map(|kind| match kind {
+    let others = || {
+        (!token.is_empty()).then(|| format!("a token of another issuer in {token} (`resource_metadata` of WWW-Authenticate tells whose)"))
+    };
+    let own = CredentialKind::OWN.into_iter().filter(|kind| accepts.takes(*kind));
+    let ways = own.filter_map(|kind| match kind {
         CredentialKind::Token => {
             (!token.is_empty()).then(|| format!("an access token in {token} (POST /get-token gives one for an API key)"))
         }
         CredentialKind::ApiKey => (!key.is_empty()).then(|| format!("an API key in {key}")),
         CredentialKind::Session => Some("the session of a login in a browser".to_owned()),
         CredentialKind::Jwt => (!token.is_empty()).then(|| format!("a login's JWT in {token} (POST /v1/login gives one)")),
+        CredentialKind::Issuer(_) => others(),
     });
-    match ways.collect::<Vec<_>>() {
+    match ways.chain(accepts.takes_issuers().then(others).flatten()).collect::<Vec<_>>() {
         ways if ways.is_empty() => "this gate reads none that is taken here".to_owned(),
         ways => format!("send {}", ways.join(" or ")),
     }

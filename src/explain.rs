@@ -19,6 +19,7 @@ use http_body_util::BodyExt;
 use crate::args::ExplainArguments;
 use crate::config::GateConfig;
 use crate::decision::credential::CredentialKind;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
@@ -205,7 +206,7 @@ pub async fn explain(
         .with_client_ip(through.client_ip.clone())
         .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
-    let trial = trial(arguments)?;
+    let trial = trial(arguments, rules.issuers())?;
     let uri_bytes = arguments.url.as_deref().map(split_url);
     let request =
         match (&check, &trial, uri_bytes) {
@@ -231,7 +232,7 @@ pub async fn explain(
                 let reading = request.path.readings().next().unwrap_or_default();
                 candidates = near::candidates(rules, request, reading);
                 nearly = near::nearly(rules, request, reading);
-                decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged)?)
+                decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged, rules.issuers())?)
             }
         }
     };
@@ -248,6 +249,7 @@ fn evidence(
     shown: Option<Shown>,
     trial: Option<&Trial>,
     judged: &Judged<'_>,
+    issuers: &IssuerNames,
 ) -> Result<Evidence<'static>, String> {
     match (shown, trial) {
         (Some(shown), _) => Ok(match shown.kind {
@@ -255,24 +257,24 @@ fn evidence(
             _ => shown.evidence,
         }),
         (None, Some(trial)) => Ok(trial.evidence(judged)),
-        (None, None) => Ok(made_up(arguments, Trial::parse("GET", "/")?)?.evidence(judged)),
+        (None, None) => Ok(made_up(arguments, Trial::parse("GET", "/")?, issuers)?.evidence(judged)),
     }
 }
 
 /// The trial that METHOD and URL stand for.
-fn trial(arguments: &ExplainArguments) -> Result<Option<Trial>, String> {
+fn trial(arguments: &ExplainArguments, issuers: &IssuerNames) -> Result<Option<Trial>, String> {
     let (Some(method), Some(url)) = (&arguments.method, &arguments.url) else { return Ok(None) };
     let trial = Trial::parse(method, &url.to_string_lossy()).map_err(str::to_owned)?;
-    made_up(arguments, trial).map(Some)
+    made_up(arguments, trial, issuers).map(Some)
 }
 
-fn made_up(arguments: &ExplainArguments, trial: Trial) -> Result<Trial, String> {
+fn made_up(arguments: &ExplainArguments, trial: Trial, issuers: &IssuerNames) -> Result<Trial, String> {
     let credential = match arguments.credential.as_deref() {
         None if arguments.scopes.is_some() || !arguments.attributes.is_empty() || arguments.state != crate::args::State::Live => {
             Some(CredentialKind::Token)
         }
         None | Some("none") => None,
-        Some(name) => Some(CredentialKind::from_name(name).ok_or("--credential is none, token, api_key, session or jwt")?),
+        Some(name) => Some(issuers.kind(name).ok_or_else(|| format!("--credential is none, {}", issuers.known()))?),
     };
     let mut holder = Attributes::default();
     for pair in &arguments.attributes {

@@ -63,7 +63,7 @@ pub struct Tested {
     /// As written.
     pub request: String,
     /// What is presented; `none` = nothing.
-    pub credential: &'static str,
+    pub credential: String,
     /// What it may do.
     pub scopes: Vec<String>,
     /// `allow` or `deny`.
@@ -114,7 +114,7 @@ pub struct Rule {
     /// Whether it lets everyone pass.
     pub anonymous: bool,
     /// Which kinds of credential it takes.
-    pub credentials: Vec<&'static str>,
+    pub credentials: Vec<String>,
     /// Every one of these is demanded.
     pub all: Vec<String>,
     /// One of these is demanded.

@@ -9,7 +9,8 @@ use crate::args::{ExplainArguments, State};
 use crate::config::GateConfig;
 use crate::config::rules_file::RuleTest;
 use crate::database::Database;
-use crate::decision::credential::{CredentialKind, Presented};
+use crate::decision::credential::Presented;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::rules::{Demand, Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::explain::{self, Outage, Through};
@@ -42,7 +43,8 @@ pub(super) fn of(shared: &Arc<Shared>, gates: Gates, tests: Tests, pulse: Arc<Pu
         next_connection: crate::server::next_connection,
         rules: Box::new(move |first, most| {
             let in_force = rules_of.in_force.load();
-            in_force.rules.rules().iter().skip(first).take(most).map(shown).collect()
+            let issuers = in_force.rules.issuers();
+            in_force.rules.rules().iter().skip(first).take(most).map(|rule| shown(rule, issuers)).collect()
         }),
         gates: gates.gates.iter().map(|gate| gate.proxy.as_str()).collect(),
         explain: Box::new(move |question| explained(Arc::clone(&explained_by), gates.clone(), question)),
@@ -67,7 +69,7 @@ fn tested(test: &RuleTest, rules: &RuleSet) -> Tested {
     let outcome = test.run(rules);
     Tested {
         request: test.request.clone(),
-        credential: test.trial.credential.map_or("none", CredentialKind::as_str),
+        credential: test.trial.credential.map_or_else(|| "none".to_owned(), |kind| rules.issuers().name(kind).into_owned()),
         scopes: names(&test.trial.scopes),
         expect: test.expect.as_str(),
         got: outcome.got.as_str(),
@@ -77,7 +79,7 @@ fn tested(test: &RuleTest, rules: &RuleSet) -> Tested {
     }
 }
 
-fn shown(rule: &Rule) -> Shown {
+fn shown(rule: &Rule, issuers: &IssuerNames) -> Shown {
     let requirement = &rule.requirement;
     let (all, any) = match &requirement.scopes {
         Demand::Nothing => (Vec::new(), Vec::new()),
@@ -92,9 +94,7 @@ fn shown(rule: &Rule) -> Shown {
         anonymous: requirement.anonymous,
         credentials: match requirement.anonymous {
             true => Vec::new(),
-            false => {
-                CredentialKind::ALL.into_iter().filter(|kind| requirement.credentials.takes(*kind)).map(CredentialKind::as_str).collect()
-            }
+            false => requirement.credentials.kinds().map(|kind| issuers.name(kind).into_owned()).collect(),
         },
         all,
         any,
@@ -126,7 +126,10 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             None => None,
             Some(presented) => {
                 let keyring = shared.keyring.load_full();
-                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &gates.database, shared.ttl_s).await)
+                Some(
+                    explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &shared.issuers, &gates.database, shared.ttl_s)
+                        .await,
+                )
             }
         };
         let arguments = ExplainArguments {

@@ -12,7 +12,10 @@ use super::environment::Environment;
 use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
-use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, listeners, oidc, rules_file, sections, senders, values, yaml};
+use super::{
+    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, yaml,
+};
+use crate::decision::issuer::IssuerNames;
 
 /// The configuration that is shipped, and that counts where nobody wrote one.
 pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");
@@ -107,7 +110,7 @@ fn main_file(path: Option<&Path>, environment: &Environment) -> Result<Main, Vec
 }
 
 /// How rules of this name and these texts are read.
-type ReadRules = fn(Arc<str>, &[rules_file::Part]) -> Result<RulesFile, Vec<Problem>>;
+type ReadRules = fn(Arc<str>, &[rules_file::Part], &IssuerNames) -> Result<RulesFile, Vec<Problem>>;
 
 fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRules) -> Result<Loaded, Vec<Problem>> {
     let Main { file, name, text } = main_file(path, environment)?;
@@ -124,7 +127,9 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
     } else {
         let beside = environment.directory().join(file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
         let source = rules_source(&root.key("rules"), file.as_deref(), &beside);
-        (read(&root, source.clone(), &beside), load_rules(&root.key("rules"), source, read_rules))
+        let config = read(&root, source.clone(), &beside);
+        let names = issuer_names(&root.key("issuers"));
+        (config, load_rules(&root.key("rules"), source, &names, read_rules))
     };
     if !unreadable {
         warn_of_unused(&document);
@@ -192,15 +197,29 @@ fn knows_clients(root: &Field<'_>, config: &Config, rules: &RulesFile) {
 }
 
 /// Reads the rules; `None` only after a problem of the main file.
-fn load_rules(field: &Field<'_>, source: Option<RulesSource>, read_rules: ReadRules) -> Option<Result<RulesFile, Vec<Problem>>> {
+fn load_rules(
+    field: &Field<'_>,
+    source: Option<RulesSource>,
+    issuers: &IssuerNames,
+    read_rules: ReadRules,
+) -> Option<Result<RulesFile, Vec<Problem>>> {
     let source = source?;
     match rules_file::texts_of(&source) {
-        Ok(parts) => Some(read_rules(rules_file::called(&source), &parts)),
+        Ok(parts) => Some(read_rules(rules_file::called(&source), &parts, issuers)),
         Err((name, what)) => {
             field.problem(Complaint::new(format!("`{name}` {what}"), "put the rules there, or name another file"));
             None
         }
     }
+}
+
+/// What the issuers are called, whatever else is wrong with them: a rule that names one is not wrong for that.
+fn issuer_names(field: &Field<'_>) -> IssuerNames {
+    if !field.is_list() {
+        return IssuerNames::default();
+    }
+    let name = |item: &Field<'_>| item.key("name").peek().unwrap_or_default();
+    IssuerNames::new(field.items().iter().map(name))
 }
 
 /// The text of a file of at most `limit` bytes, or what is wrong with it.
@@ -226,6 +245,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         "denials",
         "accounts",
         "oidc",
+        "issuers",
         "senders",
         "sessions",
         "usage",
@@ -245,6 +265,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let denial_status = sections::denials(&root.key("denials"));
     let accounts = accounts::accounts(&root.key("accounts"));
     let oidc = oidc::oidc(&root.key("oidc"), below);
+    let issuers = issuers::issuers(&root.key("issuers"), beside);
     let senders = senders::senders(&root.key("senders"), below);
     let sessions =
         accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
@@ -265,6 +286,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         denial_status: denial_status?,
         accounts: accounts?,
         oidc: oidc?,
+        issuers: issuers?,
         senders: senders?,
         sessions: sessions?,
         usage: usage?,

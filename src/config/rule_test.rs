@@ -9,6 +9,7 @@ use super::values;
 use super::yaml::Place;
 use crate::decision::Verdict;
 use crate::decision::credential::CredentialKind;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::rules::RuleSet;
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
@@ -79,7 +80,7 @@ impl RuleTest {
 }
 
 /// Reads a test; `None` only after a problem.
-pub(super) fn rule_test(field: &Field<'_>) -> Option<RuleTest> {
+pub(super) fn rule_test(field: &Field<'_>, issuers: &IssuerNames) -> Option<RuleTest> {
     field.mapping(&["request", "scopes", "as", "credential", "from", "expect"]);
     let request_at = field.key("request");
     let request = request_at.need(values::text);
@@ -90,7 +91,7 @@ pub(super) fn rule_test(field: &Field<'_>) -> Option<RuleTest> {
     let credential_at = field.key("credential");
     let credential = match credential_at.shape() {
         Shape::Absent => Some(Some(CredentialKind::Token)),
-        _ => credential_at.read(credential),
+        _ => credential_at.read(|text| credential(text, issuers)),
     };
     let from_at = field.key("from");
     let from = match from_at.shape() {
@@ -132,11 +133,11 @@ fn holder(field: &Field<'_>) -> Option<Attributes> {
 }
 
 /// A kind, or `none` for a request without any.
-fn credential(text: &str) -> Result<Option<CredentialKind>, Complaint> {
-    match CredentialKind::from_name(text) {
+fn credential(text: &str, issuers: &IssuerNames) -> Result<Option<CredentialKind>, Complaint> {
+    match issuers.kind(text) {
         None if text != "none" => Err(Complaint::new(
             format!("`{text}` is no kind of credential"),
-            "write token, api_key, session, jwt, or none for a request without any",
+            format!("write one of {}, or none for a request without any", issuers.known()),
         )),
         kind => Ok(kind),
     }

@@ -6,6 +6,7 @@
 pub mod basic;
 
 use super::cookies::{self, DOMAIN_COOKIE, HOST_COOKIE};
+use super::issuer::IssuerNumber;
 
 /// A kind of credential, as rules name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,25 +19,41 @@ pub enum CredentialKind {
     Session,
     /// `jwt`: a login's JWT.
     Jwt,
+    /// `issuer:NAME`: a token of another issuer.
+    Issuer(IssuerNumber),
 }
 
 impl CredentialKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Token, Self::ApiKey, Self::Session, Self::Jwt];
+    /// Every kind that is made here.
+    pub const OWN: [Self; 4] = [Self::Token, Self::ApiKey, Self::Session, Self::Jwt];
+    /// How many classes there are.
+    pub const CLASSES: usize = Self::OWN.len() + 1;
 
-    /// As in rules, metrics and logs.
+    /// Its place among the classes: all issuers are of one.
+    pub fn class(self) -> usize {
+        match self {
+            Self::Token => 0,
+            Self::ApiKey => 1,
+            Self::Session => 2,
+            Self::Jwt => 3,
+            Self::Issuer(_) => 4,
+        }
+    }
+
+    /// The name of its class, as in metrics and logs; rules call a token of another issuer by that issuer's name besides.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::ApiKey => "api_key",
             Self::Session => "session",
             Self::Jwt => "jwt",
+            Self::Issuer(_) => "issuer",
         }
     }
 
-    /// The kind of this name.
+    /// The kind of this name among those that are made here.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+        Self::OWN.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 

@@ -20,6 +20,7 @@ pub use pattern::{HostPattern, PathPattern, PatternError, Segment};
 use tree::{Group, Tree};
 
 use super::credential::CredentialKind;
+use super::issuer::{IssuerNames, IssuerNumber};
 use super::limit::Limited;
 use super::network::Network;
 use super::request::{Request, is_method};
@@ -120,6 +121,8 @@ pub struct Accepts {
     api_key: bool,
     session: bool,
     jwt: bool,
+    /// One bit for each other issuer.
+    issuers: u64,
 }
 
 impl Accepts {
@@ -131,6 +134,7 @@ impl Accepts {
             CredentialKind::ApiKey => self.api_key = true,
             CredentialKind::Session => self.session = true,
             CredentialKind::Jwt => self.jwt = true,
+            CredentialKind::Issuer(number) => self.issuers |= number.bit(),
         }
         self
     }
@@ -142,7 +146,19 @@ impl Accepts {
             CredentialKind::ApiKey => self.api_key,
             CredentialKind::Session => self.session,
             CredentialKind::Jwt => self.jwt,
+            CredentialKind::Issuer(number) => self.issuers & number.bit() != 0,
         }
+    }
+
+    /// Whether tokens of any other issuer are.
+    pub fn takes_issuers(self) -> bool {
+        self.issuers != 0
+    }
+
+    /// Every kind among them.
+    pub fn kinds(self) -> impl Iterator<Item = CredentialKind> {
+        let issuers = (0..).map_while(IssuerNumber::new).map(CredentialKind::Issuer);
+        CredentialKind::OWN.into_iter().chain(issuers).filter(move |kind| self.takes(*kind))
     }
 }
 
@@ -254,6 +270,7 @@ pub struct Clash {
 #[derive(Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    issuers: IssuerNames,
     exact: HashMap<Box<[u8]>, Tree, RandomState>,
     /// By what follows the `*`, the dot included.
     wildcard: HashMap<Box<[u8]>, Tree, RandomState>,
@@ -331,6 +348,16 @@ impl RuleSet {
         for (rule, written) in self.rules.iter_mut().zip(places) {
             rule.place.written = Some(written);
         }
+    }
+
+    /// Notes what the issuers are called that its rules take tokens of.
+    pub fn note_issuers(&mut self, issuers: IssuerNames) {
+        self.issuers = issuers;
+    }
+
+    /// What the issuers are called.
+    pub fn issuers(&self) -> &IssuerNames {
+        &self.issuers
     }
 
     /// Where the rule of this id was written down, where rules stand in several files.

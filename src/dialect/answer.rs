@@ -132,8 +132,13 @@ impl Allowed {
 }
 
 fn explain_refusal(headers: &mut http::HeaderMap, denial: &Denial<'_>) {
-    if let Some(challenge) = denial.reason.challenge(denial.scope.as_ref()).and_then(|text| HeaderValue::try_from(text).ok()) {
-        headers.insert(WWW_AUTHENTICATE, challenge);
+    if let Some(challenge) = denial.reason.challenge(denial.scope.as_ref()) {
+        // RFC 9728 §5.1; what is named in it is an address of letters, digits and no quotes
+        let challenge = match &denial.metadata {
+            Some(metadata) => format!(r#"{challenge}, resource_metadata="{metadata}""#),
+            None => challenge,
+        };
+        headers.extend(HeaderValue::try_from(challenge).ok().map(|challenge| (WWW_AUTHENTICATE, challenge)));
     }
     if denial.reason == Reason::StoreUnavailable {
         headers.extend([RETRY_SOON]);

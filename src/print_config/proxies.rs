@@ -74,8 +74,8 @@ fn nginx(places: &Places) -> Vec<File> {
         }
     }
     if let Some(name) = &places.admin.tls_name {
-        for path in ["login", "session"] {
-            let place = format!("proxy_pass                 http://gatepost_admin/.gatepost/{path};");
+        for path in [".gatepost/login", ".gatepost/session", ".well-known/oauth-protected-resource"] {
+            let place = format!("proxy_pass                 http://gatepost_admin/{path};");
             in_server = in_server.put(&place, &format!("{}{}", place.replace("http:", "https:"), verified(name)));
         }
     }

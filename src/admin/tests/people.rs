@@ -150,7 +150,7 @@ pub(super) fn instance() -> Instance {
         methods: Vec::new(),
         path: "/**".into(),
         anonymous: false,
-        credentials: vec!["token"],
+        credentials: vec!["token".to_owned()],
         all: vec!["orders:read".into()],
         any: Vec::new(),
         from_networks: Vec::new(),

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 use super::*;
 use crate::config::{IdentityHeaders, Listen, Proxy, RequirePhone, SecretSource, SignUp};
 use crate::decision::scopes::ScopeSet;
+use crate::issuers::KeySource;
 use crate::oidc::ProviderKind;
 use crate::token::record::TokenFormat;
 
@@ -28,6 +29,9 @@ fn load_text(yaml: &str, variables: &[(&str, &str)]) -> Result<Loaded, Vec<Probl
     }
     fs::write(directory.path().join("gatepost.yaml"), yaml).unwrap();
     fs::write(directory.path().join("rules.yaml"), "rules: [{ id: a, path: /a, access: anonymous }]").unwrap();
+    fs::write(directory.path().join("issuers.yaml"), "rules: [{ id: a, path: /a, credentials: [token, issuer:corp, issuer:address] }]")
+        .unwrap();
+    fs::write(directory.path().join("keys.json"), ED25519).unwrap();
     let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     load(Some(Path::new("gatepost.yaml")), &Environment::new(variables).in_directory(directory.path()))
 }
@@ -341,6 +345,81 @@ fn each_mistake_is_told_where_it_is() {
         ("log: { format: xml }", "1:16: log.format: `xml` is not known here"),
     ];
     assert_eq!(table.iter().filter(|(yaml, expected)| !is_wrong(yaml, expected)).count(), 0);
+}
+
+const ED25519: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+#[test]
+fn issuers_are_read() {
+    let yaml = "
+issuers:
+  - { name: corp, issuer: https://id.example.com/, audiences: [https://api.example.com, b] }
+  - name: file
+    issuer: anything-but-spaces
+    jwks: file:keys.json
+    audiences: [a]
+    algorithms: [ES384, PS256]
+    scope_claim: realm_access.roles
+    tenant_claim: tid
+    typ: at+jwt
+  - { name: address, issuer: https://other.example.com, jwks: http://127.0.0.1:8080/keys, audiences: [a] }
+rules: issuers.yaml
+";
+    let loaded = load_text(yaml, &[]).unwrap();
+    let [corp, file, address] = &loaded.config.issuers[..] else { panic!("{:?}", loaded.config.issuers) };
+    assert_eq!((corp.issuer.as_str(), &corp.keys), ("https://id.example.com/", &KeySource::Discovery));
+    assert_eq!((corp.audiences.len(), corp.scope_claim.as_str(), &corp.tenant_claim, corp.access_tokens_only), (2, "scope", &None, false));
+    assert_eq!(format!("{:?}", corp.algorithms), "[RS256, ES256, EdDSA]");
+    assert!(matches!(&file.keys, KeySource::File(path) if path.ends_with("keys.json")));
+    assert_eq!(format!("{:?}", file.algorithms), "[ES384, PS256]");
+    assert_eq!(
+        (file.scope_claim.as_str(), file.tenant_claim.as_deref(), file.access_tokens_only),
+        ("realm_access.roles", Some("tid"), true)
+    );
+    assert_eq!(address.keys, KeySource::Address("http://127.0.0.1:8080/keys".into()));
+    let rules = &loaded.rules.rules;
+    let taken: Vec<_> = rules.rules()[0].requirement.credentials.kinds().map(|kind| rules.issuers().name(kind)).collect();
+    assert_eq!(taken, ["token", "issuer:corp", "issuer:address"]);
+}
+
+#[test]
+fn each_mistake_of_an_issuer_is_told_where_it_is() {
+    let with = |more: &str| format!("issuers: [{{ name: a, issuer: https://id.example, audiences: [a]{more} }}]");
+    let table = [
+        ("issuers: {}".to_owned(), "1:10: issuers: expected a list, found keys with values"),
+        ("issuers: [{ issuer: https://a.example, audiences: [a] }]".into(), "1:11: issuers[0].name: missing"),
+        ("issuers: [{ name: A, issuer: https://a.example, audiences: [a] }]".into(), "1:19: issuers[0].name: `A` is no name of an issuer"),
+        ("issuers: [{ name: a, audiences: [a] }]".into(), "1:11: issuers[0].issuer: missing"),
+        ("issuers: [{ name: a, issuer: corp, audiences: [a] }]".into(), "1:30: issuers[0].issuer: `corp` is no web address"),
+        ("issuers: [{ name: a, issuer: http://a.example, audiences: [a] }]".into(), "1:30: issuers[0].issuer: whoever is between us"),
+        ("issuers: [{ name: a, issuer: https://a.example }]".into(), "1:11: issuers[0].audiences: missing; write for whom"),
+        ("issuers: [{ name: a, issuer: https://a.example, audiences: [] }]".into(), "1:60: issuers[0].audiences: an empty list"),
+        (with(", algorithms: []"), "1:78: issuers[0].algorithms: an empty list"),
+        (with(", algorithms: [RS256, none]"), "1:86: issuers[0].algorithms[1]: a token that nobody signed is anybody's"),
+        (with(", algorithms: [HS256]"), "1:79: issuers[0].algorithms[0]: `HS256` goes by a shared secret"),
+        (with(", algorithms: [RS265]"), "1:79: issuers[0].algorithms[0]: `RS265` is not known here; did you mean `RS256`?"),
+        (with(", jwks: http://a.example/keys"), "1:72: issuers[0].jwks: whoever is between us"),
+        (with(", jwks: file:none.json"), "1:72: issuers[0].jwks: `"),
+        (with(", jwks: file:rules.yaml"), "1:72: issuers[0].jwks: `"),
+        (with(", typ: JWS"), "1:71: issuers[0].typ: `JWS` is not known here"),
+        (with(", audience: b"), "1:66: issuers[0].audience: unknown key; did you mean `audiences`?"),
+        (
+            "issuers: [{ name: a, issuer: https://a.example, audiences: [a] }, { name: a, issuer: https://b.example, audiences: [a] }]"
+                .into(),
+            "1:75: issuers[1].name: `a` stands twice",
+        ),
+        (
+            "issuers: [{ name: a, issuer: https://a.example, audiences: [a] }, { name: b, issuer: https://a.example, audiences: [b] }]"
+                .into(),
+            "1:86: issuers[1].issuer: another one has this issuer, too",
+        ),
+    ];
+    assert_eq!(table.iter().filter(|(yaml, expected)| !is_wrong(yaml, expected)).count(), 0);
+    let unknown = problems("rules: issuers.yaml", &[]);
+    assert!(
+        unknown[0].contains("rules[0].credentials[1]: `issuer:corp` is not configured; name it in `issuers:` of the main file"),
+        "{unknown:?}"
+    );
 }
 
 #[test]

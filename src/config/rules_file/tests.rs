@@ -33,7 +33,7 @@ fn every_key_is_read() {
          match: { id: subject.tenant }, tenants: [t1, t2], enforce: false, on_store_error: deny, preflight: allow, fallthrough: true")
         .requirement;
     assert!(!requirement.anonymous && requirement.shadow && requirement.preflight);
-    let taken: Vec<_> = CredentialKind::ALL.into_iter().filter(|kind| requirement.credentials.takes(*kind)).collect();
+    let taken: Vec<_> = CredentialKind::OWN.into_iter().filter(|kind| requirement.credentials.takes(*kind)).collect();
     assert_eq!(taken, [CredentialKind::ApiKey, CredentialKind::Jwt]);
     assert!(matches!(&requirement.scopes, Demand::Any(scopes) if scopes.to_string() == "a b:*"));
     assert_eq!(requirement.matches, [MatchClause { segment: 1, parameter: "id".into(), attribute: Attribute::Tenant }]);
@@ -283,7 +283,7 @@ proptest! {
 /// Each `(name, text)` a file of its own, all one set of rules.
 fn several(files: &[(&str, &str)]) -> Result<RulesFile, Vec<String>> {
     let parts: Vec<Part> = files.iter().map(|(name, text)| ((*name).into(), (*text).to_owned())).collect();
-    load_all("rules.d/*.yaml".into(), &parts).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    load_all("rules.d/*.yaml".into(), &parts, &Default::default()).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 const A: &str = "rules:\n  - { id: a, path: /a }\n";

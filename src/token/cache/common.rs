@@ -35,12 +35,21 @@ pub(super) struct Common {
 }
 
 impl Common {
-    pub(super) fn new(tenant: Id, role: Role, grant: Grant, limits: Vec<Limited>, networks: &[Network], further: FurtherValues) -> Self {
+    /// `tenant` is called `name`, which for ours is its id.
+    pub(super) fn new(
+        tenant: Id,
+        name: &str,
+        role: Role,
+        grant: Grant,
+        limits: Vec<Limited>,
+        networks: &[Network],
+        further: FurtherValues,
+    ) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
         Self {
             tenant,
             role,
-            tenant_value: shared(header_value(&tenant.to_string())),
+            tenant_value: shared(header_value(name)),
             scopes_value,
             grant,
             networks: networks.into(),
@@ -109,7 +118,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), Role::Client, Grant::everything(), Vec::new(), &[], None)
+        Common::new(Id::from_bytes(id), "t", Role::Client, Grant::everything(), Vec::new(), &[], None)
     }
 
     #[test]
