@@ -81,7 +81,7 @@ pub fn recognise(
         Presented::BasicKey(text) => {
             let mut room = basic::room();
             let key = basic::password(text, &mut room).ok_or(Evidence::Invalid("not HTTP Basic with an API key as the password"))?;
-            recognise(Presented::ApiKey(key), keyring, mint, at, now)
+            recognise(Presented::ApiKey(key), keyring, mint, issuers, at, now)
         }
         Presented::Bearer(text, beside) => {
             let secret = match beside {

@@ -433,7 +433,7 @@ mod tests {
         let holder = Identity::holder(&entry);
         assert_eq!((entry.kind(), holder.kind), (CredentialKind::Issuer(number), CredentialKind::Issuer(number)));
         assert_eq!((holder.uid.as_str(), holder.name.as_str(), holder.key_id.as_str()), ("auth0|7", "auth0|7", ""));
-        assert_eq!(entry.told(), holder.told());
+        assert_eq!(entry.told(&[]), holder.told(&[]));
         for attribute in [Attribute::Uid, Attribute::Name] {
             assert!(entry.is(attribute, b"auth0|7") && !entry.is(attribute, SUBJECT.to_string().as_bytes()));
         }
