@@ -38,6 +38,8 @@ pub(super) const COPIED: [&str; 27] = [
     "declared",
     "second_factors",
     "recovery_codes",
+    "denials",
+    "denial_buckets",
     "quotas",
     "usage_hours",
     "key_notices",
