@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 27] = [
+pub(super) const COPIED: [&str; 29] = [
     INSTALLATION,
     "founding",
     "tenants",
