@@ -4,11 +4,13 @@
 //! everything wrong with it is reported at once, each [`problem::Problem`] with its place.
 
 mod accounts;
+mod carriage;
 pub mod check;
 pub mod declared;
 mod environment;
 pub mod file;
 pub mod foreign;
+mod identity;
 mod issuers;
 mod limit;
 mod listeners;
@@ -36,9 +38,9 @@ use secrecy::SecretString;
 use crate::decision::scopes::ScopeSet;
 
 pub use crate::accounts::{RequirePhone, SignUp};
-pub use crate::admin::Network;
 pub use crate::database::Engine;
-pub use crate::dialect::Proxy;
+pub use crate::decision::network::Network;
+pub use crate::dialect::{Carriage, ClientIp, IdentityHeaders, Proxy};
 pub use crate::issuers::Issuer;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
@@ -109,6 +111,12 @@ pub struct GateConfig {
     pub secret: Option<SecretSource>,
     /// TLS on this listener; `None` = plain HTTP. It does not replace the secret.
     pub tls: Option<TlsConfig>,
+    /// Where it learns the client's address; `None` = it does not.
+    pub client_ip: Option<ClientIp>,
+    /// What an application is told. Default: the standard five.
+    pub identity: IdentityHeaders,
+    /// Where credentials stand; `None` = as everywhere.
+    pub carriage: Option<Carriage>,
 }
 
 /// The admin listener.

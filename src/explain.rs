@@ -9,6 +9,7 @@ mod shown;
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -16,14 +17,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 
 use crate::args::ExplainArguments;
+use crate::config::GateConfig;
 use crate::decision::credential::CredentialKind;
 use crate::decision::issuer::IssuerNames;
+use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Dialect, NOTHING_HERE, Proxy};
+use crate::dialect::{Call, Carriage, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, further};
 
 pub use shown::{shown, shown_live};
 
@@ -98,6 +101,38 @@ pub struct Through {
     pub denial_status: Option<u16>,
     /// What an outage of the store does.
     pub outage: Outage,
+    /// Where it learns the client's address.
+    pub client_ip: Option<ClientIp>,
+    /// What an application is told.
+    pub identity: IdentityHeaders,
+    /// Where credentials stand.
+    pub carriage: Option<Carriage>,
+}
+
+impl Through {
+    /// A gate for this proxy of which nothing is configured.
+    pub fn unconfigured(proxy: Proxy) -> Self {
+        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None, identity: IdentityHeaders::default(), carriage: None }
+    }
+
+    /// This gate.
+    pub fn of(gate: &GateConfig) -> Self {
+        Self {
+            client_ip: gate.client_ip.clone(),
+            identity: gate.identity.clone(),
+            carriage: gate.carriage.clone(),
+            ..Self::unconfigured(gate.proxy)
+        }
+    }
+
+    /// What it is told of a client that asks from there.
+    fn client<'a>(&self, from: Option<IpAddr>) -> Client<'a> {
+        match (&self.client_ip, from) {
+            (None, _) => Client::NotConfigured,
+            (Some(_), None) => Client::NotTold,
+            (Some(_), Some(from)) => Client::At(from),
+        }
+    }
 }
 
 /// What a rule's `on_store_error: { allow_cached_for: … }` is added to.
@@ -166,20 +201,25 @@ pub async fn explain(
     rules: &RuleSet,
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
-    let dialect = Dialect::new(through.proxy, None, through.denial_status);
+    let dialect = Dialect::new(through.proxy, None, through.denial_status)
+        .with_carriage(through.carriage.clone())
+        .with_client_ip(through.client_ip.clone())
+        .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments, rules.issuers())?;
     let uri_bytes = arguments.url.as_deref().map(split_url);
-    let request = match (&check, &trial, uri_bytes) {
-        (Some(check), _, _) => {
-            let asked = dialect.read(&check.method, &check.target, &check.headers);
-            asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
-        }
-        (None, Some(trial), Some((host, uri))) => {
-            Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
-        }
-        _ => return Err("METHOD and URL are needed, or --header".to_owned()),
-    };
+    let request =
+        match (&check, &trial, uri_bytes) {
+            (Some(check), _, _) => {
+                let asked = dialect.read(&check.method, &check.target, &check.headers);
+                asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
+            }
+            (None, Some(trial), Some((host, uri))) => {
+                Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
+                    .map(|request| Request { client: through.client(arguments.from), ways: dialect.ways(), ..request })
+            }
+            _ => return Err("METHOD and URL are needed, or --header".to_owned()),
+        };
     let (mut candidates, mut nearly) = (Vec::new(), Vec::new());
     let credential = shown.as_ref().map(|shown| (shown.fate, shown.state.clone()));
     let verdict = if arguments.no_proxy_secret {

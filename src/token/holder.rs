@@ -11,8 +11,10 @@ use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder};
 use crate::decision::limit::Limited;
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::About;
 use crate::id::Id;
 use crate::issuers::Proved;
+use crate::token::terms::Terms;
 
 /// A live credential: who holds it, and the token to slide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +92,7 @@ impl Standing {
 pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Option<Standing> {
     let mut grant = effective(&fill.chain, &fill.policies)?;
     let (subject, principal) = fill.chain.first()?;
-    let mut session_ends = None;
+    let (mut session_ends, mut agreed) = (None, Terms::default());
     let (kind, mut told_end, key_id) = match ask {
         Ask::Session(sid) => {
             let (id, session) = fill.session.as_ref()?;
@@ -115,6 +117,7 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
                 Some(secret) => secret_of(key, secret, now)?,
             };
             grant = grant.narrowed(&key.scopes, &ScopeSet::default());
+            agreed.clone_from(&key.terms);
             let kind = if matches!(ask, Ask::Key(_)) { CredentialKind::ApiKey } else { CredentialKind::Token };
             (kind, key.ends.unwrap_or(NEVER).min(grace.unwrap_or(NEVER)), id.to_string())
         }
@@ -139,6 +142,9 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         tenant: principal.tenant.to_string(),
         role: principal.role.as_str().to_owned(),
         key_id,
+        networks: agreed.networks,
+        subject: About { external_id: principal.terms.external_id.clone(), metadata: principal.terms.metadata.clone() },
+        key: About { external_id: agreed.external_id, metadata: agreed.metadata },
         grant,
     };
     let limits = limits(&fill, ask.key());
@@ -172,6 +178,9 @@ pub fn judge_foreign(token: &Proved, fill: &Fill, now: UnixMs) -> Option<Standin
         tenant: token.tenant.clone(),
         role: Role::Foreign.as_str().to_owned(),
         key_id: String::new(),
+        networks: Vec::new(),
+        subject: About::default(),
+        key: About::default(),
         grant: Grant { allow: token.scopes.clone(), deny: ScopeSet::default() },
     };
     let (subject, tenant, ends) = (token.subject_id, token.tenant_id, token.ends);
