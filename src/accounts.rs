@@ -11,6 +11,7 @@ pub mod codes;
 mod contacts;
 pub mod create_admin;
 pub mod declared;
+pub mod denials;
 pub mod half_login;
 mod hashing;
 pub mod invitations;

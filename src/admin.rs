@@ -15,10 +15,10 @@ mod form;
 mod get_token;
 mod instance;
 mod invitations;
+mod issuers;
 mod keys;
 mod lists;
 mod login;
-mod network;
 mod oauth;
 mod oidc;
 mod origin;
@@ -53,6 +53,8 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::decision::network::Network;
+use crate::issuers::Issuers;
 use crate::oidc::{Oidc, Provider};
 use crate::senders::Senders;
 use crate::server;
@@ -60,7 +62,6 @@ use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
 pub use instance::{Explained, Instance, Question, Rule, StoreState, Tested};
-pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
 ///
@@ -77,6 +78,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<Network>,
     /// OpenID providers that people may come from.
     pub oidc: Vec<Provider>,
+    /// Other issuers whose tokens rules may take.
+    pub issuers: Arc<Issuers>,
 }
 
 /// What the routes share.
@@ -86,6 +89,7 @@ pub struct Admin {
     /// What the gate's side tells, once it stands.
     instance: OnceLock<Instance>,
     oidc: Oidc,
+    issuers: Arc<Issuers>,
 }
 
 impl Admin {
@@ -102,7 +106,8 @@ impl Admin {
     ) -> Result<Arc<Self>, DatabaseError> {
         let oidc = Oidc::new(settings.oidc, database.clock());
         let accounts = Accounts::start(settings.rules, database, store, keyring, senders).await?;
-        Ok(Arc::new(Self { accounts, trusted_proxies: settings.trusted_proxies, oidc, instance: OnceLock::new() }))
+        let Settings { trusted_proxies, issuers, .. } = settings;
+        Ok(Arc::new(Self { accounts, trusted_proxies, oidc, issuers, instance: OnceLock::new() }))
     }
 
     /// The set-up code to print, where nobody had founded when this process started.
@@ -152,6 +157,8 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(oauth::introspect))
         .routes(routes!(oauth::revoke))
         .routes(routes!(oauth::metadata))
+        .routes(routes!(issuers::metadata))
+        .routes(routes!(issuers::metadata_of))
         .routes(routes!(register::register))
         .routes(routes!(login::log_in))
         .routes(routes!(sessions::log_out))
@@ -196,6 +203,9 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(invitations::end))
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::change))
+        .routes(routes!(issuers::list))
+        .routes(routes!(issuers::denials, issuers::deny))
+        .routes(routes!(issuers::lift))
         .routes(routes!(audit::list))
         .routes(routes!(instance::decisions))
         .routes(routes!(instance::rules))

@@ -162,6 +162,10 @@ pub enum Action {
     Import,
     /// An examination of a proxy was opened.
     Examine,
+    /// A token or a subject of another issuer was denied.
+    Deny,
+    /// It was let in again.
+    DenialEnd,
 }
 
 impl Action {
@@ -211,6 +215,8 @@ impl Action {
             Self::TenantUnblock => "tenant_unblock",
             Self::Import => "import",
             Self::Examine => "examine",
+            Self::Deny => "deny",
+            Self::DenialEnd => "denial_end",
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::config::foreign::Foreign;
 use crate::config::{self, BAD_CONFIGURATION, Environment, LogConfig, StoreConfig};
 use crate::explain::{self, Shown, Through};
 use crate::import_openapi::ImportOpenapiArguments;
+use crate::issuers::Issuers;
 use crate::print_config::{self, PrintConfigArguments};
 
 /// Runs a command other than `serve`.
@@ -113,15 +114,12 @@ fn with<F: Future<Output = ExitCode>>(path: Option<&Path>, environment: &Environ
 
 async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCode {
     let config = &loaded.config;
-    let Some(gate) = config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy)).or(config.gates.first())
-    else {
-        return fail("no gate is configured");
+    let Some(first) = config.gates.first() else { return fail("no gate is configured") };
+    let through = match (arguments.gate, config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy))) {
+        (_, Some(gate)) => Through::of(gate),
+        (proxy, None) => Through::unconfigured(proxy.unwrap_or(first.proxy)),
     };
-    let through = Through {
-        proxy: arguments.gate.unwrap_or(gate.proxy),
-        denial_status: config.denial_status,
-        outage: crate::app::outage(&config.tokens),
-    };
+    let through = Through { denial_status: config.denial_status, outage: crate::app::outage(&config.tokens), ..through };
     let shown = match shown(&arguments, config).await {
         Ok(shown) => shown,
         Err(error) => return fail(&error),
@@ -211,7 +209,11 @@ async fn shown(arguments: &ExplainArguments, config: &config::Config) -> Result<
     let database = crate::app::existing_database(config).await?;
     let keyring = crate::app::read_secret_keys(config).map_err(|error| error.to_string())?;
     let embedded = matches!(config.tokens.store, StoreConfig::Embedded);
-    explain::shown(presented, &database, &keyring, config.tokens.ttl, embedded).await.map(Some).map_err(|error| error.to_string())
+    let issuers = match presented {
+        crate::decision::credential::Presented::Bearer(..) => Issuers::fetched(config.issuers.clone()).await,
+        _ => Issuers::none(),
+    };
+    explain::shown(presented, &database, &keyring, &issuers, config.tokens.ttl, embedded).await.map(Some).map_err(|error| error.to_string())
 }
 
 fn finish((text, code): (String, ExitCode)) -> ExitCode {

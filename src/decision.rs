@@ -7,18 +7,21 @@
 pub mod cookies;
 pub mod credential;
 pub mod holder;
+pub mod issuer;
 pub mod limit;
+pub mod network;
 pub mod page;
 pub mod path;
 pub mod reason;
 pub mod request;
 pub mod rules;
 pub mod scopes;
+pub mod told;
 pub mod trial;
 
 use std::borrow::Cow;
 
-use credential::CredentialKind;
+use credential::{CredentialKind, Ways};
 use holder::{Grant, Holder, Identity};
 use http::HeaderValue;
 use limit::{Allowance, Exceeded, Limited};
@@ -220,6 +223,8 @@ pub struct Denial<'r> {
     pub holder: Option<Box<Holder>>,
     /// Whether a person who asks for a page is invited to log in instead.
     pub to_login: bool,
+    /// Where a client learns whose tokens would be taken (RFC 9728), where another issuer's would be.
+    pub metadata: Option<String>,
     /// For `rate_limited` and `quota_exceeded`: what is used up.
     pub exceeded: Option<Exceeded>,
 }
@@ -227,7 +232,7 @@ pub struct Denial<'r> {
 impl Denial<'_> {
     /// A refusal before any rule was found.
     pub fn bare(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into(), rule: None, scope: None, holder: None, to_login: false, exceeded: None }
+        Self { reason, message: message.into(), rule: None, scope: None, holder: None, to_login: false, exceeded: None, metadata: None }
     }
 
     /// The refusal of a request that cannot be judged.
@@ -247,10 +252,11 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
         let (rule, denial) = match demanded {
             Demanded::Preflight(_) => continue,
             Demanded::Refused(reason) => return Verdict::Deny(Denial::bare(reason, reason.usual_message())),
-            Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, &evidence)),
+            Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, request, &evidence)),
         };
         let Err(refusal) = denial else { continue };
-        let denial = Denial { to_login: leads_to_login(rule, request, &evidence), ..refusal.of(rule, &evidence) };
+        let (to_login, metadata) = (leads_to_login(rule, request, &evidence), metadata_of(rule, request));
+        let denial = Denial { to_login, metadata, ..refusal.of(rule, &evidence) };
         if !rule.requirement.shadow {
             return Verdict::Deny(denial);
         }
@@ -292,6 +298,17 @@ fn leads_to_login(rule: &Rule, request: &Request<'_>, evidence: &Evidence<'_>) -
         && !request.path.readings().any(|reading| reading.starts_with(LOGINS))
 }
 
+/// The address of the document that says whose tokens are taken at the host of a request, where a rule takes another issuer's.
+fn metadata_of(rule: &Rule, request: &Request<'_>) -> Option<String> {
+    if !rule.requirement.credentials.takes_issuers() {
+        return None;
+    }
+    // the same bytes as the host, which is a name and a port and nothing else; where only the host is known, that
+    let authority = if request.page.authority.is_empty() { request.host.as_bytes() } else { request.page.authority };
+    let scheme = if request.page.in_the_clear { "http" } else { "https" };
+    std::str::from_utf8(authority).ok().map(|authority| format!("{scheme}://{authority}{}", issuer::METADATA_PATH))
+}
+
 /// The demanded scopes that the holder holds.
 fn met<'r>(judged: &Judged<'r>, grant: &Grant) -> Vec<&'r Scope> {
     let demanded = judged.each().filter_map(|demanded| match demanded {
@@ -318,21 +335,37 @@ impl Refusal {
             Evidence::Live { holder, .. } => Some(Box::new(holder.get().holder())),
             _ => None,
         };
-        Denial { reason: self.reason, message: self.message, rule: Some(rule), scope: self.scope, holder, to_login: false, exceeded: None }
+        Denial {
+            reason: self.reason,
+            message: self.message,
+            rule: Some(rule),
+            scope: self.scope,
+            holder,
+            to_login: false,
+            exceeded: None,
+            metadata: None,
+        }
     }
 }
 
 /// Whether the evidence meets a requirement for one reading of the path.
-fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence<'_>) -> Result<(), Refusal> {
+fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evidence: &Evidence<'_>) -> Result<(), Refusal> {
     if requirement.anonymous {
         return Ok(());
+    }
+    // before anything is said of a credential: nobody outside learns whether one is live
+    if let Some(why) = request.client.is_outside(&requirement.networks) {
+        return Err(Refusal::new(Reason::NetworkRefused, why));
     }
     let holder = match evidence {
         Evidence::Live { holder, .. } => holder.get(),
         Evidence::Nothing => {
-            return Err(Refusal::new(Reason::NoCredential, format!("no credential: {}", how_to_get(requirement.credentials))));
+            return Err(Refusal::new(
+                Reason::NoCredential,
+                format!("no credential: {}", how_to_get(requirement.credentials, request.ways)),
+            ));
         }
-        Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind)),
+        Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind, request.ways)),
         Evidence::Invalid(why) => return Err(Refusal::new(Reason::InvalidCredential, *why)),
         Evidence::EndedSession => return Err(Refusal::new(Reason::InvalidCredential, "unknown or ended session")),
         Evidence::ForeignPage => {
@@ -342,7 +375,10 @@ fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence<'_>) -> 
         Evidence::Unavailable => return Err(Refusal::new(Reason::StoreUnavailable, "authorization unavailable")),
     };
     if !requirement.credentials.takes(holder.kind()) {
-        return Err(not_taken(requirement, holder.kind()));
+        return Err(not_taken(requirement, holder.kind(), request.ways));
+    }
+    if let Some(why) = request.client.is_outside(holder.networks()) {
+        return Err(Refusal::new(Reason::NetworkRefused, why));
     }
     if !requirement.tenants.is_empty() && !requirement.tenants.iter().any(|tenant| holder.is(Attribute::Tenant, tenant.as_bytes())) {
         return Err(Refusal::new(Reason::TenantMismatch, "this tenant may not pass here"));
@@ -370,8 +406,8 @@ fn demand_met(demand: &Demand, grant: &Grant) -> Result<(), Refusal> {
     Err(Refusal { reason: Reason::InsufficientScope, message, scope: Some(wanted.clone()) })
 }
 
-fn not_taken(requirement: &Requirement, kind: CredentialKind) -> Refusal {
-    let message = format!("this route does not take {}: {}", kind_in_words(kind), how_to_get(requirement.credentials));
+fn not_taken(requirement: &Requirement, kind: CredentialKind, ways: Option<&Ways>) -> Refusal {
+    let message = format!("this route does not take {}: {}", kind_in_words(kind), how_to_get(requirement.credentials, ways));
     Refusal::new(Reason::CredentialNotAccepted, message)
 }
 
@@ -381,17 +417,32 @@ fn kind_in_words(kind: CredentialKind) -> &'static str {
         CredentialKind::ApiKey => "an API key directly",
         CredentialKind::Session => "a browser's session",
         CredentialKind::Jwt => "a login's JWT",
+        CredentialKind::Issuer(_) => "a token of this issuer",
     }
 }
 
-fn how_to_get(accepts: Accepts) -> String {
-    let ways = CredentialKind::ALL.into_iter().filter(|kind| accepts.takes(*kind)).map(|kind| match kind {
-        CredentialKind::Token => "an access token in `Authorization: Bearer` (POST /get-token gives one for an API key)",
-        CredentialKind::ApiKey => "an API key in `X-Api-Key`",
-        CredentialKind::Session => "the session of a login in a browser",
-        CredentialKind::Jwt => "a login's JWT in `Authorization: Bearer` (POST /v1/login gives one)",
+fn how_to_get(accepts: Accepts, ways: Option<&Ways>) -> String {
+    let (token, key) = match ways {
+        None => ("`Authorization: Bearer`", "`X-Api-Key`"),
+        Some(ways) => (ways.token.as_str(), ways.key.as_str()),
+    };
+    let others = || {
+        (!token.is_empty()).then(|| format!("a token of another issuer in {token} (`resource_metadata` of WWW-Authenticate tells whose)"))
+    };
+    let own = CredentialKind::OWN.into_iter().filter(|kind| accepts.takes(*kind));
+    let ways = own.filter_map(|kind| match kind {
+        CredentialKind::Token => {
+            (!token.is_empty()).then(|| format!("an access token in {token} (POST /get-token gives one for an API key)"))
+        }
+        CredentialKind::ApiKey => (!key.is_empty()).then(|| format!("an API key in {key}")),
+        CredentialKind::Session => Some("the session of a login in a browser".to_owned()),
+        CredentialKind::Jwt => (!token.is_empty()).then(|| format!("a login's JWT in {token} (POST /v1/login gives one)")),
+        CredentialKind::Issuer(_) => others(),
     });
-    format!("send {}", ways.collect::<Vec<_>>().join(" or "))
+    match ways.chain(accepts.takes_issuers().then(others).flatten()).collect::<Vec<_>>() {
+        ways if ways.is_empty() => "this gate reads none that is taken here".to_owned(),
+        ways => format!("send {}", ways.join(" or ")),
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod shown;
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -16,14 +17,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 
 use crate::args::ExplainArguments;
+use crate::config::GateConfig;
 use crate::decision::credential::CredentialKind;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::limit::Limited;
+use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Dialect, NOTHING_HERE, Proxy};
+use crate::dialect::{Call, Carriage, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, further};
 
 pub use shown::{shown, shown_live};
 
@@ -100,6 +104,38 @@ pub struct Through {
     pub denial_status: Option<u16>,
     /// What an outage of the store does.
     pub outage: Outage,
+    /// Where it learns the client's address.
+    pub client_ip: Option<ClientIp>,
+    /// What an application is told.
+    pub identity: IdentityHeaders,
+    /// Where credentials stand.
+    pub carriage: Option<Carriage>,
+}
+
+impl Through {
+    /// A gate for this proxy of which nothing is configured.
+    pub fn unconfigured(proxy: Proxy) -> Self {
+        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None, identity: IdentityHeaders::default(), carriage: None }
+    }
+
+    /// This gate.
+    pub fn of(gate: &GateConfig) -> Self {
+        Self {
+            client_ip: gate.client_ip.clone(),
+            identity: gate.identity.clone(),
+            carriage: gate.carriage.clone(),
+            ..Self::unconfigured(gate.proxy)
+        }
+    }
+
+    /// What it is told of a client that asks from there.
+    fn client<'a>(&self, from: Option<IpAddr>) -> Client<'a> {
+        match (&self.client_ip, from) {
+            (None, _) => Client::NotConfigured,
+            (Some(_), None) => Client::NotTold,
+            (Some(_), Some(from)) => Client::At(from),
+        }
+    }
 }
 
 /// What a rule's `on_store_error: { allow_cached_for: … }` is added to.
@@ -170,20 +206,25 @@ pub async fn explain(
     rules: &RuleSet,
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
-    let dialect = Dialect::new(through.proxy, None, through.denial_status);
+    let dialect = Dialect::new(through.proxy, None, through.denial_status)
+        .with_carriage(through.carriage.clone())
+        .with_client_ip(through.client_ip.clone())
+        .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
-    let trial = trial(arguments)?;
+    let trial = trial(arguments, rules.issuers())?;
     let uri_bytes = arguments.url.as_deref().map(split_url);
-    let request = match (&check, &trial, uri_bytes) {
-        (Some(check), _, _) => {
-            let asked = dialect.read(&check.method, &check.target, &check.headers);
-            asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
-        }
-        (None, Some(trial), Some((host, uri))) => {
-            Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
-        }
-        _ => return Err("METHOD and URL are needed, or --header".to_owned()),
-    };
+    let request =
+        match (&check, &trial, uri_bytes) {
+            (Some(check), _, _) => {
+                let asked = dialect.read(&check.method, &check.target, &check.headers);
+                asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
+            }
+            (None, Some(trial), Some((host, uri))) => {
+                Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
+                    .map(|request| Request { client: through.client(arguments.from), ways: dialect.ways(), ..request })
+            }
+            _ => return Err("METHOD and URL are needed, or --header".to_owned()),
+        };
     let (mut candidates, mut nearly) = (Vec::new(), Vec::new());
     let credential = shown.as_ref().map(|shown| (shown.fate, shown.state.clone()));
     let agreed = shown.as_ref().map(|shown| shown.limits.clone()).unwrap_or_default();
@@ -202,7 +243,7 @@ pub async fn explain(
                 if limits.is_empty() && judged.asks_for_credential() {
                     limits = agreed.iter().map(ToString::to_string).collect();
                 }
-                decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged)?)
+                decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged, rules.issuers())?)
             }
         }
     };
@@ -219,6 +260,7 @@ fn evidence(
     shown: Option<Shown>,
     trial: Option<&Trial>,
     judged: &Judged<'_>,
+    issuers: &IssuerNames,
 ) -> Result<Evidence<'static>, String> {
     match (shown, trial) {
         (Some(shown), _) => Ok(match shown.kind {
@@ -226,24 +268,24 @@ fn evidence(
             _ => shown.evidence,
         }),
         (None, Some(trial)) => Ok(trial.evidence(judged)),
-        (None, None) => Ok(made_up(arguments, Trial::parse("GET", "/")?)?.evidence(judged)),
+        (None, None) => Ok(made_up(arguments, Trial::parse("GET", "/")?, issuers)?.evidence(judged)),
     }
 }
 
 /// The trial that METHOD and URL stand for.
-fn trial(arguments: &ExplainArguments) -> Result<Option<Trial>, String> {
+fn trial(arguments: &ExplainArguments, issuers: &IssuerNames) -> Result<Option<Trial>, String> {
     let (Some(method), Some(url)) = (&arguments.method, &arguments.url) else { return Ok(None) };
     let trial = Trial::parse(method, &url.to_string_lossy()).map_err(str::to_owned)?;
-    made_up(arguments, trial).map(Some)
+    made_up(arguments, trial, issuers).map(Some)
 }
 
-fn made_up(arguments: &ExplainArguments, trial: Trial) -> Result<Trial, String> {
+fn made_up(arguments: &ExplainArguments, trial: Trial, issuers: &IssuerNames) -> Result<Trial, String> {
     let credential = match arguments.credential.as_deref() {
         None if arguments.scopes.is_some() || !arguments.attributes.is_empty() || arguments.state != crate::args::State::Live => {
             Some(CredentialKind::Token)
         }
         None | Some("none") => None,
-        Some(name) => Some(CredentialKind::from_name(name).ok_or("--credential is none, token, api_key, session or jwt")?),
+        Some(name) => Some(issuers.kind(name).ok_or_else(|| format!("--credential is none, {}", issuers.known()))?),
     };
     let mut holder = Attributes::default();
     for pair in &arguments.attributes {

@@ -27,13 +27,14 @@ use crate::decision::{Denial, Evidence, Judged, Permit, Reason, Shown, Verdict, 
 use crate::decisions::Recent;
 use crate::dialect::{Allowed, Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::examinations::Examinations;
+use crate::issuers::Issuers;
 use crate::meters::{Charge, Charged, Meters, Unknown};
 use crate::metrics::DecisionMetrics;
-use crate::token::cache::{Cached, Entry, Held, Name};
+use crate::token::cache::{Cached, Entry, Held, Name, Provers};
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::last_used::LastUsed;
-use crate::token::recognise::{At, Authentic, recognise};
+use crate::token::recognise::{At, Authentic, Unproved, recognise};
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore, Unavailable};
 use crate::usage::{RuleNumbers, Usage};
@@ -66,6 +67,8 @@ pub struct Shared {
     pub keyring: Arc<ArcSwap<Keyring>>,
     /// Recognises API keys.
     pub mint: SecretMint,
+    /// Recognises tokens of other issuers.
+    pub issuers: Arc<Issuers>,
     /// The time.
     pub clock: Clock,
     /// Slides the tokens of whoever uses a login's JWT.
@@ -105,7 +108,7 @@ struct Head<'a> {
 /// What must be asked before a check can be answered.
 enum Question {
     /// The store, what is presented.
-    Credential { name: Name, keyring: u32, authentic: Authentic },
+    Credential { name: Name, provers: Provers, authentic: Authentic },
     /// Whoever counts, for more of these.
     Limits(Vec<Charge>),
 }
@@ -132,9 +135,9 @@ enum Rendered {
 impl Ready {
     /// The answer. An allow takes the memory of the request's headers, which are not needed any more: hyper gives it to the
     /// connection's next request, so no check has to ask for any.
-    fn given(self, used: HeaderMap) -> Answer {
+    fn given(self, dialect: &Dialect, used: HeaderMap) -> Answer {
         let mut answer = match self.answer {
-            Rendered::Allowed(allowed) => allowed.answer(used),
+            Rendered::Allowed(allowed) => allowed.answer(dialect, used),
             Rendered::Whole(answer) => *answer,
         };
         if self.closes {
@@ -192,7 +195,7 @@ impl Gate {
         }
         let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
         match self.answer(head, at, &Heard::default()) {
-            Ok(answer) => Checked::Now(Some(answer.given(std::mem::take(request.headers_mut())))),
+            Ok(answer) => Checked::Now(Some(answer.given(&self.dialect, std::mem::take(request.headers_mut())))),
             Err(question) => {
                 let (gate, (head, _)) = (Arc::clone(self), request.into_parts());
                 Checked::Later(Box::pin(async move { Ok(gate.ask(question, head, at).await) }))
@@ -205,8 +208,8 @@ impl Gate {
         let mut heard = Heard::default();
         loop {
             match question {
-                Question::Credential { name, keyring, authentic } if heard.credential.is_none() => {
-                    heard.credential = Some((authentic.kind, self.shared.tokens.check(name, keyring, &authentic, at).await));
+                Question::Credential { name, provers, authentic } if heard.credential.is_none() => {
+                    heard.credential = Some((authentic.kind, self.shared.tokens.check(name, provers, &authentic, at).await));
                 }
                 Question::Limits(charges) if heard.limits.is_none() => heard.limits = Some(self.shared.meters.lease(&charges).await),
                 // nothing is asked twice
@@ -214,7 +217,7 @@ impl Gate {
             }
             let said = Head { method: &head.method, target: &head.uri, headers: &head.headers };
             match self.answer(said, at, &heard) {
-                Ok(answer) => return answer.given(head.headers),
+                Ok(answer) => return answer.given(&self.dialect, head.headers),
                 Err(next) => question = next,
             }
         }
@@ -233,7 +236,7 @@ impl Gate {
             recent::keep(self, &asked, &verdict);
         }
         let answer = match &verdict {
-            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => Rendered::Allowed(Allowed::by(permit)),
+            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => Rendered::Allowed(self.dialect.allow(permit)),
             _ => Rendered::Whole(Box::new(self.dialect.answer(&asked, &verdict))),
         };
         // nothing of a body is read, so what follows on this connection is not a request (BYP-131)
@@ -325,9 +328,11 @@ impl Gate {
         let shared = &self.shared;
         let place = At { host: &request.host, domains: &shared.domains };
         let keyring = shared.keyring.load();
+        // before anything is judged by them: keys that change meanwhile are of a later number
+        let provers = Provers { keyring: keyring.number(), issuers: shared.issuers.number() };
         let name = shared.tokens.name(&asked.presented, place);
         if let Some(name) = name
-            && let Cached::Known(entry) = shared.tokens.cached(name, keyring.number(), at)
+            && let Cached::Known(entry) = shared.tokens.cached(name, provers, at)
         {
             let kind = entry.kind();
             return Ok(match self.takes(kind, request, judged) {
@@ -339,19 +344,25 @@ impl Gate {
         let cached_for = shared.tokens.cached_for(Duration::from_millis(judged.cached_for_ms()));
         if let Some(name) = name
             && cached_for > 0
-            && let Cached::Lapsed { since, known: Some(entry) } = shared.tokens.cached(name, keyring.number(), at)
+            && let Cached::Lapsed { since, known: Some(entry) } = shared.tokens.cached(name, provers, at)
             && at.boot_ns < since.saturating_add(cached_for)
             && self.takes(entry.kind(), request, judged).is_ok()
         {
             return Ok(self.known(held.insert(entry), at.now));
         }
-        let authentic = match recognise(asked.presented, &keyring, &shared.mint, Some(place), at.now) {
+        let authentic = match recognise(asked.presented, &keyring, &shared.mint, &shared.issuers, Some(place), at.now) {
             Ok(authentic) => authentic,
-            Err(evidence) => return Ok(Known::nothing(evidence)),
+            Err(Unproved { evidence, kind: None, .. }) => return Ok(Known::nothing(evidence)),
+            Err(Unproved { evidence, kind: Some(kind), is_forged }) => {
+                if let (true, Some(name)) = (is_forged, name) {
+                    shared.tokens.refuse(name, provers, kind, at);
+                }
+                return Ok(Known::of_kind(self.takes(kind, request, judged).err().unwrap_or(evidence), kind));
+            }
         };
         match (self.takes(authentic.kind, request, judged), name) {
             (Err(evidence), _) => Ok(Known::of_kind(evidence, authentic.kind)),
-            (Ok(()), Some(name)) => Err(Question::Credential { name, keyring: keyring.number(), authentic }),
+            (Ok(()), Some(name)) => Err(Question::Credential { name, provers, authentic }),
             // what is authentic has a name
             (Ok(()), None) => Ok(Known::of_kind(Evidence::Unavailable, authentic.kind)),
         }
@@ -379,6 +390,10 @@ impl Gate {
 
     /// Keeps alive what an allowed check used: two comparisons, unless something is due.
     fn used(&self, entry: &Entry, asked: &Asked<'_>, request: &Request<'_>, now: UnixMs) {
+        // nothing of another issuer's token moves, and to prove it again would cost a signature
+        if matches!(entry.kind(), CredentialKind::Issuer(_)) {
+            return;
+        }
         let (is_first, is_due) = (entry.is_first_of_minute(now), entry.is_due(now));
         if !is_first && !is_due {
             return;
@@ -386,7 +401,10 @@ impl Gate {
         let shared = &self.shared;
         let place = At { host: &request.host, domains: &shared.domains };
         // what is kept does not say of what id it is; what is presented does
-        let Ok(Authentic { ask, .. }) = recognise(asked.presented, &shared.keyring.load(), &shared.mint, Some(place), now) else { return };
+        let Ok(Authentic { ask, .. }) = recognise(asked.presented, &shared.keyring.load(), &shared.mint, &shared.issuers, Some(place), now)
+        else {
+            return;
+        };
         if let (true, Some(key)) = (is_first, ask.key()) {
             shared.last_used.used(key, now);
         }
@@ -397,7 +415,7 @@ impl Gate {
                     shared.keep_alive.session_used(session, entry.subject(), entry.deadline(), entry.cap())
                 }
                 (Ask::Session(session), _) => shared.keep_alive.used(session, entry.subject()),
-                (Ask::Key(_), _) => UnixMs(u64::MAX),
+                (Ask::Key(_) | Ask::Foreign { .. }, _) => UnixMs(u64::MAX),
             });
         }
     }

@@ -23,6 +23,7 @@ pub mod gate;
 pub mod healthcheck;
 pub mod id;
 pub mod import_openapi;
+pub mod issuers;
 pub mod keys_command;
 pub mod meters;
 pub mod metrics;

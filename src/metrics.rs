@@ -42,6 +42,8 @@ const CACHED: &str = "gatepost_cached_credentials";
 const ADMIN_ANSWERS: &str = "gatepost_admin_answers_total";
 /// Sign-ins at OpenID providers, by provider and what came of them.
 const SIGN_INS: &str = "gatepost_oidc_sign_ins_total";
+const FOREIGN_TOKENS: &str = "gatepost_issuer_signatures_total";
+const ISSUER_KEYS: &str = "gatepost_issuer_key_fetches_total";
 /// One-time codes, by channel and what became of them: `sent`, `refused`, `failed`, `dropped` (too many waited), `logged`.
 const CODES: &str = "gatepost_codes_sent_total";
 /// Leases of limits, by what they count (`rate`, `quota`) and whether there was anything (`leased`, `none`).
@@ -107,6 +109,8 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_gauge!(CACHED, "Credentials that are known without asking the store");
     describe_counter!(ADMIN_ANSWERS, "Answers of the admin listener, by route and status");
     describe_counter!(SIGN_INS, "Sign-ins at OpenID providers, by provider and what came of them");
+    describe_counter!(FOREIGN_TOKENS, "Signatures of other issuers' tokens that were verified, by issuer and what came of it");
+    describe_counter!(ISSUER_KEYS, "Fetches of an issuer's keys, by issuer and what came of it");
     describe_counter!(CODES, "One-time codes, by channel and what became of them");
     describe_counter!(LEASES, "Leases of limits, by what they count and whether there was anything");
     describe_gauge!(USAGE_WAITING, "Rows of usage that are counted and not in the database yet");
@@ -232,13 +236,25 @@ pub async fn upkeep(handle: PrometheusHandle) {
 /// How long decisions took.
 static TOOK: Durations = Durations::new();
 
+/// A signature of another issuer's token was verified.
+pub fn foreign_token(issuer: &str, is_proved: bool) {
+    let result = if is_proved { "proved" } else { "forged" };
+    counter!(FOREIGN_TOKENS, "issuer" => issuer.to_owned(), "result" => result).increment(1);
+}
+
+/// Keys of an issuer were fetched.
+pub fn issuer_keys_fetched(issuer: &str, is_fetched: bool) {
+    let result = if is_fetched { "fetched" } else { "failed" };
+    counter!(ISSUER_KEYS, "issuer" => issuer.to_owned(), "result" => result).increment(1);
+}
+
 /// The counters of one generation of rules: allows are counted without looking anything up.
 pub struct DecisionMetrics {
     /// For each rule that has allowed anything, by what was presented.
     allows: Box<[OnceLock<Box<Allows>>]>,
 }
 
-type Allows = [OnceLock<Counter>; 1 + CredentialKind::ALL.len()];
+type Allows = [OnceLock<Counter>; 1 + CredentialKind::CLASSES];
 
 impl std::fmt::Debug for DecisionMetrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -271,7 +287,7 @@ impl DecisionMetrics {
 
     fn count_allow(&self, permit: &Permit<'_>) {
         let kind = permit.holder().map(|holder| holder.kind());
-        let slot = kind.map_or(0, |kind| 1 + kind as usize);
+        let slot = kind.map_or(0, |kind| 1 + kind.class());
         if let Some(counter) = self.allows.get(permit.rule().number).and_then(|allows| allows.get_or_init(Box::default).get(slot)) {
             let rule = || permit.rule().id.clone();
             counter

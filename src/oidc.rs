@@ -22,10 +22,13 @@ use openidconnect::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::{Clock, UnixMs};
+pub(crate) use discovery::jwks_address;
 use discovery::{Discovery, Known};
 use id_token::{Expected, NotProved};
 pub use person::Person;
-use web::{Web, WebFault};
+pub(crate) use person::claim;
+pub(crate) use web::Web;
+use web::WebFault;
 
 /// Which rules of its own a provider has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

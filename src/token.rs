@@ -4,6 +4,7 @@ pub mod access;
 mod base62;
 pub mod cache;
 pub mod cookie;
+pub mod denials;
 pub mod embedded;
 pub mod fence;
 pub mod fencelog;

@@ -6,25 +6,31 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatepost::accounts::names::Name;
 use gatepost::accounts::password::Password;
 use gatepost::accounts::return_to::ReturnRules;
 use gatepost::accounts::sign_up::Application;
 use gatepost::accounts::{Accounts, Origin, RequirePhone, Rules, SignUp};
 use gatepost::clock::{Clock, UnixMs};
-use gatepost::config::rules_file;
+use gatepost::config::Environment;
+use gatepost::config::file::{self, Loaded};
 use gatepost::database::{Database, NameKind};
 use gatepost::decision::cookies::Domains;
 use gatepost::decision::scopes::ScopeSet;
-use gatepost::dialect::{Answer, Dialect, Proxy};
+use gatepost::decision::told;
+use gatepost::dialect::{Answer, Dialect, IdentityHeaders, Proxy, further};
 use gatepost::gate::{Gate, InForce, Shared};
 use gatepost::id::Id;
+use gatepost::issuers::Issuers;
 use gatepost::meters::{Meters, Source};
 use gatepost::senders::Senders;
 use gatepost::token::embedded::Embedded;
@@ -34,6 +40,7 @@ use gatepost::token::secret::{SecretKind, SecretMint};
 use gatepost::token::store::{Settings, TokenStore};
 use gatepost::usage::Usage;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use ring::signature::{Ed25519KeyPair, KeyPair};
 
 const ORIGIN: Origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), local: true };
 const HOST: &str = "app.example";
@@ -49,6 +56,7 @@ struct House {
 impl House {
     async fn new(format: TokenFormat) -> Self {
         let data = tempfile::tempdir().unwrap();
+        let loaded = loaded(data.path());
         // time stands still: nothing comes due between two checks
         let clock = Clock::manual(UnixMs(1_900_000_000_250));
         let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
@@ -62,11 +70,10 @@ impl House {
         let application = Application { name: name(), password: password(), phone: None, invitation: None, setup_code: None };
         let signed_up = accounts.sign_up(application, ORIGIN).await.unwrap();
         let shared = Arc::new(Shared {
-            in_force: Arc::new(ArcSwap::from_pointee(InForce::new(
-                rules_file::load("rules.yaml".into(), RULES).map_err(|problems| problems.len()).unwrap().rules,
-            ))),
+            in_force: Arc::new(ArcSwap::from_pointee(InForce::new(loaded.rules.rules))),
             tokens: tokens.clone(),
             keyring,
+            issuers: Issuers::start(loaded.config.issuers),
             mint: SecretMint::new(&database.installation().key_tag),
             clock: clock.clone(),
             keep_alive: accounts.keep_alive().clone(),
@@ -99,6 +106,7 @@ impl House {
             ("authorization", format!("Bearer {token}")),
             ("x-authorization", format!("Agent {token}")),
             ("authorization", format!("Bearer {}", login.jwt)),
+            ("authorization", format!("Bearer {}", foreign_token())),
             ("x-api-key", self.api_key.clone()),
             ("cookie", format!("theme=dark; {}={}", cookie.name, cookie.value)),
         ]
@@ -132,10 +140,41 @@ fn rules_of_accounts(format: TokenFormat) -> Rules {
 
 const RULES: &str = r"
 rules:
-  - { id: orders, hosts: [app.example], methods: [GET], path: '/orders/{id}', scopes: { all: [orders:read] }, credentials: [token, api_key, session, jwt] }
+  - { id: orders, hosts: [app.example], methods: [GET], path: '/orders/{id}', scopes: { all: [orders:read] }, credentials: [token, api_key, session, jwt, 'issuer:corp'] }
+  - { id: tenant, path: '/tenant/{tenant}/**', match: { tenant: subject.tenant }, credentials: ['issuer:corp'], limit: { rate: 1000000/s, quota: 1000000/month } }
   - { id: mine, path: '/mine/{role}/**', match: { role: subject.role }, credentials: [token, api_key, session, jwt], limit: { rate: 1000000/s, quota: 1000000/month } }
   - { id: open, path: /open/**, access: anonymous }
 ";
+
+const MAIN: &str = "
+rules: rules.yaml
+issuers: [{ name: corp, issuer: https://id.example/, jwks: file:keys.json, audiences: [app], tenant_claim: org }]
+";
+
+/// Another issuer's key: Ed25519 of this seed.
+const SEED: [u8; 32] = [7; 32];
+
+/// The configuration, with the other issuer's keys beside it.
+fn loaded(directory: &Path) -> Loaded {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&SEED).unwrap();
+    let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
+    let keys = serde_json::json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "kid": "a", "x": x }] });
+    for (name, text) in [("gatepost.yaml", MAIN), ("rules.yaml", RULES), ("keys.json", &keys.to_string())] {
+        std::fs::write(directory.join(name), text).unwrap();
+    }
+    file::load(Some(&directory.join("gatepost.yaml")), &Environment::default()).map_err(|problems| problems.len()).unwrap()
+}
+
+/// A token of the other issuer.
+fn foreign_token() -> String {
+    let head = [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    let key = jsonwebtoken::EncodingKey::from_ed_der(&[&head[..], &SEED].concat());
+    let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+    header.kid = Some("a".to_owned());
+    let claims = serde_json::json!({ "iss": "https://id.example/", "sub": "auth0|7", "aud": "app", "exp": 1_900_003_600, "jti": "t1",
+                                     "scope": "orders:read", "org": "acme" });
+    jsonwebtoken::encode(&header, &claims, &key).unwrap()
+}
 
 /// The headers of a browser's request as this proxy sends them on, with what is presented.
 fn headers(proxy: Proxy, uri: &str, presented: Option<&(&'static str, String)>) -> HeaderMap {
@@ -183,13 +222,21 @@ fn at_once(gate: &Arc<Gate>, request: Request<()>) -> (Answer, AllocationInfo) {
     (answer.unwrap(), took)
 }
 
+fn is_foreign(presented: Option<&(&'static str, String)>) -> bool {
+    presented.is_some_and(|(_, value)| *value == format!("Bearer {}", foreign_token()))
+}
+
 async fn nothing_is_allocated(format: TokenFormat) {
     let house = House::new(format).await;
     let credentials = house.credentials().await;
     for proxy in Proxy::ALL {
         let gate = Arc::new(Gate::new(Dialect::new(proxy, None, None), house.shared.clone()));
-        for (uri, presented) in [("/orders/17?page=2", true), ("/mine/super_admin/a/b", true), ("/open/a", false)] {
-            for presented in credentials.iter().map(Some).filter(|_| presented).chain((!presented).then_some(None)) {
+        // which of the credentials each is asked with
+        let (foreign, own): (Vec<_>, Vec<_>) = credentials.iter().map(Some).partition(|presented| is_foreign(*presented));
+        let all = credentials.iter().map(Some).collect();
+        let uris = [("/orders/17?page=2", all), ("/mine/super_admin/a/b", own), ("/tenant/acme/a", foreign), ("/open/a", vec![None])];
+        for (uri, presented) in uris {
+            for presented in presented {
                 let what = format!("{proxy:?} {uri} {presented:?}");
                 // the first check asks the store, the second fills what a process fills once
                 for _ in 0..2 {
@@ -203,6 +250,33 @@ async fn nothing_is_allocated(format: TokenFormat) {
                     assert_eq!((took.count_total, took.bytes_total), (0, 0), "{what}");
                 }
             }
+        }
+    }
+}
+
+/// What a gate is configured to tell is rendered when a credential is read, not when it is checked.
+#[tokio::test]
+async fn nor_does_what_a_gate_tells_besides() {
+    let house = House::new(TokenFormat::Opaque).await;
+    let sources = ["subject.name", "subject.uid", "subject.role", "key.id", "key.meta.plan", "subject.external_id", "scopes", "expires_in"];
+    let own = sources.iter().enumerate();
+    let own =
+        own.map(|(n, source)| (HeaderName::try_from(format!("x-told-{n}")).unwrap(), told::Source::from_name(source).unwrap())).collect();
+    let said = IdentityHeaders { standard: false, own };
+    let wanted = further([&said]);
+    house.shared.tokens.tell(wanted.clone());
+    for proxy in Proxy::ALL {
+        let dialect = Dialect::new(proxy, None, None).with_identity(&said, wanted.clone());
+        let gate = Arc::new(Gate::new(dialect, house.shared.clone()));
+        for presented in &house.credentials().await {
+            for _ in 0..2 {
+                gate.check(request(proxy, "/orders/17", Some(presented)), 0).await.unwrap();
+            }
+            let (answer, took) = at_once(&gate, request(proxy, "/orders/17", Some(presented)));
+            let headers = answer.headers();
+            assert_eq!((answer.status().as_u16(), headers.len(), headers["x-told-0"].as_bytes()), (200, 8, &b"alice"[..]));
+            assert_eq!((headers["x-told-1"].len(), headers["x-told-2"].as_bytes()), (32, &b"super_admin"[..]));
+            assert_eq!((took.count_total, took.bytes_total), (0, 0), "{proxy:?} {presented:?}");
         }
     }
 }

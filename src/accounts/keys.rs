@@ -94,7 +94,7 @@ impl Keys<'_> {
         if owner.subject.role == Role::Quickstart {
             return Err(Refusal::NotFound);
         }
-        if !new.terms.are_none() {
+        if !new.terms.only_narrow() {
             reach.may_agree(owner.uid)?;
         }
         if self.require_phone == RequirePhone::Always && !self.database.has_phone(owner.uid).await? {

@@ -64,7 +64,7 @@ fn rank(role: Role) -> Option<u8> {
         Role::Client => Some(2),
         Role::SubClient => Some(3),
         Role::EndUser => Some(4),
-        Role::Tenant | Role::Quickstart => None,
+        Role::Tenant | Role::Quickstart | Role::Foreign => None,
     }
 }
 

@@ -6,6 +6,7 @@ mod document;
 mod documents;
 mod ends;
 mod get_token;
+mod issuers;
 mod keys;
 mod lists;
 mod login;
@@ -45,6 +46,7 @@ use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
 use crate::database::test_server::TestDatabase;
 use crate::decision::scopes::ScopeSet;
+use crate::issuers::Issuers;
 use crate::senders::{self, Senders};
 use crate::token::embedded::Embedded;
 use crate::token::keyring::Keyring;
@@ -192,15 +194,25 @@ impl House {
     }
 
     async fn with(change: impl FnOnce(&mut Rules)) -> Self {
-        Self::made(change, senders::Settings::default(), Vec::new()).await
+        Self::made(change, senders::Settings::default(), Vec::new(), Issuers::none()).await
     }
 
     /// With these senders of one-time codes.
     async fn sending(change: impl FnOnce(&mut Rules), senders: senders::Settings) -> Self {
-        Self::made(change, senders, Vec::new()).await
+        Self::made(change, senders, Vec::new(), Issuers::none()).await
     }
 
-    async fn made(change: impl FnOnce(&mut Rules), senders: senders::Settings, oidc: Vec<crate::oidc::Provider>) -> Self {
+    /// That takes tokens of these issuers; open.
+    async fn taking(issuers: Arc<Issuers>) -> Self {
+        Self::made(|rules| rules.sign_up = SignUp::Open, senders::Settings::default(), Vec::new(), issuers).await
+    }
+
+    async fn made(
+        change: impl FnOnce(&mut Rules),
+        senders: senders::Settings,
+        oidc: Vec<crate::oidc::Provider>,
+        issuers: Arc<Issuers>,
+    ) -> Self {
         let mut rules = rules();
         change(&mut rules);
         let data = TestDatabase::here().await;
@@ -210,7 +222,7 @@ impl House {
             store::Settings { ttl: rules.ttl, max_lifetime: Duration::from_secs(12 * 3600), staleness_bound: Duration::from_secs(1) };
         let store = TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()).unwrap();
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
-        let settings = Settings { rules, trusted_proxies: Vec::new(), oidc };
+        let settings = Settings { rules, trusted_proxies: Vec::new(), oidc, issuers };
         let senders = Senders::start(senders).unwrap();
         let admin = Admin::start(settings, database.clone(), store.clone(), keyring, senders).await.unwrap();
         Self { admin, database, store, clock, _data: data }

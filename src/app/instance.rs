@@ -6,9 +6,11 @@ use arc_swap::ArcSwap;
 
 use crate::admin::{Explained, Instance, Question, Rule as Shown, StoreState, Tested};
 use crate::args::{ExplainArguments, State};
+use crate::config::GateConfig;
 use crate::config::rules_file::RuleTest;
 use crate::database::Database;
-use crate::decision::credential::{CredentialKind, Presented};
+use crate::decision::credential::Presented;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::rules::{Demand, Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::explain::{self, Outage, Through};
@@ -18,8 +20,8 @@ use crate::pulse::Pulse;
 /// The gates that are configured.
 #[derive(Clone)]
 pub(super) struct Gates {
-    /// Whose dialects, in order.
-    pub(super) proxies: Vec<crate::dialect::Proxy>,
+    /// As configured, in order.
+    pub(super) gates: Vec<GateConfig>,
     /// `denials.status`.
     pub(super) denial_status: Option<u16>,
     /// What an outage of the store does.
@@ -41,9 +43,10 @@ pub(super) fn of(shared: &Arc<Shared>, gates: Gates, tests: Tests, pulse: Arc<Pu
         next_connection: crate::server::next_connection,
         rules: Box::new(move |first, most| {
             let in_force = rules_of.in_force.load();
-            in_force.rules.rules().iter().skip(first).take(most).map(shown).collect()
+            let issuers = in_force.rules.issuers();
+            in_force.rules.rules().iter().skip(first).take(most).map(|rule| shown(rule, issuers)).collect()
         }),
-        gates: gates.proxies.iter().map(|proxy| proxy.as_str()).collect(),
+        gates: gates.gates.iter().map(|gate| gate.proxy.as_str()).collect(),
         explain: Box::new(move |question| explained(Arc::clone(&explained_by), gates.clone(), question)),
         tests: Box::new(move |most| {
             let (tests, in_force) = (tests.load(), tested_on.in_force.load());
@@ -66,7 +69,7 @@ fn tested(test: &RuleTest, rules: &RuleSet) -> Tested {
     let outcome = test.run(rules);
     Tested {
         request: test.request.clone(),
-        credential: test.trial.credential.map_or("none", CredentialKind::as_str),
+        credential: test.trial.credential.map_or_else(|| "none".to_owned(), |kind| rules.issuers().name(kind).into_owned()),
         scopes: names(&test.trial.scopes),
         expect: test.expect.as_str(),
         got: outcome.got.as_str(),
@@ -76,7 +79,7 @@ fn tested(test: &RuleTest, rules: &RuleSet) -> Tested {
     }
 }
 
-fn shown(rule: &Rule) -> Shown {
+fn shown(rule: &Rule, issuers: &IssuerNames) -> Shown {
     let requirement = &rule.requirement;
     let (all, any) = match &requirement.scopes {
         Demand::Nothing => (Vec::new(), Vec::new()),
@@ -91,13 +94,12 @@ fn shown(rule: &Rule) -> Shown {
         anonymous: requirement.anonymous,
         credentials: match requirement.anonymous {
             true => Vec::new(),
-            false => {
-                CredentialKind::ALL.into_iter().filter(|kind| requirement.credentials.takes(*kind)).map(CredentialKind::as_str).collect()
-            }
+            false => requirement.credentials.kinds().map(|kind| issuers.name(kind).into_owned()).collect(),
         },
         all,
         any,
         tenants: requirement.tenants.clone(),
+        from_networks: requirement.networks.iter().map(ToString::to_string).collect(),
         enforce: !requirement.shadow,
         file: rule.place.written.as_ref().map(|written| written.file.to_string()),
         line: rule.place.written.as_ref().map(|written| written.line),
@@ -106,15 +108,15 @@ fn shown(rule: &Rule) -> Shown {
 
 fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained {
     Box::pin(async move {
-        let proxy = match &question.gate {
-            None => gates.proxies.first().copied(),
-            Some(name) => gates.proxies.iter().copied().find(|proxy| proxy.as_str() == name),
+        let gate = match &question.gate {
+            None => gates.gates.first(),
+            Some(name) => gates.gates.iter().find(|gate| gate.proxy.as_str() == name),
         };
-        let Some(proxy) = proxy else {
-            let names: Vec<_> = gates.proxies.iter().map(|proxy| proxy.as_str()).collect();
+        let Some(gate) = gate else {
+            let names: Vec<_> = gates.gates.iter().map(|gate| gate.proxy.as_str()).collect();
             return Err(format!("`gate`: one of {}", names.join(", ")));
         };
-        let through = Through { proxy, denial_status: gates.denial_status, outage: gates.outage };
+        let through = Through { denial_status: gates.denial_status, outage: gates.outage, ..Through::of(gate) };
         let presented = match (&question.token, &question.api_key) {
             (Some(token), _) => Some(Presented::Bearer(token, None)),
             (None, Some(api_key)) => Some(Presented::ApiKey(api_key)),
@@ -124,7 +126,10 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             None => None,
             Some(presented) => {
                 let keyring = shared.keyring.load_full();
-                Some(explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &gates.database, shared.ttl_s).await)
+                Some(
+                    explain::shown_live(presented, &shared.tokens, &keyring, &shared.mint, &shared.issuers, &gates.database, shared.ttl_s)
+                        .await,
+                )
             }
         };
         let arguments = ExplainArguments {
@@ -138,6 +143,7 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             credential: None,
             state: State::Live,
             preflight_for: None,
+            from: question.from,
             headers: Vec::new(),
             request_line: None,
             no_proxy_secret: false,

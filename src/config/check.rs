@@ -9,6 +9,8 @@ use super::environment::Environment;
 use super::file;
 use super::problem::Problem;
 use super::rules_file::{RuleTest, RulesFile};
+use crate::decision::issuer::IssuerNames;
+use crate::issuers::KeySource;
 
 /// Everything that is wrong, at once; where nothing is, what would be served, and what is risky.
 /// Exit 0, or 64 where something is wrong.
@@ -28,6 +30,14 @@ pub fn check_config(path: Option<&Path>, environment: &Environment) -> (String, 
     for gate in &loaded.config.gates {
         let tls = if gate.tls.is_some() { " with TLS" } else { "" };
         let _ = writeln!(text, "gate {}: {}{tls}", gate.proxy.as_str(), gate.listen);
+    }
+    for issuer in &loaded.config.issuers {
+        let keys = match &issuer.keys {
+            KeySource::Discovery => "by discovery".to_owned(),
+            KeySource::Address(address) => format!("at {address}"),
+            KeySource::File(path) => format!("in {}", path.display()),
+        };
+        let _ = writeln!(text, "issuer {}: {}, keys {keys}", issuer.name, issuer.issuer);
     }
     let tls = if loaded.config.admin.tls.is_some() { " with TLS" } else { "" };
     let _ = writeln!(text, "admin: {}{tls}\nmetrics: {}", loaded.config.admin.listen, loaded.config.metrics);
@@ -54,6 +64,7 @@ fn refuse(problems: &[Problem]) -> (String, ExitCode) {
 fn table(file: &RulesFile) -> (String, ExitCode) {
     let mut text = String::new();
     let mut failed = 0;
+    let shown = |test: &RuleTest| shown(test, file.rules.issuers());
     let width = file.tests.iter().map(|test| shown(test).chars().count()).max().unwrap_or_default();
     for test in &file.tests {
         let outcome = test.run(&file.rules);
@@ -77,11 +88,11 @@ fn table(file: &RulesFile) -> (String, ExitCode) {
 }
 
 /// The request, with what it presents where that is not a token.
-fn shown(test: &RuleTest) -> String {
+fn shown(test: &RuleTest, issuers: &IssuerNames) -> String {
     let with = match test.trial.credential {
         None => " without credential".into(),
         Some(crate::decision::credential::CredentialKind::Token) => String::new(),
-        Some(kind) => format!(" with {}", kind.as_str()),
+        Some(kind) => format!(" with {}", issuers.name(kind)),
     };
     let scopes = if test.trial.scopes.is_empty() { String::new() } else { format!(" [{}]", test.trial.scopes) };
     format!("{}{with}{scopes}", test.request)

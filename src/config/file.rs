@@ -12,7 +12,10 @@ use super::environment::Environment;
 use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
-use super::{Config, DatabaseConfig, RulesSource, StoreConfig, accounts, listeners, oidc, rules_file, sections, senders, values, yaml};
+use super::{
+    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, yaml,
+};
+use crate::decision::issuer::IssuerNames;
 
 /// The configuration that is shipped, and that counts where nobody wrote one.
 pub const SHIPPED: &str = include_str!("../../config/gatepost.yaml");
@@ -107,7 +110,7 @@ fn main_file(path: Option<&Path>, environment: &Environment) -> Result<Main, Vec
 }
 
 /// How rules of this name and these texts are read.
-type ReadRules = fn(Arc<str>, &[rules_file::Part]) -> Result<RulesFile, Vec<Problem>>;
+type ReadRules = fn(Arc<str>, &[rules_file::Part], &IssuerNames) -> Result<RulesFile, Vec<Problem>>;
 
 fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRules) -> Result<Loaded, Vec<Problem>> {
     let Main { file, name, text } = main_file(path, environment)?;
@@ -124,13 +127,16 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
     } else {
         let beside = environment.directory().join(file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
         let source = rules_source(&root.key("rules"), file.as_deref(), &beside);
-        (read(&root, source.clone(), &beside), load_rules(&root.key("rules"), source, read_rules))
+        let config = read(&root, source.clone(), &beside);
+        let names = issuer_names(&root.key("issuers"));
+        (config, load_rules(&root.key("rules"), source, &names, read_rules))
     };
     if !unreadable {
         warn_of_unused(&document);
     }
     if let (Some(config), Some(Ok(rules))) = (&config, &rules) {
         leads_to_login(&root, config, rules);
+        knows_clients(&root, config, rules);
     }
     let (mut problems, mut warnings) = document.collector.finish();
     let rules = match rules {
@@ -165,16 +171,55 @@ fn leads_to_login(root: &Field<'_>, config: &Config, rules: &RulesFile) {
     }
 }
 
+/// A rule for some networks only refuses everybody at a gate that does not know where clients are.
+fn knows_clients(root: &Field<'_>, config: &Config, rules: &RulesFile) {
+    let Some(rule) = rules.rules.rules().iter().find(|rule| !rule.requirement.networks.is_empty()) else { return };
+    let (gates, what_to_do) =
+        (root.key("gates"), "write client_ip: { header: X-Forwarded-For } for the gates that requests of this rule come to");
+    let items = gates.items();
+    let blind: Vec<_> = config.gates.iter().zip(&items).filter(|(gate, _)| gate.client_ip.is_none()).collect();
+    if blind.len() == config.gates.len() {
+        gates.problem(Complaint::new(
+            format!("the rule `{}` is for some networks only, and no gate knows where clients are", rule.id),
+            what_to_do,
+        ));
+    } else {
+        for (_, item) in blind {
+            item.warning(Complaint::new(
+                format!(
+                    "the rule `{}` is for some networks only, and refuses everybody here: this gate does not know where clients are",
+                    rule.id
+                ),
+                what_to_do,
+            ));
+        }
+    }
+}
+
 /// Reads the rules; `None` only after a problem of the main file.
-fn load_rules(field: &Field<'_>, source: Option<RulesSource>, read_rules: ReadRules) -> Option<Result<RulesFile, Vec<Problem>>> {
+fn load_rules(
+    field: &Field<'_>,
+    source: Option<RulesSource>,
+    issuers: &IssuerNames,
+    read_rules: ReadRules,
+) -> Option<Result<RulesFile, Vec<Problem>>> {
     let source = source?;
     match rules_file::texts_of(&source) {
-        Ok(parts) => Some(read_rules(rules_file::called(&source), &parts)),
+        Ok(parts) => Some(read_rules(rules_file::called(&source), &parts, issuers)),
         Err((name, what)) => {
             field.problem(Complaint::new(format!("`{name}` {what}"), "put the rules there, or name another file"));
             None
         }
     }
+}
+
+/// What the issuers are called, whatever else is wrong with them: a rule that names one is not wrong for that.
+fn issuer_names(field: &Field<'_>) -> IssuerNames {
+    if !field.is_list() {
+        return IssuerNames::default();
+    }
+    let name = |item: &Field<'_>| item.key("name").peek().unwrap_or_default();
+    IssuerNames::new(field.items().iter().map(name))
 }
 
 /// The text of a file of at most `limit` bytes, or what is wrong with it.
@@ -200,6 +245,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         "denials",
         "accounts",
         "oidc",
+        "issuers",
         "senders",
         "sessions",
         "usage",
@@ -219,6 +265,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let denial_status = sections::denials(&root.key("denials"));
     let accounts = accounts::accounts(&root.key("accounts"));
     let oidc = oidc::oidc(&root.key("oidc"), below);
+    let issuers = issuers::issuers(&root.key("issuers"), beside);
     let senders = senders::senders(&root.key("senders"), below);
     let sessions =
         accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
@@ -239,6 +286,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         denial_status: denial_status?,
         accounts: accounts?,
         oidc: oidc?,
+        issuers: issuers?,
         senders: senders?,
         sessions: sessions?,
         usage: usage?,

@@ -161,6 +161,11 @@ impl<'p> Field<'p> {
         fields
     }
 
+    /// Whether a list stands here, or nothing.
+    pub(super) fn is_list(&self) -> bool {
+        self.written.or(self.fallback).is_none_or(|node| matches!(node.content, Content::Sequence(_)))
+    }
+
     /// Whether the user says anything here, in the file or by a variable.
     pub(super) fn is_written(&self) -> bool {
         self.written.is_some() || self.has_variable()
@@ -200,6 +205,11 @@ impl<'p> Field<'p> {
                 None
             }
         }
+    }
+
+    /// Its text, if it has any; nothing is reported.
+    pub(super) fn peek(&self) -> Option<String> {
+        if self.shape() == Shape::Scalar { self.text().map(Cow::into_owned) } else { None }
     }
 
     /// What `read` makes of its text, if it has any.

@@ -12,12 +12,13 @@ use super::reader::{Field, Shape};
 use super::values;
 use crate::clock::millis;
 use crate::decision::credential::CredentialKind;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClause, Method, PathPattern, Requirement, RuleSpec};
 use crate::id::Id;
 
 /// What an anonymous rule cannot have: it lets everybody pass.
-const DEMANDS: [&str; 9] =
-    ["scopes", "credentials", "match", "tenants", "enforce", "on_store_error", "preflight", "login_redirect", "limit"];
+const DEMANDS: [&str; 10] =
+    ["scopes", "credentials", "match", "tenants", "from_networks", "enforce", "on_store_error", "preflight", "login_redirect", "limit"];
 /// For how long what is cached may be used without the store. A strict end waits as long.
 const SHORTEST_CACHED: Duration = Duration::from_secs(1);
 const LONGEST_CACHED: Duration = Duration::from_secs(3600);
@@ -27,7 +28,7 @@ const ID_BYTES: usize = 128;
 const USUAL_METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 /// Reads a rule; `None` only after a problem.
-pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
+pub(super) fn rule(field: &Field<'_>, issuers: &IssuerNames) -> Option<RuleSpec> {
     field.mapping(&[
         "id",
         "hosts",
@@ -37,6 +38,7 @@ pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
         "credentials",
         "match",
         "tenants",
+        "from_networks",
         "enforce",
         "on_store_error",
         "preflight",
@@ -55,7 +57,7 @@ pub(super) fn rule(field: &Field<'_>) -> Option<RuleSpec> {
     let anonymous = optional(&access_at, false, values::one_of(&[("anonymous", true)]));
     let fallthrough = optional(&field.key("fallthrough"), false, values::boolean);
     let requirement =
-        if access_at.shape() == Shape::Absent { requirement(field, id.as_deref(), path.as_ref()) } else { without_demands(field) };
+        if access_at.shape() == Shape::Absent { requirement(field, id.as_deref(), path.as_ref(), issuers) } else { without_demands(field) };
     if anonymous == Some(true) && path.as_ref().is_some_and(|path| path.rest && path.segments.is_empty()) {
         path_at.warning(Complaint::new(
             "everybody passes, wherever no other rule matches",
@@ -76,11 +78,12 @@ fn without_demands(field: &Field<'_>) -> Option<Requirement> {
     requirement
 }
 
-fn requirement(field: &Field<'_>, id: Option<&str>, path: Option<&PathPattern>) -> Option<Requirement> {
-    let credentials = credentials(&field.key("credentials"));
+fn requirement(field: &Field<'_>, id: Option<&str>, path: Option<&PathPattern>, issuers: &IssuerNames) -> Option<Requirement> {
+    let credentials = credentials(&field.key("credentials"), issuers);
     let scopes = demand(&field.key("scopes"));
     let matches = matches(&field.key("match"), path);
     let tenants = set(&field.key("tenants"), values::text);
+    let networks = set(&field.key("from_networks"), values::network);
     let enforce = optional(&field.key("enforce"), true, values::boolean);
     let preflight = optional(&field.key("preflight"), false, values::one_of(&[("allow", true), ("deny", false)]));
     let on_store_error = on_store_error(&field.key("on_store_error"));
@@ -92,6 +95,7 @@ fn requirement(field: &Field<'_>, id: Option<&str>, path: Option<&PathPattern>) 
         scopes: scopes?,
         matches: matches?,
         tenants: tenants?,
+        networks: networks?,
         shadow: !enforce?,
         preflight: preflight?,
         login_redirect: login_redirect?,
@@ -120,13 +124,17 @@ fn method(text: &str) -> Result<Method, Complaint> {
     Method::parse(text).ok_or_else(|| Complaint::new(format!("`{text}` is not a method"), "write one like GET"))
 }
 
-fn credentials(field: &Field<'_>) -> Option<Accepts> {
+fn credentials(field: &Field<'_>, issuers: &IssuerNames) -> Option<Accepts> {
     if field.shape() == Shape::Absent {
         return Some(Accepts::default().with(CredentialKind::Token));
     }
-    let kinds = set(field, |text| match CredentialKind::from_name(text) {
+    let kinds = set(field, |text| match issuers.kind(text) {
         Some(kind) => Ok(kind),
-        None => Err(Complaint::new(format!("`{text}` is no kind of credential"), "write token, api_key, session or jwt")),
+        None if text.starts_with("issuer:") => {
+            let what_to_do = format!("name it in `issuers:` of the main file, or write one of {}", issuers.known());
+            Err(Complaint::new(format!("`{text}` is not configured"), what_to_do))
+        }
+        None => Err(Complaint::new(format!("`{text}` is no kind of credential"), format!("write one of {}", issuers.known()))),
     });
     Some(kinds?.into_iter().fold(Accepts::default(), Accepts::with))
 }

@@ -9,6 +9,7 @@ use super::values;
 use super::yaml::Place;
 use crate::decision::Verdict;
 use crate::decision::credential::CredentialKind;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::rules::RuleSet;
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
@@ -79,8 +80,8 @@ impl RuleTest {
 }
 
 /// Reads a test; `None` only after a problem.
-pub(super) fn rule_test(field: &Field<'_>) -> Option<RuleTest> {
-    field.mapping(&["request", "scopes", "as", "credential", "expect"]);
+pub(super) fn rule_test(field: &Field<'_>, issuers: &IssuerNames) -> Option<RuleTest> {
+    field.mapping(&["request", "scopes", "as", "credential", "from", "expect"]);
     let request_at = field.key("request");
     let request = request_at.need(values::text);
     let trial = request_at.read(trial);
@@ -90,11 +91,16 @@ pub(super) fn rule_test(field: &Field<'_>) -> Option<RuleTest> {
     let credential_at = field.key("credential");
     let credential = match credential_at.shape() {
         Shape::Absent => Some(Some(CredentialKind::Token)),
-        _ => credential_at.read(credential),
+        _ => credential_at.read(|text| credential(text, issuers)),
+    };
+    let from_at = field.key("from");
+    let from = match from_at.shape() {
+        Shape::Absent => Some(None),
+        _ => from_at.read(values::address).map(Some),
     };
     let expect = field.key("expect").need(values::one_of(&[("allow", Expectation::Allow), ("deny", Expectation::Deny)]));
     let Place { line, column } = field.place();
-    let trial = Trial { scopes: scopes?, holder: holder?, credential: credential?, ..trial? };
+    let trial = Trial { scopes: scopes?, holder: holder?, credential: credential?, from: from?, ..trial? };
     let (file, path) = (field.document().file().clone(), field.path());
     Some(RuleTest { request: request?, trial, expect: expect?, file, line, column, path })
 }
@@ -127,11 +133,11 @@ fn holder(field: &Field<'_>) -> Option<Attributes> {
 }
 
 /// A kind, or `none` for a request without any.
-fn credential(text: &str) -> Result<Option<CredentialKind>, Complaint> {
-    match CredentialKind::from_name(text) {
+fn credential(text: &str, issuers: &IssuerNames) -> Result<Option<CredentialKind>, Complaint> {
+    match issuers.kind(text) {
         None if text != "none" => Err(Complaint::new(
             format!("`{text}` is no kind of credential"),
-            "write token, api_key, session, jwt, or none for a request without any",
+            format!("write one of {}, or none for a request without any", issuers.known()),
         )),
         kind => Ok(kind),
     }

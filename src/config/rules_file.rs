@@ -14,6 +14,7 @@ use super::rule::rule;
 pub use super::rule_test::{Expectation, Outcome, RuleTest};
 use super::yaml::{self, Place};
 use crate::decision::credential::CredentialKind;
+use crate::decision::issuer::IssuerNames;
 use crate::decision::rules::{Clash, RuleSet, RuleSpec, Written};
 use crate::token::secret::sha256;
 
@@ -147,31 +148,31 @@ pub(super) fn name_of(path: &Path) -> Arc<str> {
     path.display().to_string().into()
 }
 
-/// Reads rules and runs their tests.
+/// Reads rules that take no other issuer's tokens, and runs their tests.
 ///
 /// # Errors
 /// Everything that is wrong, failing tests included.
 pub fn load(name: Arc<str>, text: &str) -> Result<RulesFile, Vec<Problem>> {
-    load_all(name.clone(), &[(name, text.to_owned())])
+    load_all(name.clone(), &[(name, text.to_owned())], &IssuerNames::default())
 }
 
-/// Reads rules without running their tests.
+/// Reads rules that take no other issuer's tokens, without running their tests.
 ///
 /// # Errors
 /// Everything that is wrong.
 pub fn read(name: Arc<str>, text: &str) -> Result<RulesFile, Vec<Problem>> {
-    read_all(name.clone(), &[(name, text.to_owned())])
+    read_all(name.clone(), &[(name, text.to_owned())], &IssuerNames::default())
 }
 
 /// As [`load`], of files that are one set of rules.
-pub(super) fn load_all(name: Arc<str>, parts: &[Part]) -> Result<RulesFile, Vec<Problem>> {
-    let file = read_all(name, parts)?;
+pub(super) fn load_all(name: Arc<str>, parts: &[Part], issuers: &IssuerNames) -> Result<RulesFile, Vec<Problem>> {
+    let file = read_all(name, parts, issuers)?;
     let failures = file.failures();
     if failures.is_empty() { Ok(file) } else { Err(failures) }
 }
 
 /// As [`read`], of files that are one set of rules.
-pub(super) fn read_all(name: Arc<str>, parts: &[Part]) -> Result<RulesFile, Vec<Problem>> {
+pub(super) fn read_all(name: Arc<str>, parts: &[Part], issuers: &IssuerNames) -> Result<RulesFile, Vec<Problem>> {
     let environment = Environment::default();
     let (documents, trees): (Vec<_>, Vec<_>) = parts
         .iter()
@@ -187,7 +188,7 @@ pub(super) fn read_all(name: Arc<str>, parts: &[Part]) -> Result<RulesFile, Vec<
         documents.iter().zip(&trees).map(|(document, (written, _))| document.root(written.as_ref(), None)).collect();
     let readable = trees.iter().all(|(_, unreadable)| !unreadable);
     // what one that is no YAML says is not known, and neither is what it would clash with
-    let compiled = if readable { compile(&roots) } else { None };
+    let compiled = if readable { compile(&roots, issuers) } else { None };
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     for document in documents {
         let (more, also) = document.collector.finish();
@@ -210,7 +211,7 @@ pub(super) fn hash_of(parts: &[Part]) -> [u8; 32] {
 }
 
 /// `None` only after a problem.
-fn compile(roots: &[Field<'_>]) -> Option<(RuleSet, Vec<RuleTest>)> {
+fn compile(roots: &[Field<'_>], issuers: &IssuerNames) -> Option<(RuleSet, Vec<RuleTest>)> {
     let children = |name: &'static str| roots.iter().map(|root| root.key(name)).collect::<Vec<_>>();
     let (rules_at, tests_at) = (children("rules"), children("tests"));
     for (root, rules_at) in roots.iter().zip(&rules_at) {
@@ -220,16 +221,17 @@ fn compile(roots: &[Field<'_>]) -> Option<(RuleSet, Vec<RuleTest>)> {
         }
     }
     let fields: Vec<Field<'_>> = rules_at.iter().flat_map(Field::items).collect();
-    let specs: Vec<Option<RuleSpec>> = fields.iter().map(rule).collect();
+    let specs: Vec<Option<RuleSpec>> = fields.iter().map(|field| rule(field, issuers)).collect();
     refuse_doubled_ids(&fields, &specs);
     warn_of_logins(&fields, &specs);
     let tests_at = tests_at.iter().filter(|tests| tests.shape() != Shape::Absent);
-    let tests: Vec<Option<RuleTest>> = tests_at.flat_map(Field::items).map(|test| rule_test_of(&test)).collect();
+    let tests: Vec<Option<RuleTest>> = tests_at.flat_map(Field::items).map(|test| rule_test_of(&test, issuers)).collect();
     // a rule that could not be read may be one half of a clash, so the others are compared as well
     let (numbers, read): (Vec<usize>, Vec<RuleSpec>) = specs.into_iter().enumerate().filter_map(|(n, spec)| Some((n, spec?))).unzip();
     let ids: Vec<String> = read.iter().map(|spec| spec.id.clone()).collect();
     match RuleSet::compile(read) {
         Ok(mut rules) => {
+            rules.note_issuers(issuers.clone());
             let places = numbers.iter().filter_map(|n| fields.get(*n));
             rules.note_places(places.map(|field| Written { file: field.document().file().clone(), line: field.place().line }));
             Some((rules, tests.into_iter().collect::<Option<_>>()?))
@@ -241,8 +243,8 @@ fn compile(roots: &[Field<'_>]) -> Option<(RuleSet, Vec<RuleTest>)> {
     }
 }
 
-fn rule_test_of(field: &Field<'_>) -> Option<RuleTest> {
-    super::rule_test::rule_test(field)
+fn rule_test_of(field: &Field<'_>, issuers: &IssuerNames) -> Option<RuleTest> {
+    super::rule_test::rule_test(field, issuers)
 }
 
 fn refuse_doubled_ids(fields: &[Field<'_>], specs: &[Option<RuleSpec>]) {

@@ -19,6 +19,7 @@ use super::RulesSource;
 use super::problem::Problem;
 use super::rules_file::{self, RulesFile};
 use super::{TlsConfig, TlsFiles, tls};
+use crate::decision::issuer::IssuerNames;
 use crate::server::{Pair, PairError};
 use crate::token::keyring::Keyring;
 
@@ -59,6 +60,8 @@ pub struct Watch {
     certificates: Vec<Watched<2>>,
     /// Whether the rules last given have tests.
     tested: bool,
+    /// Whose tokens rules may take besides.
+    issuers: IssuerNames,
     asked: Arc<Notify>,
     every: Duration,
     pending: VecDeque<Change>,
@@ -85,7 +88,8 @@ impl Watch {
             Watched::new([cert, key], Mark::Text(tls.hash))
         });
         let certificates = certificates.collect();
-        Self { rules: rules_files, keys, certificates, tested: rules.had_tests(), asked, every: POLL, pending: VecDeque::new() }
+        let (tested, issuers) = (rules.had_tests(), rules.rules.issuers().clone());
+        Self { rules: rules_files, keys, certificates, tested, issuers, asked, every: POLL, pending: VecDeque::new() }
     }
 
     /// The next change. May be dropped and called again: no change is lost.
@@ -122,8 +126,8 @@ impl Watch {
         }
         let loaded = match texts {
             Ok(parts) => {
-                let set = name.clone();
-                let load = tokio::task::spawn_blocking(move || rules_file::load_all(set, &parts)).await;
+                let (set, issuers) = (name.clone(), self.issuers.clone());
+                let load = tokio::task::spawn_blocking(move || rules_file::load_all(set, &parts, &issuers)).await;
                 load.unwrap_or_else(|error| Err(vec![whole_file(&name, format!("cannot be read: {error}"))]))
             }
             Err((file, what)) => Err(vec![whole_file(&file, what)]),

@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 25] = [
+pub(super) const COPIED: [&str; 27] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -38,6 +38,8 @@ pub(super) const COPIED: [&str; 25] = [
     "declared",
     "second_factors",
     "recovery_codes",
+    "denials",
+    "denial_buckets",
     "quotas",
     "usage_hours",
 ];

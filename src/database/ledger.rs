@@ -15,7 +15,7 @@ use sqlx::AnyConnection;
 
 pub use arrivals::Arriving;
 
-use super::{Database, DatabaseError, column};
+use super::{Database, DatabaseError, column, denials};
 use crate::clock::UnixMs;
 use crate::id::Id;
 use crate::token::record::{Content, Record, TokenRecord};
@@ -34,6 +34,8 @@ pub enum PendingKind {
     Subject,
     /// A policy was made, changed or deleted.
     Policy,
+    /// A denial in this bucket was made or lifted.
+    Denials,
 }
 
 impl PendingKind {
@@ -45,11 +47,12 @@ impl PendingKind {
             Self::Session => "session",
             Self::Subject => "subject",
             Self::Policy => "policy",
+            Self::Denials => "denials",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Token, Self::Key, Self::Session, Self::Subject, Self::Policy].into_iter().find(|kind| kind.as_str() == name)
+        [Self::Token, Self::Key, Self::Session, Self::Subject, Self::Policy, Self::Denials].into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -116,7 +119,8 @@ impl Database {
         self.one(&mut read, kind, id).await
     }
 
-    /// Every subject and policy record, every key that has not ended and every session that has not: for the embedded store's start.
+    /// Every subject and policy record, every denial, every key that has not ended and every session that has not: for the embedded
+    /// store's start.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -127,10 +131,11 @@ impl Database {
         records.extend(rows::policies(&mut read, rows::SINCE, 0).await?);
         records.extend(rows::keys(&mut read, rows::LIVE, self.now(), self.now()).await?);
         records.extend(rows::sessions(&mut read, rows::LIVE, self.now()).await?);
+        records.extend(denials::changed(&mut read, 0, self.now()).await?);
         Ok(records)
     }
 
-    /// Every key, session, subject, policy record changed at or after `since`.
+    /// Every key, session, subject, policy record and bucket of denials changed at or after `since`.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -142,6 +147,7 @@ impl Database {
         records.extend(rows::policies(&mut read, rows::SINCE, since).await?);
         records.extend(rows::keys(&mut read, rows::SINCE, since, self.now()).await?);
         records.extend(rows::sessions(&mut read, rows::SINCE, since).await?);
+        records.extend(denials::changed(&mut read, since, self.now()).await?);
         Ok(records)
     }
 
@@ -153,6 +159,7 @@ impl Database {
             PendingKind::Session => rows::sessions(read, rows::ONE, name).await?,
             PendingKind::Subject => return rows::subject(read, id).await,
             PendingKind::Policy => rows::policies(read, rows::ONE, name).await?,
+            PendingKind::Denials => return denials::bucket(read, id, self.now()).await.map(Some),
         };
         Ok(found.pop())
     }
@@ -164,7 +171,7 @@ fn above(content: &Content) -> Option<Id> {
         Content::Key(key) => Some(key.subject),
         Content::Session(session) => Some(session.subject),
         Content::Subject(subject) => subject.up,
-        Content::Policy(_) => None,
+        Content::Policy(_) | Content::Denials(_) => None,
     }
 }
 

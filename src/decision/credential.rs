@@ -3,7 +3,10 @@
 //! A presented credential that is not right never falls back to another one (BYP-097, BYP-111),
 //! and two carriers must agree.
 
+pub mod basic;
+
 use super::cookies::{self, DOMAIN_COOKIE, HOST_COOKIE};
+use super::issuer::IssuerNumber;
 
 /// A kind of credential, as rules name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,25 +19,41 @@ pub enum CredentialKind {
     Session,
     /// `jwt`: a login's JWT.
     Jwt,
+    /// `issuer:NAME`: a token of another issuer.
+    Issuer(IssuerNumber),
 }
 
 impl CredentialKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Token, Self::ApiKey, Self::Session, Self::Jwt];
+    /// Every kind that is made here.
+    pub const OWN: [Self; 4] = [Self::Token, Self::ApiKey, Self::Session, Self::Jwt];
+    /// How many classes there are.
+    pub const CLASSES: usize = Self::OWN.len() + 1;
 
-    /// As in rules, metrics and logs.
+    /// Its place among the classes: all issuers are of one.
+    pub fn class(self) -> usize {
+        match self {
+            Self::Token => 0,
+            Self::ApiKey => 1,
+            Self::Session => 2,
+            Self::Jwt => 3,
+            Self::Issuer(_) => 4,
+        }
+    }
+
+    /// The name of its class, as in metrics and logs; rules call a token of another issuer by that issuer's name besides.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token",
             Self::ApiKey => "api_key",
             Self::Session => "session",
             Self::Jwt => "jwt",
+            Self::Issuer(_) => "issuer",
         }
     }
 
-    /// The kind of this name.
+    /// The kind of this name among those that are made here.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+        Self::OWN.into_iter().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -47,6 +66,15 @@ pub struct Carriers<'a> {
     pub x_authorization: Carrier<'a>,
     /// `X-Api-Key`
     pub x_api_key: Carrier<'a>,
+}
+
+/// How a client sends what a gate reads: headers and schemes in words. Empty = not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ways {
+    /// A token.
+    pub token: String,
+    /// An API key.
+    pub key: String,
 }
 
 /// One header that may stand at most once.
@@ -99,6 +127,8 @@ pub enum Presented<'a> {
     Bearer(&'a str, Option<&'a str>),
     /// The text of an API key.
     ApiKey(&'a str),
+    /// An API key as the password of HTTP Basic, still encoded: only one that is not known yet is decoded.
+    BasicKey(&'a str),
     /// The gate's cookies; which of them counts depends on the host.
     Session(SessionCookies<'a>),
 }
@@ -155,7 +185,7 @@ impl<'a> Presented<'a> {
 }
 
 /// What follows `scheme` and a space; empty where only the scheme stands there. `None` = another scheme.
-fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+pub fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     let (name, after) = value.split_at_checked(scheme.len())?;
     if !name.eq_ignore_ascii_case(scheme) {
         return None;
@@ -168,7 +198,7 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// One word of visible ASCII. Every byte is looked at, so that many are at once.
-fn word(bytes: &[u8]) -> Option<&str> {
+pub fn word(bytes: &[u8]) -> Option<&str> {
     let visible = bytes.iter().fold(true, |visible, byte| visible & byte.is_ascii_graphic());
     (visible && !bytes.is_empty()).then(|| std::str::from_utf8(bytes).ok()).flatten()
 }
@@ -253,7 +283,7 @@ mod tests {
             match Presented::read(&carriers) {
                 Presented::Malformed(_) => {}
                 _ if doubled => prop_assert!(false, "doubled, yet read"),
-                Presented::Session(_) => prop_assert!(false, "no cookie was given"),
+                Presented::Session(_) | Presented::BasicKey(_) => prop_assert!(false, "nobody gave that"),
                 Presented::Nothing => prop_assert!(x_authorization.is_empty() && x_api_key.is_empty()),
                 Presented::ApiKey(key) => prop_assert_eq!(x_api_key[0].as_slice(), key.as_bytes()),
                 Presented::Bearer(token, key) => {

@@ -20,7 +20,9 @@ pub use pattern::{HostPattern, PathPattern, PatternError, Segment};
 use tree::{Group, Tree};
 
 use super::credential::CredentialKind;
+use super::issuer::{IssuerNames, IssuerNumber};
 use super::limit::Limited;
+use super::network::Network;
 use super::request::{Request, is_method};
 use super::scopes::ScopeSet;
 
@@ -74,6 +76,8 @@ pub struct Requirement {
     pub matches: Vec<MatchClause>,
     /// Tenants that may pass; empty = any.
     pub tenants: Vec<String>,
+    /// Networks it may be asked from; empty = any.
+    pub networks: Vec<Network>,
     /// Shadow: allow, but log and count what would have been refused.
     pub shadow: bool,
     /// A CORS preflight for a method of this rule passes without credential.
@@ -100,6 +104,7 @@ impl Requirement {
             scopes: Demand::Nothing,
             matches: Vec::new(),
             tenants: Vec::new(),
+            networks: Vec::new(),
             shadow: false,
             preflight: false,
             login_redirect: false,
@@ -116,6 +121,8 @@ pub struct Accepts {
     api_key: bool,
     session: bool,
     jwt: bool,
+    /// One bit for each other issuer.
+    issuers: u64,
 }
 
 impl Accepts {
@@ -127,6 +134,7 @@ impl Accepts {
             CredentialKind::ApiKey => self.api_key = true,
             CredentialKind::Session => self.session = true,
             CredentialKind::Jwt => self.jwt = true,
+            CredentialKind::Issuer(number) => self.issuers |= number.bit(),
         }
         self
     }
@@ -138,7 +146,19 @@ impl Accepts {
             CredentialKind::ApiKey => self.api_key,
             CredentialKind::Session => self.session,
             CredentialKind::Jwt => self.jwt,
+            CredentialKind::Issuer(number) => self.issuers & number.bit() != 0,
         }
+    }
+
+    /// Whether tokens of any other issuer are.
+    pub fn takes_issuers(self) -> bool {
+        self.issuers != 0
+    }
+
+    /// Every kind among them.
+    pub fn kinds(self) -> impl Iterator<Item = CredentialKind> {
+        let issuers = (0..).map_while(IssuerNumber::new).map(CredentialKind::Issuer);
+        CredentialKind::OWN.into_iter().chain(issuers).filter(move |kind| self.takes(*kind))
     }
 }
 
@@ -250,6 +270,7 @@ pub struct Clash {
 #[derive(Debug, Default)]
 pub struct RuleSet {
     rules: Vec<Rule>,
+    issuers: IssuerNames,
     exact: HashMap<Box<[u8]>, Tree, RandomState>,
     /// By what follows the `*`, the dot included.
     wildcard: HashMap<Box<[u8]>, Tree, RandomState>,
@@ -327,6 +348,16 @@ impl RuleSet {
         for (rule, written) in self.rules.iter_mut().zip(places) {
             rule.place.written = Some(written);
         }
+    }
+
+    /// Notes what the issuers are called that its rules take tokens of.
+    pub fn note_issuers(&mut self, issuers: IssuerNames) {
+        self.issuers = issuers;
+    }
+
+    /// What the issuers are called.
+    pub fn issuers(&self) -> &IssuerNames {
+        &self.issuers
     }
 
     /// Where the rule of this id was written down, where rules stand in several files.

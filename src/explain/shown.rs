@@ -11,10 +11,12 @@ use crate::database::{Database, DatabaseError, PendingKind};
 use crate::decision::Evidence;
 use crate::decision::credential::Presented;
 use crate::id::Id;
-use crate::token::holder::{effective, live, secret_of};
+use crate::issuers::Issuers;
+use crate::token::denials;
+use crate::token::holder::{Standing, effective, judge_foreign, live, secret_of};
 use crate::token::jwt::JwtFault;
 use crate::token::keyring::Keyring;
-use crate::token::recognise::{Authentic, recognise};
+use crate::token::recognise::{Authentic, Unproved, recognise};
 use crate::token::record::{Fill, TokenFormat, TokenRecord};
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore};
@@ -27,15 +29,23 @@ pub async fn shown(
     presented: Presented<'_>,
     database: &Database,
     keyring: &Keyring,
+    issuers: &Issuers,
     ttl: Duration,
     presence_is_here: bool,
 ) -> Result<Shown, DatabaseError> {
     let now = database.clock().now();
     let mint = SecretMint::new(&database.installation().key_tag);
-    let authentic = match recognise(presented, keyring, &mint, None, now) {
+    let authentic = match recognise(presented, keyring, &mint, issuers, None, now) {
         Ok(authentic) => authentic,
-        Err(evidence) => return Ok(not_authentic(presented, evidence, keyring, now)),
+        Err(unproved) => return Ok(not_authentic(presented, unproved, keyring, now)),
     };
+    if let (Some(token), Ask::Foreign { token: id, subject }) = (&authentic.foreign, authentic.ask) {
+        let mut fill = Fill::default();
+        for bucket in denials::buckets(id, subject) {
+            fill.denials.extend(Fill::of(database.records_of(PendingKind::Denials, bucket).await?).denials);
+        }
+        return Ok(of_another_issuer(&authentic, judge_foreign(token, &fill, now), now, ttl.as_secs()));
+    }
     let Authentic { ask, secret, .. } = authentic;
     let mut fill = Fill::of(database.records_of(about(ask).0, about(ask).1).await?);
     let mut is_assumed = false;
@@ -55,7 +65,13 @@ pub async fn shown(
             } else {
                 (Fate::Live, LIVE)
             };
-            Ok(Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(authentic.kind), fate, state: state.into() })
+            Ok(Shown {
+                evidence: Evidence::made(live.holder, live.expires_in_s),
+                kind: Some(authentic.kind),
+                fate,
+                state: state.into(),
+                limits: live.limits,
+            })
         }
         None => Ok(not_live(&authentic, became(ask, secret.as_ref(), database, now).await?)),
     }
@@ -67,24 +83,33 @@ pub async fn shown_live(
     tokens: &TokenStore,
     keyring: &Keyring,
     mint: &SecretMint,
+    issuers: &Issuers,
     database: &Database,
     ttl_s: u64,
 ) -> Shown {
     let now = database.clock().now();
-    let authentic = match recognise(presented, keyring, mint, None, now) {
+    let authentic = match recognise(presented, keyring, mint, issuers, None, now) {
         Ok(authentic) => authentic,
-        Err(evidence) => return not_authentic(presented, evidence, keyring, now),
+        Err(unproved) => return not_authentic(presented, unproved, keyring, now),
     };
     let Authentic { kind, ask, secret, .. } = authentic;
     match tokens.look_up(ask).await {
         Err(_) => {
             let state = "authentic; the token store cannot be asked whether it is live".into();
-            Shown { evidence: Evidence::Unavailable, kind: Some(kind), fate: Fate::Unavailable, state }
+            Shown { evidence: Evidence::Unavailable, kind: Some(kind), fate: Fate::Unavailable, state, limits: Vec::new() }
+        }
+        Ok(fill) if let Some(token) = &authentic.foreign => {
+            let standing = fill.and_then(|fill| judge_foreign(token, &fill, now));
+            of_another_issuer(&authentic, standing, now, ttl_s)
         }
         Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, ttl_s)) {
-            Some(live) => {
-                Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(kind), fate: Fate::Live, state: LIVE.into() }
-            }
+            Some(live) => Shown {
+                evidence: Evidence::made(live.holder, live.expires_in_s),
+                kind: Some(kind),
+                fate: Fate::Live,
+                state: LIVE.into(),
+                limits: live.limits,
+            },
             None => {
                 let unread = |_| (Fate::Unknown, "authentic, but not live; the database cannot be asked what became of it".to_owned());
                 not_live(&authentic, became(ask, secret.as_ref(), database, now).await.unwrap_or_else(unread))
@@ -95,7 +120,18 @@ pub async fn shown_live(
 
 const LIVE: &str = "authentic and live";
 
-fn not_authentic(presented: Presented<'_>, evidence: Evidence<'static>, keyring: &Keyring, now: UnixMs) -> Shown {
+fn not_authentic(presented: Presented<'_>, unproved: Unproved, keyring: &Keyring, now: UnixMs) -> Shown {
+    let Unproved { evidence, kind, .. } = unproved;
+    if kind.is_some() {
+        let (fate, state) = match &evidence {
+            Evidence::Unavailable => {
+                (Fate::Unavailable, "of another issuer, whose keys are not known yet, or not the one it names".to_owned())
+            }
+            Evidence::Invalid(why) => (Fate::Forged, format!("of another issuer, but {why}")),
+            _ => (Fate::Forged, "of another issuer, but not authentic".to_owned()),
+        };
+        return Shown { evidence, kind, fate, state, limits: Vec::new() };
+    }
     let expired = match presented {
         Presented::Bearer(text, _) => keyring.iter().any(|key| key.login_jwt().verify_login(text, now) == Err(JwtFault::Expired)),
         _ => false,
@@ -104,11 +140,31 @@ fn not_authentic(presented: Presented<'_>, evidence: Evidence<'static>, keyring:
         true => (Fate::Expired, "an authentic login's JWT that has expired"),
         false => (Fate::Forged, "not authentic: forged, malformed, of another installation, or made under a secret key that is gone"),
     };
-    Shown { evidence, kind: None, fate, state: state.into() }
+    Shown { evidence, kind: None, fate, state: state.into(), limits: Vec::new() }
+}
+
+/// An authentic token of another issuer, as it stands.
+fn of_another_issuer(authentic: &Authentic, standing: Option<Standing>, now: UnixMs, ttl_s: u64) -> Shown {
+    match standing {
+        Some(standing) => {
+            let expires_in_s = standing.expires_in_s(now, ttl_s);
+            let state = "authentic, of another issuer, and not denied".to_owned();
+            Shown {
+                evidence: Evidence::made(standing.holder, expires_in_s),
+                kind: Some(authentic.kind),
+                fate: Fate::Live,
+                state,
+                limits: standing.limits,
+            }
+        }
+        None => {
+            not_live(authentic, (Fate::Ended, "authentic, of another issuer, but it is denied here, or whoever it is about".to_owned()))
+        }
+    }
 }
 
 fn not_live(authentic: &Authentic, (fate, state): (Fate, String)) -> Shown {
-    Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(authentic.kind), fate, state }
+    Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(authentic.kind), fate, state, limits: Vec::new() }
 }
 
 /// What became of an authentic credential that is not live.
@@ -160,6 +216,7 @@ fn about(ask: Ask) -> (PendingKind, Id) {
     match ask {
         Ask::Token { key, .. } | Ask::Key(key) => (PendingKind::Key, key),
         Ask::Session(sid) => (PendingKind::Session, sid),
+        Ask::Foreign { token, .. } => (PendingKind::Denials, denials::bucket(token)),
     }
 }
 

@@ -185,9 +185,7 @@ impl Discovery {
         let issuer = issuer(&self.issuer, &document.issuer)
             .ok_or_else(|| unavailable(format!("it says that it is `{}`; write that as its `issuer`", document.issuer)))?;
         for address in [&document.authorization_endpoint, &document.token_endpoint, &document.jwks_uri] {
-            // what is asked by https is never answered with addresses in the clear
-            let is_safe = address.starts_with("https://") || (self.issuer.starts_with("http://") && address.starts_with("http://"));
-            if !is_safe {
+            if !is_safe(&self.issuer, address) {
                 return Err(unavailable(format!("`{address}` is no https address")));
             }
         }
@@ -207,6 +205,48 @@ impl Discovery {
             at: self.clock.now(),
         })
     }
+}
+
+/// What is asked by https is never answered with addresses in the clear.
+fn is_safe(issuer: &str, address: &str) -> bool {
+    address.starts_with("https://") || (issuer.starts_with("http://") && address.starts_with("http://"))
+}
+
+/// What an issuer of tokens says of itself, as far as its keys go.
+#[derive(Deserialize)]
+struct KeysDocument {
+    issuer: String,
+    jwks_uri: String,
+}
+
+/// Where the keys are of an issuer that says of itself that it is this one, byte for byte: by OpenID Connect Discovery, or else by RFC 8414.
+///
+/// # Errors
+/// Where it says nothing of the kind.
+pub(crate) async fn jwks_address(web: &Web, issuer: &str) -> Result<String, String> {
+    let [by_discovery, by_rfc_8414] = document_addresses(issuer);
+    let document = match web.json(&by_discovery).await {
+        Ok(document) => document,
+        Err(fault) => web.json(&by_rfc_8414).await.map_err(|other| format!("{fault}; {other}"))?,
+    };
+    let document: KeysDocument =
+        serde_json::from_value(document).map_err(|error| format!("its discovery document cannot be read: {error}"))?;
+    if document.issuer != issuer {
+        return Err(format!("it says that it is `{}`; write that as its `issuer`", document.issuer));
+    }
+    if !is_safe(issuer, &document.jwks_uri) {
+        return Err(format!("`{}` is no https address", document.jwks_uri));
+    }
+    Ok(document.jwks_uri)
+}
+
+/// Where an issuer's document may be: below its address, or between its host and its path.
+fn document_addresses(issuer: &str) -> [String; 2] {
+    let base = issuer.trim_end_matches('/');
+    let after_scheme = base.find("://").map_or(0, |at| at + 3);
+    let path_at = base.get(after_scheme..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| after_scheme + at);
+    let (host, path) = base.split_at_checked(path_at).unwrap_or((base, ""));
+    [format!("{base}/.well-known/openid-configuration"), format!("{host}/.well-known/oauth-authorization-server{path}")]
 }
 
 /// Who the provider at `configured` is, if it may say that it is `said`.
@@ -252,6 +292,24 @@ mod tests {
         }
         check("https://login.microsoftonline.com/consumers/v2.0", microsoft, None);
         check("https://evil.example/common/v2.0", microsoft, None);
+    }
+
+    #[test]
+    fn where_documents_are() {
+        for (issuer, below, between) in [
+            (
+                "https://id.example",
+                "https://id.example/.well-known/openid-configuration",
+                "https://id.example/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://id.example/t/one/",
+                "https://id.example/t/one/.well-known/openid-configuration",
+                "https://id.example/.well-known/oauth-authorization-server/t/one",
+            ),
+        ] {
+            assert_eq!(document_addresses(issuer), [below, between]);
+        }
     }
 
     #[test]

@@ -75,17 +75,21 @@ impl Person {
 
     /// Whether the claim is, or holds, this value.
     fn has(&self, claim: &str, value: &str) -> bool {
-        let found = self.claims.get(claim).or_else(|| {
-            let mut parts = claim.split('.');
-            let first = self.claims.get(parts.next()?)?;
-            parts.try_fold(first, |at, part| at.get(part))
-        });
-        match found {
+        match self::claim(&self.claims, claim) {
             Some(Value::Array(values)) => values.iter().any(|one| is(one, value)),
             Some(one) => is(one, value),
             None => false,
         }
     }
+}
+
+/// The claim of this name; where there is none, its dots lead into objects.
+pub(crate) fn claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
+    claims.get(name).or_else(|| {
+        let mut parts = name.split('.');
+        let first = claims.get(parts.next()?)?;
+        parts.try_fold(first, |at, part| at.get(part))
+    })
 }
 
 fn is(found: &Value, value: &str) -> bool {

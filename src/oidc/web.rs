@@ -16,16 +16,16 @@ const BODY_BYTES: usize = 256 * 1024;
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct WebFault(String);
+pub(crate) struct WebFault(String);
 
 /// Sends requests; clones share connections.
 #[derive(Clone)]
-pub(super) struct Web(Result<reqwest::Client, String>);
+pub(crate) struct Web(Result<reqwest::Client, String>);
 
 impl Web {
     /// Trusts what this machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` count). Where that cannot be read, every
     /// request fails, not the start.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(client())
     }
 
@@ -53,7 +53,7 @@ impl Web {
     }
 
     /// What stands at this address, where it stands there as JSON with status 200.
-    pub(super) async fn json(&self, address: &str) -> Result<serde_json::Value, WebFault> {
+    pub(crate) async fn json(&self, address: &str) -> Result<serde_json::Value, WebFault> {
         let request = http::Request::get(address).header(http::header::ACCEPT, "application/json").body(Vec::new());
         let request = request.map_err(|error| WebFault(format!("`{address}` is no address: {error}")))?;
         let answer = self.send(request).await?;

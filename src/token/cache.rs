@@ -12,7 +12,7 @@ mod flight;
 mod name;
 mod table;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use common::{Common, Commons};
@@ -21,22 +21,27 @@ use flight::Flights;
 use name::Namer;
 use table::Table;
 
-pub use entry::Entry;
+pub use entry::{Entry, Provers};
 pub use name::Name;
 pub use table::Held;
 
 use super::fence::{Concerned, Fence};
-use super::holder::{Standing, judge};
+use super::holder::{Standing, judge, judge_foreign};
 use super::recognise::{At, Authentic};
 use super::record::{Fill, Role};
 use super::store::{Ask, Unavailable};
 use crate::clock::{Clock, Moment, UnixMs};
-use crate::decision::credential::Presented;
+use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::holder::Grant;
+use crate::decision::told::{self, Further};
 use crate::id::Id;
 
 /// How long a refusal is kept.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
+/// How long it is kept that a credential is forged: for as long as its keys are in force, but not for ever.
+const FORGED_FOR: Duration = Duration::from_secs(3600);
+/// Whom no record is about.
+const NOBODY: Id = Id::from_bytes([0; 16]);
 /// The whole table is swept in so many parts, one each [`SWEEP_EVERY`].
 const SWEEP_PARTS: usize = 32;
 /// How often a part of it is.
@@ -66,6 +71,8 @@ pub struct Cache {
     commons: Commons,
     /// What refused credentials have in common.
     nothing: Arc<Common>,
+    /// What gates want said besides what the standard headers say.
+    further: OnceLock<Arc<[Further]>>,
 }
 
 /// By what a check may be answered, as the store says.
@@ -85,12 +92,17 @@ impl Cache {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
-        let nothing = Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default(), Vec::new()));
+        let nothing = Arc::new(Common::new(NOBODY, "", Role::EndUser, Grant::default(), Vec::new(), &[], None));
         let table = Table::new(&nothing);
         let (flights, commons) = (Flights::default(), Commons::default());
-        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing });
+        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing, further: OnceLock::new() });
         tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
+    }
+
+    /// Lets gates say this besides what the standard headers say. Once, before anything is kept.
+    pub fn tell(&self, further: Arc<[Further]>) {
+        let _ = self.further.set(further);
     }
 
     /// What a presented credential is called here.
@@ -98,14 +110,22 @@ impl Cache {
         self.namer.name(presented, at)
     }
 
-    /// What is known of a credential that `keyring` would prove.
-    pub fn find(&self, leave: Leave, name: Name, keyring: u32, now: UnixMs) -> Cached {
-        let found = || self.table.find(name).filter(|entry| entry.is_proved_by(keyring) && !entry.is_spent(&self.fence, now));
+    /// What is known of a credential that `provers` would prove.
+    pub fn find(&self, leave: Leave, name: Name, provers: Provers, now: UnixMs) -> Cached {
+        let found = || self.table.find(name).filter(|entry| entry.is_proved_by(provers) && !entry.is_spent(&self.fence, now));
         match leave {
             Leave::Leased => found().map_or(Cached::Unknown, Cached::Known),
             Leave::Unleased => Cached::Unknown,
             Leave::Lapsed(since) => Cached::Lapsed { since, known: found() },
         }
+    }
+
+    /// Keeps that a credential is not authentic, as `provers` found.
+    pub(super) fn refuse(&self, name: Name, provers: Provers, kind: CredentialKind, now: UnixMs) {
+        // no end concerns it; whatever bumps these generations costs another look
+        let concerned = Concerned::from(Ask::Key(NOBODY));
+        let terms = Terms { name, kind, provers, concerned, stamps: self.fence.stamps(concerned), deadline: now.after(FORGED_FOR) };
+        self.table.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| other.is_spent(&self.fence, now));
     }
 
     /// Asks the store what a credential is, by `fill`, and keeps the answer.
@@ -116,8 +136,9 @@ impl Cache {
     where
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
-        let Asked { name, keyring, authentic, at, is_leased, alone, slides } = asked;
-        let Authentic { kind, ask, secret, ends } = *authentic;
+        let Asked { name, provers, authentic, at, is_leased, alone, slides } = asked;
+        let Authentic { kind, ask, secret, ends, foreign } = authentic;
+        let (kind, ask, ends) = (*kind, *ask, *ends);
         let concerned = Concerned::from(ask);
         let stamps = self.fence.stamps(concerned);
         let (stamps, fill) = match alone {
@@ -128,15 +149,19 @@ impl Cache {
             }
         };
         // of a token that is not there nothing comes back; of records that are missing something may, unseen
-        let is_final = fill.as_ref().is_none_or(Fill::is_whole);
+        let is_final = fill.as_ref().is_none_or(|fill| foreign.is_some() || fill.is_whole());
+        let judged = fill.and_then(|fill| match foreign {
+            Some(token) => judge_foreign(token, &fill, at.now),
+            None => judge(ask, fill, secret.as_ref(), at.now),
+        });
         // a JWT for a browser's session, or a cookie for a login's: nobody of this house wrote that
-        let standing = fill.and_then(|fill| judge(ask, fill, secret.as_ref(), at.now)).filter(|standing| standing.holder.kind == kind);
+        let standing = judged.filter(|standing| standing.holder.kind == kind);
         let deadline = match &standing {
             Some(standing) => standing.ends.min(ends.unwrap_or(standing.ends)),
             None if is_final => at.now.after(REFUSED_FOR),
             None => at.now,
         };
-        let terms = Terms { name, kind, keyring, concerned, stamps, deadline };
+        let terms = Terms { name, kind, provers, concerned, stamps, deadline };
         let entry = Arc::new(match standing {
             None => Entry::refused(terms, Arc::clone(&self.nothing)),
             Some(standing) => self.live(terms, ask, &standing, slides),
@@ -154,7 +179,17 @@ impl Cache {
             (None, None) if matches!(ask, Ask::Session(_)) => (standing.told_end, UnixMs(0)),
             (None, None) => (standing.told_end, NEVER),
         };
-        let common = self.commons.of(Common::new(standing.tenant, standing.role, standing.holder.grant.clone(), standing.limits.clone()));
+        let holder = &standing.holder;
+        let further = told::render(self.further.get().map_or(&[], |further| &**further), holder);
+        let common = self.commons.of(Common::new(
+            standing.tenant,
+            &holder.tenant,
+            standing.role,
+            holder.grant.clone(),
+            standing.limits.clone(),
+            &holder.networks,
+            further,
+        ));
         let Standing { subject, told_end, .. } = *standing;
         Entry::live(terms, entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides })
     }
@@ -164,8 +199,8 @@ impl Cache {
 pub(super) struct Asked<'a> {
     /// What the credential is called.
     pub(super) name: Name,
-    /// The keyring that proved it.
-    pub(super) keyring: u32,
+    /// What proved it.
+    pub(super) provers: Provers,
     /// What is presented.
     pub(super) authentic: &'a Authentic,
     /// When the check began.
@@ -199,7 +234,7 @@ impl Ask {
     pub fn key(self) -> Option<Id> {
         match self {
             Self::Token { key, .. } | Self::Key(key) => Some(key),
-            Self::Session(_) => None,
+            Self::Session(_) | Self::Foreign { .. } => None,
         }
     }
 }

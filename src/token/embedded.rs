@@ -230,7 +230,7 @@ impl State {
     /// Memory holds something new, so what was read before counts no more.
     fn changed(&self, kind: PendingKind, id: Id) {
         match kind {
-            PendingKind::Token | PendingKind::Key | PendingKind::Session => self.fence.bump(id),
+            PendingKind::Token | PendingKind::Key | PendingKind::Session | PendingKind::Denials => self.fence.bump(id),
             PendingKind::Subject | PendingKind::Policy => self.fence.bump_all(),
         }
     }

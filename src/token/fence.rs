@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::denials;
 use super::fencelog::{lease, nanos};
 use super::store::Ask;
 use crate::id::Id;
@@ -43,6 +44,7 @@ impl From<Ask> for Concerned {
         let (own, key) = match ask {
             Ask::Token { id, key } => (id, key),
             Ask::Key(id) | Ask::Session(id) => (id, id),
+            Ask::Foreign { token, subject } => denials::buckets(token, subject).into(),
         };
         Self { own: shard(own), key: shard(key) }
     }
@@ -112,7 +114,7 @@ impl Fence {
     }
 }
 
-/// Ids are random and made by us alone: any of their bits spread them evenly.
+/// Ids are random and made by us alone, or hashes: these bits spread them evenly.
 fn shard(id: Id) -> u16 {
     let [a, b, ..] = *id.as_bytes();
     u16::from_le_bytes([a, b]) % SHARDS

@@ -3,6 +3,7 @@
 //! Pure. Effective scopes are token ∩ key ∩ the principal's ∩ every level above, as the records say
 //! at this moment; absence of any of them refuses.
 
+use super::denials;
 use super::record::{Fill, KeyRecord, PolicyRecord, Role, SubjectRecord, TokenRecord};
 use super::store::{Ask, CHAIN_DEPTH};
 use crate::clock::UnixMs;
@@ -10,7 +11,10 @@ use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder};
 use crate::decision::limit::Limited;
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::About;
 use crate::id::Id;
+use crate::issuers::Proved;
+use crate::token::terms::Terms;
 
 /// A live credential: who holds it, and the token to slide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +94,7 @@ impl Standing {
 pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Option<Standing> {
     let mut grant = effective(&fill.chain, &fill.policies)?;
     let (subject, principal) = fill.chain.first()?;
-    let mut session_ends = None;
+    let (mut session_ends, mut agreed) = (None, Terms::default());
     let (kind, mut told_end, key_id) = match ask {
         Ask::Session(sid) => {
             let (id, session) = fill.session.as_ref()?;
@@ -102,6 +106,8 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
             session_ends = session.idle_ends.map(|idle_ends| (idle_ends, session.ends));
             (kind, session.ends.min(session.idle_ends.unwrap_or(NEVER)), String::new())
         }
+        // judged by what it says itself
+        Ask::Foreign { .. } => return None,
         Ask::Key(wanted) | Ask::Token { key: wanted, .. } => {
             let (id, key) = fill.key.as_ref()?;
             if *id != wanted || !key.is_live(now) || key.subject != *subject {
@@ -113,6 +119,7 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
                 Some(secret) => secret_of(key, secret, now)?,
             };
             grant = grant.narrowed(&key.scopes, &ScopeSet::default());
+            agreed.clone_from(&key.terms);
             let kind = if matches!(ask, Ask::Key(_)) { CredentialKind::ApiKey } else { CredentialKind::Token };
             (kind, key.ends.unwrap_or(NEVER).min(grace.unwrap_or(NEVER)), id.to_string())
         }
@@ -137,6 +144,9 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         tenant: principal.tenant.to_string(),
         role: principal.role.as_str().to_owned(),
         key_id,
+        networks: agreed.networks,
+        subject: About { external_id: principal.terms.external_id.clone(), metadata: principal.terms.metadata.clone() },
+        key: About { external_id: agreed.external_id, metadata: agreed.metadata },
         grant,
     };
     let limits = limits(&fill, ask.key());
@@ -152,6 +162,33 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         told_end,
         limits,
     })
+}
+
+/// Judges an authentic token of another issuer, as [`judge`] does ours: it speaks for whomever it says, unless it is denied, or whoever
+/// that is. `None` = refused.
+pub fn judge_foreign(token: &Proved, fill: &Fill, now: UnixMs) -> Option<Standing> {
+    for id in token.token_id.into_iter().chain([token.subject_id]) {
+        let (_, denials) = fill.denials.iter().find(|(bucket, _)| *bucket == denials::bucket(id))?;
+        if denials.denies(id, now) {
+            return None;
+        }
+    }
+    let holder = Holder {
+        kind: CredentialKind::Issuer(token.issuer),
+        uid: token.subject.clone(),
+        name: token.subject.clone(),
+        tenant: token.tenant.clone(),
+        role: Role::Foreign.as_str().to_owned(),
+        key_id: String::new(),
+        networks: Vec::new(),
+        subject: About::default(),
+        key: About::default(),
+        grant: Grant { allow: token.scopes.clone(), deny: ScopeSet::default() },
+    };
+    let (subject, tenant, ends) = (token.subject_id, token.tenant_id, token.ends);
+    let standing =
+        Standing { holder, subject, tenant, role: Role::Foreign, limits: Vec::new(), token: None, session: None, ends, told_end: ends };
+    (ends > now).then_some(standing)
 }
 
 /// What the key allows, the principal and those above it, and every policy of theirs, in a fixed order.

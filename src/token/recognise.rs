@@ -9,12 +9,13 @@ use super::store::Ask;
 use crate::clock::UnixMs;
 use crate::decision::Evidence;
 use crate::decision::cookies::Domains;
-use crate::decision::credential::{CredentialKind, Presented, SessionCookies};
+use crate::decision::credential::{CredentialKind, Presented, SessionCookies, basic};
 use crate::decision::request::Host;
 use crate::id::Id;
+use crate::issuers::{Fault, Issuers, Proved};
 
 /// An authentic credential: whether it is live, the store knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authentic {
     /// What was presented.
     pub kind: CredentialKind,
@@ -24,6 +25,25 @@ pub struct Authentic {
     pub secret: Option<HashedSecret>,
     /// When what was presented ends by what it says itself: a login's JWT does.
     pub ends: Option<UnixMs>,
+    /// What another issuer's token says; boxed, so that a check's future stays small.
+    pub foreign: Option<Box<Proved>>,
+}
+
+/// Why nothing is known to be authentic.
+#[derive(Debug)]
+pub struct Unproved {
+    /// The evidence that stands without asking any store: nothing, or why it is invalid.
+    pub evidence: Evidence<'static>,
+    /// What was presented, where that is told from it.
+    pub kind: Option<CredentialKind>,
+    /// It took work to find out, and is so for as long as the keys are what they are: worth keeping.
+    pub is_forged: bool,
+}
+
+impl From<Evidence<'static>> for Unproved {
+    fn from(evidence: Evidence<'static>) -> Self {
+        Self { evidence, kind: None, is_forged: false }
+    }
 }
 
 /// Where a request goes: a session's cookie is good nowhere else.
@@ -38,37 +58,48 @@ pub struct At<'a> {
 /// Recognises what is presented. `at` = where, or nowhere: then no cookie is good.
 ///
 /// # Errors
-/// The evidence that stands without asking any store: nothing, or why it is invalid.
+/// Where it is not authentic, or nothing is presented.
 pub fn recognise(
     presented: Presented<'_>,
     keyring: &Keyring,
     mint: &SecretMint,
+    issuers: &Issuers,
     at: Option<At<'_>>,
     now: UnixMs,
-) -> Result<Authentic, Evidence<'static>> {
+) -> Result<Authentic, Unproved> {
     match presented {
-        Presented::Nothing => Err(Evidence::Nothing),
-        Presented::Malformed(why) => Err(Evidence::Invalid(why)),
+        Presented::Nothing => Err(Evidence::Nothing.into()),
+        Presented::Malformed(why) => Err(Evidence::Invalid(why).into()),
         Presented::Session(cookies) => {
             let session = at.and_then(|at| session(cookies, keyring, at)).ok_or(Evidence::EndedSession)?;
-            Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None, ends: None })
+            Ok(Authentic { kind: CredentialKind::Session, ask: Ask::Session(session), secret: None, ends: None, foreign: None })
         }
         Presented::ApiKey(text) => {
             let key = mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?;
-            Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(key.id()), secret: Some(key.hashed()), ends: None })
+            Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(key.id()), secret: Some(key.hashed()), ends: None, foreign: None })
+        }
+        Presented::BasicKey(text) => {
+            let mut room = basic::room();
+            let key = basic::password(text, &mut room).ok_or(Evidence::Invalid("not HTTP Basic with an API key as the password"))?;
+            recognise(Presented::ApiKey(key), keyring, mint, issuers, at, now)
         }
         Presented::Bearer(text, beside) => {
             let secret = match beside {
                 None => None,
                 Some(text) => Some(mint.read(SecretKind::ApiKey, text).ok_or(Evidence::Invalid("not an API key of this installation"))?),
             };
-            let (kind, ask, ends) = bearer(text, keyring, now)?;
-            match (ask, &secret) {
+            let found = match bearer(text, keyring, now) {
+                Some((kind, ask, ends)) => Authentic { kind, ask, secret: None, ends, foreign: None },
+                // none of ours: no key of ours belongs to it either
+                None if secret.is_none() => foreign(text, issuers, now)?,
+                None => return Err(FORGED.into()),
+            };
+            match (found.ask, &secret) {
                 (_, None) => {}
                 (Ask::Token { key, .. }, Some(secret)) if secret.id() == key => {}
-                _ => return Err(Evidence::Invalid("the API key is not the one this token was minted from")),
+                _ => return Err(Evidence::Invalid("the API key is not the one this token was minted from").into()),
             }
-            Ok(Authentic { kind, ask, secret: secret.map(|secret| secret.hashed()), ends })
+            Ok(Authentic { secret: secret.map(|secret| secret.hashed()), ..found })
         }
     }
 }
@@ -82,13 +113,29 @@ fn session(cookies: SessionCookies<'_>, keyring: &Keyring, at: At<'_>) -> Option
     }
 }
 
-fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Result<(CredentialKind, Ask, Option<UnixMs>), Evidence<'static>> {
+const FORGED: Evidence<'static> = Evidence::Invalid("malformed, forged or expired token");
+
+/// A token that was made here.
+fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Option<(CredentialKind, Ask, Option<UnixMs>)> {
     if let Some(token) = keyring.read_access(text) {
-        return Ok((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }, None));
+        return Some((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }, None));
     }
-    let login = keyring.iter().find_map(|key| key.login_jwt().verify_login(text, now).ok());
-    match login {
-        Some(login) => Ok((CredentialKind::Jwt, Ask::Session(login.sid), Some(UnixMs(login.exp.saturating_mul(1000))))),
-        None => Err(Evidence::Invalid("malformed, forged or expired token")),
-    }
+    let login = keyring.iter().find_map(|key| key.login_jwt().verify_login(text, now).ok())?;
+    Some((CredentialKind::Jwt, Ask::Session(login.sid), Some(UnixMs(login.exp.saturating_mul(1000)))))
+}
+
+/// A token of another issuer.
+fn foreign(text: &str, issuers: &Issuers, now: UnixMs) -> Result<Authentic, Unproved> {
+    let (number, read) = issuers.read(text, now).ok_or(FORGED)?;
+    let kind = CredentialKind::Issuer(number);
+    let (evidence, is_forged) = match read {
+        Ok(proved) => {
+            let ask = Ask::Foreign { token: proved.token_id.unwrap_or(proved.subject_id), subject: proved.subject_id };
+            return Ok(Authentic { kind, ask, secret: None, ends: Some(proved.ends), foreign: Some(Box::new(proved)) });
+        }
+        Err(Fault::Refused(why)) => (Evidence::Invalid(why), true),
+        Err(Fault::NotYet(why)) => (Evidence::Invalid(why), false),
+        Err(Fault::Unavailable) => (Evidence::Unavailable, false),
+    };
+    Err(Unproved { evidence, kind: Some(kind), is_forged })
 }

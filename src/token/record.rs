@@ -7,6 +7,7 @@
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
+use crate::token::denials::DenialsRecord;
 use crate::token::terms::Terms;
 
 /// What a record is about.
@@ -20,6 +21,8 @@ pub enum Kind {
     Subject,
     /// A policy.
     Policy,
+    /// Denials of other issuers' tokens, one bucket of them.
+    Denials,
 }
 
 /// A record with its name and version.
@@ -44,6 +47,8 @@ pub enum Content {
     Subject(SubjectRecord),
     /// A policy.
     Policy(PolicyRecord),
+    /// A bucket of denials.
+    Denials(DenialsRecord),
 }
 
 impl Record {
@@ -54,6 +59,7 @@ impl Record {
             Content::Session(_) => Kind::Session,
             Content::Subject(_) => Kind::Subject,
             Content::Policy(_) => Kind::Policy,
+            Content::Denials(_) => Kind::Denials,
         }
     }
 }
@@ -119,6 +125,8 @@ pub enum Role {
     EndUser,
     /// The built-in principal of the first minutes.
     Quickstart,
+    /// Nobody of ours: whoever another issuer's token is about. No record has it.
+    Foreign,
 }
 
 impl Role {
@@ -132,10 +140,11 @@ impl Role {
             Self::SubClient => "sub_client",
             Self::EndUser => "end_user",
             Self::Quickstart => "quickstart",
+            Self::Foreign => "foreign",
         }
     }
 
-    /// The role with this name.
+    /// The role with this name, among those that records have.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Tenant, Self::SuperAdmin, Self::Admin, Self::Client, Self::SubClient, Self::EndUser, Self::Quickstart]
             .into_iter()
@@ -223,7 +232,7 @@ impl TokenFormat {
 }
 
 /// What one credential hangs on, read from the store in one go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fill {
     /// The token with its idle end, where the credential is an access token.
     pub token: Option<(TokenRecord, UnixMs)>,
@@ -235,18 +244,21 @@ pub struct Fill {
     pub chain: Vec<(Id, SubjectRecord)>,
     /// Every policy that the chain names. One missing = refuse.
     pub policies: Vec<(Id, PolicyRecord)>,
+    /// The buckets that another issuer's token falls into. One missing = refuse.
+    pub denials: Vec<(Id, DenialsRecord)>,
 }
 
 impl Fill {
     /// What these records say, in their order; no token.
     pub fn of(records: impl IntoIterator<Item = Record>) -> Self {
-        let mut fill = Self { token: None, key: None, session: None, chain: Vec::new(), policies: Vec::new() };
+        let mut fill = Self::default();
         for Record { id, content, .. } in records {
             match content {
                 Content::Key(key) => fill.key = Some((id, key)),
                 Content::Session(session) => fill.session = Some((id, session)),
                 Content::Subject(subject) => fill.chain.push((id, subject)),
                 Content::Policy(policy) => fill.policies.push((id, policy)),
+                Content::Denials(denials) => fill.denials.push((id, denials)),
             }
         }
         fill

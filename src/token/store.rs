@@ -6,15 +6,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Asked, Cache, Cached, Entry, Leave, Name};
+use super::cache::{Asked, Cache, Cached, Entry, Leave, Name, Provers};
 use super::embedded::Embedded;
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
 use crate::clock::{Moment, UnixMs, boottime_ns};
-use crate::decision::credential::Presented;
+use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::limit::Rate;
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::Further;
 use crate::id::Id;
 
 /// Most subjects above a credential, tenant included: a longer chain is broken off, which refuses.
@@ -47,6 +48,13 @@ pub enum Ask {
     Key(Id),
     /// A login's JWT.
     Session(Id),
+    /// A token of another issuer: whether it is denied.
+    Foreign {
+        /// What a denial of it would be known by; where it cannot be denied alone, that of its subject.
+        token: Id,
+        /// What a denial of its subject would be known by.
+        subject: Id,
+    },
 }
 
 /// What to mint.
@@ -164,9 +172,19 @@ impl TokenStore {
         self.cache.name(presented, at)
     }
 
-    /// What is known, without asking, of a credential that `keyring` would prove. Neither waits, locks nor allocates.
-    pub fn cached(&self, name: Name, keyring: u32, at: Moment) -> Cached {
-        self.cache.find(self.leave(at), name, keyring, at.now)
+    /// What is known, without asking, of a credential that `provers` would prove. Neither waits, locks nor allocates.
+    pub fn cached(&self, name: Name, provers: Provers, at: Moment) -> Cached {
+        self.cache.find(self.leave(at), name, provers, at.now)
+    }
+
+    /// Keeps that a credential is forged, so that it is not proved to be so again.
+    pub fn refuse(&self, name: Name, provers: Provers, kind: CredentialKind, at: Moment) {
+        self.cache.refuse(name, provers, kind, at.now);
+    }
+
+    /// Lets gates say this besides what the standard headers say. Once, before the first check.
+    pub fn tell(&self, further: Arc<[Further]>) {
+        self.cache.tell(further);
     }
 
     /// The rules in force use what is cached for so long without the store, at most.
@@ -207,7 +225,7 @@ impl TokenStore {
     ///
     /// # Errors
     /// [`Unavailable`] as in [`TokenStore::look_up`].
-    pub async fn check(&self, name: Name, keyring: u32, authentic: &Authentic, at: Moment) -> Result<Arc<Entry>, Unavailable> {
+    pub async fn check(&self, name: Name, provers: Provers, authentic: &Authentic, at: Moment) -> Result<Arc<Entry>, Unavailable> {
         let leave = self.leave(Moment { boot_ns: boottime_ns(), ..at });
         if matches!(leave, Leave::Lapsed(_)) {
             return Err(Unavailable);
@@ -221,7 +239,7 @@ impl TokenStore {
             Store::Redis(store) => store.slides_from(idle_end, cap),
         };
         let (is_leased, alone) = (leave == Leave::Leased, self.is_embedded());
-        self.cache.fill(Asked { name, keyring, authentic, at, is_leased, alone, slides }, fill).await
+        self.cache.fill(Asked { name, provers, authentic, at, is_leased, alone, slides }, fill).await
     }
 
     /// Reads what `ask` hangs on from the store itself. `None` = not there.
@@ -344,6 +362,16 @@ impl Store {
             Self::Embedded(store) => store.look_up(ask).await,
             // boxed, so that the future of a check stays small: it is moved several times
             Self::Redis(store) => Box::pin(store.look_up(ask)).await,
+        }
+    }
+}
+
+#[cfg(test)]
+impl TokenStore {
+    fn fence(&self) -> Arc<super::fence::Fence> {
+        match &self.store {
+            Store::Embedded(store) => store.fence(),
+            Store::Redis(store) => Arc::clone(store.fence()),
         }
     }
 }

@@ -13,6 +13,7 @@ import pytest
 from support import binaries
 from support.gate import bearer, check
 from support.gatepost import METRICS, Gatepost, call
+from support.issuer import Issuer
 from support.services import Service, until
 
 EXAMPLES = binaries.REPOSITORY / "examples"
@@ -81,9 +82,11 @@ def observed(tmp_path_factory, redis):
     """A Gatepost after some of everything, and a Prometheus that watched."""
     folder = tmp_path_factory.mktemp("observed")
     oidc = {"own": {"issuer": "http://127.0.0.1:9", "client_id": "a", "client_secret": {"env": "SECRET_KEY"}}}
-    gatepost = Gatepost(folder, RULES, tokens={"store": f"redis://127.0.0.1:{redis.port}"}, senders={"log": True}, oidc=oidc)
+    issuer = Issuer(tmp_path_factory.mktemp("issuer"))
+    corp = {"name": "corp", "issuer": issuer.address, "audiences": ["https://app.example"]}
+    gatepost = Gatepost(folder, RULES, tokens={"store": f"redis://127.0.0.1:{redis.port}"}, senders={"log": True}, oidc=oidc, issuers=[corp])
     prometheus = Prometheus(folder)
-    with gatepost:
+    with issuer, gatepost:
         alice = gatepost.sign_up("alice")
         token, stop = alice.token("orders:read"), threading.Event()
 
@@ -91,6 +94,7 @@ def observed(tmp_path_factory, redis):
             while not stop.wait(0.05):
                 check("nginx", uri="/orders/1", headers=bearer(token))
                 check("nginx", uri="/open/a")
+                check("nginx", uri="/orders/1", headers=bearer(issuer.token()))
                 check("traefik", uri="/trial/a")
                 for reason in ({"uri": "/orders/1"}, {"uri": "/nowhere"}, {"uri": "/open/a", "secret": "wrong"}, {"host": None},
                                {"uri": "/orders/1", "headers": bearer("gpt_forged")}):

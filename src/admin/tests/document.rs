@@ -153,14 +153,19 @@ const CONTRACT: &[&str] = &[
     "PUT /v1/policies/{id}",
 ];
 
-/// What stands beside the contract: the ways of browsers, the parts of pages, and the second factor.
+/// What stands beside the contract: the ways of browsers, the parts of pages, the second factor, and other issuers.
 const BESIDE: &[&str] = &[
     "DELETE /v1/examinations/{id}",
+    "DELETE /v1/issuers/{name}/denials/{id}",
     "GET /.gatepost/login",
     "GET /.gatepost/session",
+    "GET /.well-known/oauth-protected-resource",
+    "GET /.well-known/oauth-protected-resource/{path}",
     "GET /docs/viewer.css",
     "GET /docs/viewer.js",
     "GET /v1/examinations/{id}",
+    "GET /v1/issuers",
+    "GET /v1/issuers/{name}/denials",
     "GET /v1/rules",
     "GET /v1/second-factor",
     "GET /v1/session",
@@ -168,6 +173,7 @@ const BESIDE: &[&str] = &[
     "POST /logout",
     "POST /v1/examinations",
     "POST /v1/explain",
+    "POST /v1/issuers/{name}/denials",
     "POST /v1/oidc/{provider}/login",
     "POST /v1/second-factor",
     "POST /v1/second-factor/confirm",

@@ -242,7 +242,8 @@ async fn a_network_begins_only_so_many_sign_ins() {
 
 /// With a provider that nobody answers for.
 async fn away() -> House {
-    House::made(|_| {}, senders::Settings::default(), vec![Provider { issuer: "http://127.0.0.1:1".into(), ..provider() }]).await
+    House::made(|_| {}, senders::Settings::default(), vec![Provider { issuer: "http://127.0.0.1:1".into(), ..provider() }], Issuers::none())
+        .await
 }
 
 #[tokio::test]

@@ -40,6 +40,16 @@ fn what_is_fine_is_shown_with_what_is_risky() {
 }
 
 #[test]
+fn issuers_are_shown_by_their_names() {
+    let main = "issuers: [{ name: corp, issuer: https://id.example.com/, audiences: [a] }]";
+    let rules = "rules: [{ id: a, path: /a, credentials: ['issuer:corp'] }]
+tests: [{ request: GET https://h/a, credential: 'issuer:corp', expect: allow }, { request: GET https://h/a, expect: deny }]";
+    assert!(run(check_config, main, rules).contains("issuer corp: https://id.example.com/, keys by discovery"));
+    let table = run(test_rules, main, rules);
+    assert!(table.contains("GET https://h/a with issuer:corp") && table.contains("2 tests passed"), "{table}");
+}
+
+#[test]
 fn logins_that_applications_may_see_are_warned_of_once() {
     let rules = "rules:
   - { id: a, path: /a, credentials: [token, jwt] }

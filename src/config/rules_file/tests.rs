@@ -33,7 +33,7 @@ fn every_key_is_read() {
          match: { id: subject.tenant }, tenants: [t1, t2], enforce: false, on_store_error: deny, preflight: allow, fallthrough: true")
         .requirement;
     assert!(!requirement.anonymous && requirement.shadow && requirement.preflight);
-    let taken: Vec<_> = CredentialKind::ALL.into_iter().filter(|kind| requirement.credentials.takes(*kind)).collect();
+    let taken: Vec<_> = CredentialKind::OWN.into_iter().filter(|kind| requirement.credentials.takes(*kind)).collect();
     assert_eq!(taken, [CredentialKind::ApiKey, CredentialKind::Jwt]);
     assert!(matches!(&requirement.scopes, Demand::Any(scopes) if scopes.to_string() == "a b:*"));
     assert_eq!(requirement.matches, [MatchClause { segment: 1, parameter: "id".into(), attribute: Attribute::Tenant }]);
@@ -164,6 +164,7 @@ fn tests_say_what_a_credential_shows() {
 rules:
   - { id: a, path: '/a/{id}', match: { id: key.id }, tenants: [t1], credentials: [api_key], scopes: { all: ['x:y'] } }
   - { id: shadow, path: /shadow, scopes: { all: [x] }, enforce: false }
+  - { id: inner, path: /inner, from_networks: [10.0.0.0/8, '2001:db8::/32'] }
 tests:
   - { request: GET https://a/a/k1, credential: api_key, scopes: ['x:*'], as: { uid: u, name: n, tenant: t1, role: admin, key_id: k1 }, expect: allow }
   - { request: GET https://a/a/k2, credential: api_key, scopes: ['x:*'], as: { tenant: t1, key_id: k1 }, expect: deny }
@@ -171,12 +172,17 @@ tests:
   - { request: GET https://a/a/k1, scopes: ['x:*'], as: { tenant: t1, key_id: k1 }, expect: deny }
   - { request: GET https://a/a/k1, credential: none, expect: deny }
   - { request: GET https://a/shadow, expect: allow }
+  - { request: GET https://a/inner, from: 10.1.2.3, expect: allow }
+  - { request: GET https://a/inner, from: 192.0.2.1, expect: deny }
+  - { request: GET https://a/inner, expect: deny }
 ";
     let file = read_text(text).unwrap();
     let whys: Vec<String> = file.tests.iter().map(|test| test.run(&file.rules).why).map(|why| why.split(':').take(2).collect()).collect();
     assert!(whys[1].starts_with("match_failed") && whys[2].starts_with("tenant_mismatch"), "{whys:?}");
     assert!(whys[3].starts_with("credential_not_accepted") && whys[4].starts_with("no_credential"), "{whys:?}");
     assert!(whys[5].starts_with("shadow insufficient_scope"), "{whys:?}");
+    assert!(whys[7].starts_with("network_refused") && whys[8].starts_with("network_refused") && whys[6].is_empty(), "{whys:?}");
+    assert!(file.failures().is_empty());
     assert!(file.had_tests());
     assert!(!read_text("rules: [{ id: a, path: /a }]").unwrap().had_tests());
 }
@@ -277,7 +283,7 @@ proptest! {
 /// Each `(name, text)` a file of its own, all one set of rules.
 fn several(files: &[(&str, &str)]) -> Result<RulesFile, Vec<String>> {
     let parts: Vec<Part> = files.iter().map(|(name, text)| ((*name).into(), (*text).to_owned())).collect();
-    load_all("rules.d/*.yaml".into(), &parts).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    load_all("rules.d/*.yaml".into(), &parts, &Default::default()).map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 const A: &str = "rules:\n  - { id: a, path: /a }\n";

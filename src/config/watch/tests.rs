@@ -92,7 +92,7 @@ async fn files_that_a_star_takes_come_and_go() {
     let at = |name: &str| folder.path().join(name);
     fs::write(at("a.yaml"), UNTESTED).unwrap();
     let source = RulesSource::Files(at("*.yaml"));
-    let in_force = rules_file::load_all(rules_file::called(&source), &rules_file::texts_of(&source).unwrap()).unwrap();
+    let in_force = rules_file::load_all(rules_file::called(&source), &rules_file::texts_of(&source).unwrap(), &Default::default()).unwrap();
     let mut watch = Watch::new(&source, &in_force, None, [], Arc::default());
     watch.every = Duration::from_millis(5);
     let mut scene = Scene { watch, ..Scene::new() };

@@ -15,8 +15,11 @@ use super::name::Name;
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
+use crate::decision::issuer::IssuerNumber;
 use crate::decision::limit::{Limited, Per};
+use crate::decision::network::Network;
 use crate::decision::rules::Attribute;
+use crate::decision::told::{About, Further};
 use crate::id::Id;
 use crate::token::fence::{Concerned, Fence, Stamps};
 
@@ -40,19 +43,20 @@ pub struct Entry {
     slides: AtomicU64,
     /// From which minute on a use is noted.
     noted: AtomicU32,
-    /// How long before its cap a token ends in any case, milliseconds.
+    /// Of what is ours: how long before its cap a token ends in any case, milliseconds. Of another issuer's token, which ends at its
+    /// cap: the issuer's place.
     ends_before_cap_ms: u32,
     concerned: Concerned,
-    /// The keyring that proved it, as far as its number fits.
-    keyring: [u8; 3],
+    /// The keys that proved it, as far as their number fits.
+    proved_by: [u8; 3],
     traits: u8,
 }
 
-const KIND: u8 = 0b11;
-const LIVE: u8 = 0b100;
-const HAS_KEY: u8 = 0b1000;
+const KIND: u8 = 0b111;
+const LIVE: u8 = 0b1000;
+const HAS_KEY: u8 = 0b1_0000;
 /// The name is empty, or none that a header can carry.
-const SHOWS_UID: u8 = 0b1_0000;
+const SHOWS_UID: u8 = 0b10_0000;
 
 /// Hex digits of an id.
 const ID: usize = 32;
@@ -70,8 +74,8 @@ pub(super) struct Terms {
     pub(super) name: Name,
     /// What kind that is.
     pub(super) kind: CredentialKind,
-    /// The keyring that proved it.
-    pub(super) keyring: u32,
+    /// What proved it.
+    pub(super) provers: Provers,
     /// Which generations concern it.
     pub(super) concerned: Concerned,
     /// Those that it was read under.
@@ -95,9 +99,36 @@ pub(super) struct Standing<'a> {
     pub(super) slides: UnixMs,
 }
 
-fn keyring_bytes(number: u32) -> [u8; 3] {
-    let [a, b, c, _] = number.to_le_bytes();
-    [a, b, c]
+/// The keys in force: what some proved, others may not prove any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Provers {
+    /// The number of our keyring.
+    pub keyring: u32,
+    /// The number of the other issuers' keys.
+    pub issuers: u32,
+}
+
+impl Provers {
+    /// As an entry keeps the one that proves what is of this class.
+    fn of(self, class: u8) -> [u8; 3] {
+        let number = if class == FOREIGN { self.issuers } else { self.keyring };
+        let [a, b, c, _] = number.to_le_bytes();
+        [a, b, c]
+    }
+}
+
+/// The class of other issuers' tokens.
+const FOREIGN: u8 = 4;
+
+/// The class of a kind, and which issuer's it is.
+fn class(kind: CredentialKind) -> (u8, u32) {
+    match kind {
+        CredentialKind::Token => (0, 0),
+        CredentialKind::ApiKey => (1, 0),
+        CredentialKind::Session => (2, 0),
+        CredentialKind::Jwt => (3, 0),
+        CredentialKind::Issuer(number) => (FOREIGN, u32::try_from(number.place()).unwrap_or_default()),
+    }
 }
 
 impl Entry {
@@ -113,15 +144,19 @@ impl Entry {
             cap,
             text: in_one_piece(key.as_ref().map_or(&[], <[u8; ID]>::as_slice), shown.map_or(&uid, str::as_bytes)),
             slides: AtomicU64::new(slides.0),
-            ends_before_cap_ms: u32::try_from(cap.0.saturating_sub(told_end.0)).unwrap_or(u32::MAX),
-            traits: terms.kind as u8 | LIVE | flag(HAS_KEY, key.is_some()) | flag(SHOWS_UID, shown.is_none()),
+            ends_before_cap_ms: match class(terms.kind) {
+                (FOREIGN, place) => place,
+                _ => u32::try_from(cap.0.saturating_sub(told_end.0)).unwrap_or(u32::MAX),
+            },
+            traits: class(terms.kind).0 | LIVE | flag(HAS_KEY, key.is_some()) | flag(SHOWS_UID, shown.is_none()),
             ..Self::refused(terms, common)
         }
     }
 
     /// A credential that is refused; it has `nothing` in common with any.
     pub(super) fn refused(terms: Terms, nothing: Arc<Common>) -> Self {
-        let Terms { name, kind, keyring, concerned, stamps, deadline } = terms;
+        let Terms { name, kind, provers, concerned, stamps, deadline } = terms;
+        let (class, place) = class(kind);
         Self {
             name,
             subject: Id::from_bytes([0; 16]),
@@ -132,10 +167,10 @@ impl Entry {
             text: Bytes::new(),
             slides: AtomicU64::new(u64::MAX),
             noted: AtomicU32::new(0),
-            ends_before_cap_ms: 0,
+            ends_before_cap_ms: place,
             concerned,
-            keyring: keyring_bytes(keyring),
-            traits: kind as u8,
+            proved_by: provers.of(class),
+            traits: class,
         }
     }
 
@@ -149,9 +184,13 @@ impl Entry {
         self.deadline <= now || fence.stamps(self.concerned) != self.stamps
     }
 
-    /// Whether this keyring proved it.
-    pub(super) fn is_proved_by(&self, keyring: u32) -> bool {
-        self.keyring == keyring_bytes(keyring)
+    /// Whether these keys proved it.
+    pub(super) fn is_proved_by(&self, provers: Provers) -> bool {
+        self.proved_by == provers.of(self.traits & KIND)
+    }
+
+    fn is_foreign(&self) -> bool {
+        self.traits & KIND == FOREIGN
     }
 
     /// Whether it stands for somebody; otherwise it is refused.
@@ -165,6 +204,7 @@ impl Entry {
             0 => CredentialKind::Token,
             1 => CredentialKind::ApiKey,
             2 => CredentialKind::Session,
+            FOREIGN => IssuerNumber::new(self.ends_before_cap_ms as usize).map_or(CredentialKind::Jwt, CredentialKind::Issuer),
             _ => CredentialKind::Jwt,
         }
     }
@@ -202,7 +242,8 @@ impl Entry {
 
     /// `X-Auth-Expires-In` at `now`: seconds left if not used again, never above the ttl. `None` = no end known.
     pub fn expires_in_s(&self, now: UnixMs, ttl_s: u64) -> Option<u64> {
-        let left = || self.cap.0.saturating_sub(u64::from(self.ends_before_cap_ms)).saturating_sub(now.0) / 1000;
+        let before_cap_ms = if self.is_foreign() { 0 } else { u64::from(self.ends_before_cap_ms) };
+        let left = || self.cap.0.saturating_sub(before_cap_ms).saturating_sub(now.0) / 1000;
         (self.cap != NEVER).then(|| left().min(ttl_s))
     }
 
@@ -243,6 +284,8 @@ impl Identity for Entry {
         let (key, user) = self.split();
         let is = |its: &[u8]| !its.is_empty() && its == value;
         match attribute {
+            // another issuer's subject is called what it is called there
+            Attribute::Uid if self.is_foreign() => is(user),
             Attribute::Uid => is(&self.subject.hex_digits()),
             Attribute::Name => self.traits & SHOWS_UID == 0 && is(user),
             Attribute::Tenant => is(self.common.tenant_value.as_bytes()),
@@ -255,13 +298,18 @@ impl Identity for Entry {
         &self.common.grant
     }
 
-    fn told(&self) -> Told {
+    fn networks(&self) -> &[Network] {
+        &self.common.networks
+    }
+
+    fn told(&self, _: &[Further]) -> Told {
         let (key, user) = self.split();
         Told {
             user: self.value(user),
             scopes: self.common.scopes_value.clone(),
             tenant: self.common.tenant_value.clone(),
             key_id: self.value(key),
+            further: self.common.further.clone(),
         }
     }
 
@@ -274,11 +322,15 @@ impl Identity for Entry {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Holder {
             kind: self.kind(),
-            uid: self.subject.to_string(),
+            uid: if self.is_foreign() { text(user) } else { self.subject.to_string() },
             name: if self.traits & SHOWS_UID == 0 { text(user) } else { String::new() },
             tenant: text(self.common.tenant_value.as_bytes()),
             role: self.common.role.as_str().to_owned(),
             key_id: text(key),
+            networks: self.common.networks.to_vec(),
+            // of these only the finished values are kept
+            subject: About::default(),
+            key: About::default(),
             grant: self.common.grant.clone(),
         }
     }
@@ -320,13 +372,14 @@ mod tests {
     const SUBJECT: Id = Id::from_bytes([0x5a; 16]);
     const KEY: Id = Id::from_bytes([0xab; 16]);
     const TENANT: Id = Id::from_bytes([0xcd; 16]);
+    const PROVERS: Provers = Provers { keyring: 0x0102_0304, issuers: 7 };
 
     fn entry(kind: CredentialKind, name: &str, key: Option<Id>, told_end: UnixMs) -> Entry {
         let grant = Grant { allow: "orders:* users:read".parse().unwrap(), deny: ScopeSet::default() };
-        let common = Arc::new(Common::new(TENANT, Role::Client, grant, Vec::new()));
+        let networks = ["10.0.0.0/8".parse().unwrap()];
+        let common = Arc::new(Common::new(TENANT, &TENANT.to_string(), Role::Client, grant, Vec::new(), &networks, None));
         let concerned = Concerned::from(Ask::Key(KEY));
-        let terms =
-            Terms { name: Name([1, 2]), kind, keyring: 0x0102_0304, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
+        let terms = Terms { name: Name([1, 2]), kind, provers: PROVERS, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
         Entry::live(terms, Standing { subject: SUBJECT, name, key, common, cap: UnixMs(100_000), told_end, slides: UnixMs(50) })
     }
 
@@ -343,7 +396,8 @@ mod tests {
                 let entry = entry(kind, name, key, UnixMs(100_000));
                 let (kept, holder) = (&entry as &dyn Identity, Identity::holder(&entry));
                 assert_eq!((holder.kind, kept.kind()), (kind, kind));
-                assert_eq!((kept.told(), holder.name.as_str()), (holder.told(), name));
+                assert_eq!((kept.told(&[]), holder.name.as_str()), (holder.told(&[]), name));
+                assert_eq!(kept.networks(), holder.networks);
                 assert_eq!(kept.key_id(), holder.key_id.as_bytes());
                 assert_eq!(holder.key_id, key.map(|key| key.to_string()).unwrap_or_default());
                 let texts = [&SUBJECT.to_string(), &KEY.to_string(), &TENANT.to_string(), "client", name, ""];
@@ -359,7 +413,7 @@ mod tests {
     #[test]
     fn a_name_that_no_header_carries_is_none() {
         let entry = entry(CredentialKind::Token, "a\nb", Some(KEY), UnixMs(100_000));
-        assert_eq!(entry.told().user, SUBJECT.to_string());
+        assert_eq!(entry.told(&[]).user, SUBJECT.to_string());
         assert!(!entry.is(Attribute::Name, SUBJECT.to_string().as_bytes()));
     }
 
@@ -368,7 +422,24 @@ mod tests {
         let ends = |told_end| entry(CredentialKind::Token, "c", Some(KEY), UnixMs(told_end)).expires_in_s(UnixMs(60_500), 30);
         assert_eq!((ends(100_000), ends(80_000), ends(60_000)), (Some(30), Some(19), Some(0)));
         let entry = entry(CredentialKind::Token, "c", Some(KEY), UnixMs(100_000));
-        assert!(entry.is_proved_by(0x0102_0304) && !entry.is_proved_by(0x0102_0305));
+        assert!(entry.is_proved_by(PROVERS) && entry.is_proved_by(Provers { issuers: 9, ..PROVERS }));
+        assert!(!entry.is_proved_by(Provers { keyring: 0x0102_0305, ..PROVERS }));
+    }
+
+    #[test]
+    fn of_another_issuer() {
+        let number = IssuerNumber::new(63).unwrap();
+        let entry = entry(CredentialKind::Issuer(number), "auth0|7", None, UnixMs(100_000));
+        let holder = Identity::holder(&entry);
+        assert_eq!((entry.kind(), holder.kind), (CredentialKind::Issuer(number), CredentialKind::Issuer(number)));
+        assert_eq!((holder.uid.as_str(), holder.name.as_str(), holder.key_id.as_str()), ("auth0|7", "auth0|7", ""));
+        assert_eq!(entry.told(&[]), holder.told(&[]));
+        for attribute in [Attribute::Uid, Attribute::Name] {
+            assert!(entry.is(attribute, b"auth0|7") && !entry.is(attribute, SUBJECT.to_string().as_bytes()));
+        }
+        assert_eq!(entry.expires_in_s(UnixMs(60_000), 3600), Some(40), "its issuer's place is no time");
+        assert!(entry.is_proved_by(Provers { keyring: 9, ..PROVERS }) && !entry.is_proved_by(Provers { issuers: 8, ..PROVERS }));
+        assert!(entry.is_live());
     }
 
     #[test]

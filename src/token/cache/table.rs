@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 
 use super::common::Common;
-use super::entry::{Entry, Terms};
+use super::entry::{Entry, Provers, Terms};
 use super::name::Name;
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
@@ -79,7 +79,7 @@ impl Table {
     pub(super) fn new(nothing: &Arc<Common>) -> Self {
         let concerned = Concerned::from(Ask::Key(Id::from_bytes([0; 16])));
         let (kind, stamps) = (CredentialKind::Token, Stamps::default());
-        let terms = Terms { name: Name([0; 2]), kind, keyring: 0, concerned, stamps, deadline: UnixMs(0) };
+        let terms = Terms { name: Name([0; 2]), kind, provers: Provers::default(), concerned, stamps, deadline: UnixMs(0) };
         let nothing = Arc::new(Entry::refused(terms, Arc::clone(nothing)));
         Self { groups: (0..GROUPS).map(|_| OnceLock::new()).collect(), nothing }
     }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn nothing() -> Arc<Common> {
-        Arc::new(Common::new(Id::from_bytes([0; 16]), Role::EndUser, Grant::default(), Vec::new()))
+        Arc::new(Common::new(Id::from_bytes([0; 16]), "", Role::EndUser, Grant::default(), Vec::new(), &[], None))
     }
 
     fn table() -> Table {
@@ -206,7 +206,7 @@ mod tests {
     fn entry(name: Name, live: bool, deadline: u64) -> Arc<Entry> {
         let (subject, end) = (Id::from_bytes([1; 16]), UnixMs(deadline));
         let (concerned, kind) = (Concerned::from(Ask::Key(subject)), CredentialKind::Token);
-        let terms = Terms { name, kind, keyring: 0, concerned, stamps: Stamps::default(), deadline: end };
+        let terms = Terms { name, kind, provers: Provers::default(), concerned, stamps: Stamps::default(), deadline: end };
         let standing = Standing { subject, name: "a", key: None, common: nothing(), cap: end, told_end: end, slides: end };
         Arc::new(if live { Entry::live(terms, standing) } else { Entry::refused(terms, nothing()) })
     }

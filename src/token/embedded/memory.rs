@@ -12,6 +12,7 @@ use crate::clock::UnixMs;
 use crate::database::{LiveToken, PendingKind};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
+use crate::token::denials::{self, DenialsRecord};
 use crate::token::record::{Content, Fill, KeyRecord, PolicyRecord, Record, SessionRecord, SubjectRecord, TokenRecord};
 use crate::token::store::{Ask, CHAIN_DEPTH, MintOrder};
 
@@ -24,6 +25,7 @@ pub(super) struct Memory {
     sessions: Versioned<SessionRecord>,
     subjects: Versioned<SubjectRecord>,
     policies: Versioned<PolicyRecord>,
+    denials: Versioned<DenialsRecord>,
     tokens: HashMap<Id, Live>,
     /// The tokens of each key that has any.
     of_key: HashMap<Id, Vec<Id>>,
@@ -49,7 +51,7 @@ impl Live {
 impl Memory {
     /// What `ask` hangs on.
     pub(super) fn look_up(&self, ask: Ask, now: UnixMs) -> Option<Fill> {
-        let mut fill = Fill { token: None, key: None, session: None, chain: Vec::new(), policies: Vec::new() };
+        let mut fill = Fill::default();
         let subject = match ask {
             Ask::Token { id, key } => {
                 // a token that names another key than its record is refused
@@ -65,6 +67,12 @@ impl Memory {
             Ask::Session(id) => {
                 fill.session = Some(of(&self.sessions, id)?);
                 fill.session.as_ref().map(|(_, session)| session.subject)
+            }
+            Ask::Foreign { token, subject } => {
+                // every denial of the database is here, so a bucket that is not holds none
+                let held = |bucket| of(&self.denials, bucket).unwrap_or_else(|| (bucket, DenialsRecord::default()));
+                fill.denials.extend(denials::buckets(token, subject).map(held));
+                return Some(fill);
             }
         };
         self.climb(subject, &mut fill);
@@ -120,6 +128,7 @@ impl Memory {
             Content::Session(session) => (PendingKind::Session, newer(&mut self.sessions, id, version, session)),
             Content::Subject(subject) => (PendingKind::Subject, newer(&mut self.subjects, id, version, subject)),
             Content::Policy(policy) => (PendingKind::Policy, newer(&mut self.policies, id, version, policy)),
+            Content::Denials(denials) => (PendingKind::Denials, newer(&mut self.denials, id, version, denials)),
         };
         taken.then_some((kind, id))
     }
@@ -132,6 +141,7 @@ impl Memory {
             PendingKind::Session => drop(self.sessions.remove(&id)),
             PendingKind::Subject => drop(self.subjects.remove(&id)),
             PendingKind::Policy => drop(self.policies.remove(&id)),
+            PendingKind::Denials => drop(self.denials.remove(&id)),
         }
     }
 

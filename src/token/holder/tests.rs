@@ -73,6 +73,7 @@ fn fill() -> Fill {
             (id(TENANT), subject(Role::Tenant, None, "*")),
         ],
         policies: vec![],
+        denials: vec![],
     }
 }
 

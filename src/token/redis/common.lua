@@ -29,7 +29,7 @@ local function keep(key, ms)
   if redis.call('PTTL', key) < tonumber(ms) then redis.call('PEXPIRE', key, ms) end
 end
 
--- A record is seven arguments from `at`: kind (k key, l session, s subject, p policy), id, version, content,
+-- A record is seven arguments from `at`: kind (k key, l session, s subject, p policy, d denials), id, version, content,
 -- ended, the subject above, its policies. Only a higher version is written; an absent record is version 0.
 local function version(key)
   return tonumber(redis.call('HGET', key, 'v') or 0)

@@ -1,6 +1,12 @@
 -- The fill of a check: everything one credential hangs on, in one go.
--- KEYS[1] {tag}:epoch; ARGV: the epoch held, kind (t token, k key, l session), id, the key a token names, most subjects.
+-- KEYS[1] {tag}:epoch; ARGV: the epoch held, kind (t token, k key, l session, d denials), id, the key a token names, most subjects.
+-- Of denials two buckets are asked for, in the places of id and key; both must be there.
 local kind, id, token, ends = ARGV[2], ARGV[3], false, false
+if kind == 'd' then
+  local one, other = redis.call('HGET', P .. 'd:' .. id, 'c'), redis.call('HGET', P .. 'd:' .. ARGV[4], 'c')
+  if not one or not other then return { 'none' } end
+  return { 'ok', one, other }
+end
 if kind == 't' then
   local name = P .. 't:' .. id
   local had = redis.call('HMGET', name, 'c', 'k')

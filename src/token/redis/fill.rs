@@ -8,6 +8,7 @@ use super::text;
 use crate::clock::{UnixMs, boottime_ns};
 use crate::database::PendingKind;
 use crate::id::Id;
+use crate::token::denials;
 use crate::token::record::Fill;
 use crate::token::store::{Ask, CHAIN_DEPTH, Unavailable};
 
@@ -22,6 +23,14 @@ impl Core {
         let found = self.fill(ask).await?;
         let (kind, id) = match ask {
             Ask::Token { .. } => return Ok(found),
+            Ask::Foreign { .. } if found.is_some() => return Ok(found),
+            Ask::Foreign { token, subject } => {
+                for bucket in denials::buckets(token, subject) {
+                    self.bring(PendingKind::Denials, bucket).await?;
+                }
+                // what is not there now is not known, which is not the same as not denied
+                return self.fill(ask).await?.map(Some).ok_or(Unavailable);
+            }
             Ask::Key(id) => (PendingKind::Key, id),
             Ask::Session(id) => (PendingKind::Session, id),
         };
@@ -46,6 +55,10 @@ impl Core {
             Ask::Token { id, key } => call.arg("t").id(id).id(key),
             Ask::Key(id) => call.arg("k").id(id).arg(""),
             Ask::Session(id) => call.arg("l").id(id).arg(""),
+            Ask::Foreign { token, subject } => {
+                let [token, subject] = denials::buckets(token, subject);
+                call.arg("d").id(token).id(subject)
+            }
         };
         let reply = match held.wire.run(call.number(CHAIN_DEPTH as u64), CHECK).await {
             Ok(reply) => reply,
@@ -68,7 +81,7 @@ impl Core {
     }
 
     fn decode(&self, ask: Ask, reply: &Reply) -> Option<Fill> {
-        let mut fill = Fill { token: None, key: None, session: None, chain: Vec::new(), policies: Vec::new() };
+        let mut fill = Fill::default();
         let own = reply.at(3).text();
         match ask {
             Ask::Token { id, key } => {
@@ -82,6 +95,12 @@ impl Core {
             }
             Ask::Key(id) => fill.key = Some((id, text::key(own?)?)),
             Ask::Session(id) => fill.session = Some((id, text::session(own?)?)),
+            Ask::Foreign { token, subject } => {
+                for (n, bucket) in denials::buckets(token, subject).into_iter().enumerate() {
+                    fill.denials.push((bucket, text::denials(reply.at(n + 1).text()?)?));
+                }
+                return Some(fill);
+            }
         }
         fill.chain = pairs(reply.at(4), text::subject)?;
         fill.policies = pairs(reply.at(5), text::policy)?;

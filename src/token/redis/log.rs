@@ -75,7 +75,7 @@ fn entry(entry: &Reply) -> Option<Entry> {
     let field = |name: &str| fields.chunks(2).find_map(|pair| pair.first()?.text().filter(|key| *key == name).and(pair.get(1)));
     let id: Id = field("id")?.text()?.parse().ok()?;
     let concerns = match field("kind")?.text()? {
-        "t" | "k" | "l" => Concern::One(id),
+        "t" | "k" | "l" | "d" => Concern::One(id),
         _ => Concern::All,
     };
     Some(Entry {

@@ -168,7 +168,9 @@ impl Core {
     /// What this process cached of it counts no more.
     fn forget(&self, told: &Told) {
         match told {
-            Told::Token(id) | Told::Record(Record { id, content: Content::Key(_) | Content::Session(_), .. }) => self.fence.bump(*id),
+            Told::Token(id) | Told::Record(Record { id, content: Content::Key(_) | Content::Session(_) | Content::Denials(_), .. }) => {
+                self.fence.bump(*id)
+            }
             Told::Record(_) => self.fence.bump_all(),
         }
     }

@@ -6,6 +6,7 @@ use super::link::Call;
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::{Id, from_hex, hex};
+use crate::token::denials::DenialsRecord;
 use crate::token::record::{Content, KeyRecord, PolicyRecord, Record, Role, SessionRecord, SubjectRecord, TokenFormat, TokenRecord};
 use crate::token::terms::Terms;
 
@@ -49,6 +50,11 @@ struct Policy {
     ended: bool,
     #[serde(default, skip_serializing_if = "Terms::are_none")]
     terms: Terms,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Denials {
+    denied: Vec<(Id, Option<UnixMs>)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,6 +106,7 @@ pub(super) fn push(call: Call, record: &Record) -> Call {
                 Policy { allow: policy.allow.to_string(), deny: policy.deny.to_string(), ended: policy.ended, terms: policy.terms.clone() };
             ("p", json(&text), policy.ended, None, String::new())
         }
+        Content::Denials(denials) => ("d", json(&Denials { denied: denials.denied.clone() }), false, None, String::new()),
     };
     call.arg(kind)
         .id(record.id)
@@ -183,6 +190,11 @@ pub(super) fn subject(text: &str) -> Option<SubjectRecord> {
 pub(super) fn policy(text: &str) -> Option<PolicyRecord> {
     let policy: Policy = read(text)?;
     Some(PolicyRecord { allow: scopes(&policy.allow)?, deny: scopes(&policy.deny)?, ended: policy.ended, terms: policy.terms })
+}
+
+/// A bucket of denials as [`push`] wrote it.
+pub(super) fn denials(text: &str) -> Option<DenialsRecord> {
+    read(text).map(|Denials { denied }| DenialsRecord { denied })
 }
 
 #[cfg(test)]

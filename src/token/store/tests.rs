@@ -3,6 +3,7 @@
 //! [`outage`] and [`start`].
 
 mod arriving;
+mod denying;
 mod ending;
 mod house;
 mod lasting;
@@ -74,6 +75,12 @@ every_engine! {
         a_key_just_made_is_there,
         rows_left_by_another_process_are_applied,
     }
+    denying::{
+        a_denied_token_or_subject_is_refused_at_the_next_check,
+        a_denial_lasts_as_long_as_it_says,
+        a_denial_bumps_what_was_read_before,
+        a_restart_remembers_denials,
+    }
     lasting::{
         a_slide_is_written_once_a_step,
         a_slide_never_resurrects,
@@ -85,6 +92,10 @@ every_engine! {
 }
 
 every_redis! {
+    denying::{
+        a_denial_is_never_forgotten,
+        a_denial_by_one_process_acts_on_another,
+    }
     arriving::{
         a_new_redis_is_given_what_is_live,
         what_is_there_already_stays_as_it_is,

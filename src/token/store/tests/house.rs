@@ -66,6 +66,10 @@ impl House {
         self.store.as_ref().unwrap()
     }
 
+    pub(super) fn fence(&self) -> std::sync::Arc<crate::token::fence::Fence> {
+        self.store().fence()
+    }
+
     pub(super) fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }

@@ -1,0 +1,20 @@
+-- What is denied though another issuer would let it in. `id` is a hash over issuer, kind and value.
+CREATE TABLE denials (
+    id         CHAR(32) PRIMARY KEY,
+    bucket     CHAR(32) NOT NULL,     -- some bits of the id
+    issuer     VARCHAR(255) NOT NULL, -- the `iss` of the tokens
+    kind       VARCHAR(255) NOT NULL, -- jti | sub
+    value      VARCHAR(255) NOT NULL,
+    until_at   BIGINT,                -- NULL = until it is lifted
+    created_at BIGINT NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX denials_bucket ON denials (bucket);
+CREATE INDEX denials_issuer ON denials (issuer, created_at);
+
+-- A bucket is a record of the token store. One that has no row holds nothing and is of version 1.
+CREATE TABLE denial_buckets (
+    id         CHAR(32) PRIMARY KEY,
+    version    BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL
+) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+CREATE INDEX denial_buckets_changed ON denial_buckets (changed_at);
