@@ -219,6 +219,25 @@ def test_an_issuer_that_is_away_keeps_nobody_out(house, issuer):
     until("the new key counts", 10, lambda: passes(late))
 
 
+def test_rules_are_read_again_with_the_same_issuers(house, issuer):
+    token = issuer.token()
+    house.write_rules([*RULES, {"id": "more", "path": "/more", "credentials": ["issuer:corp"]}])
+    until("the rules are in force", 10, lambda: passes(token, "/more"))
+    house.write_rules([*RULES, {"id": "more", "path": "/more", "credentials": ["issuer:nobody"]}])
+    until("they are refused", 10, lambda: "gatepost_reload_failed 1" in house.metrics())
+    assert passes(token, "/more")
+
+
+def test_a_limit_holds_for_each_of_them(house, issuer):
+    house.write_rules([{"id": "few", "path": "/few", "credentials": ["issuer:corp"], "limit": {"quota": "5/day", "per": "principal"}}])
+    ann, bob = issuer.token(sub="ann"), issuer.token(sub="bob")
+    until("the rules are in force", 10, lambda: passes(bob, "/few"))
+    # other tokens of hers are hers as well
+    heard = [status(ask(token, "/few")) for token in (ann, ann, issuer.token(sub="ann"), ann, ann, ann, issuer.token(sub="ann"))]
+    assert heard == [200] * 5 + [429] * 2, heard
+    assert passes(bob, "/few")
+
+
 def test_a_start_without_the_issuer(tmp_path, issuer, partner):
     (tmp_path / "keys.json").write_text(json.dumps(partner.keys()))
     issuer.control(away=True)
