@@ -19,7 +19,6 @@ mod issuers;
 mod keys;
 mod lists;
 mod login;
-mod network;
 mod oauth;
 mod oidc;
 mod origin;
@@ -54,6 +53,7 @@ use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
+use crate::decision::network::Network;
 use crate::issuers::Issuers;
 use crate::oidc::{Oidc, Provider};
 use crate::senders::Senders;
@@ -62,7 +62,6 @@ use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
 pub use instance::{Explained, Instance, Question, Rule, StoreState, Tested};
-pub use network::Network;
 
 /// The other end of the connection; the server puts it into each request's extensions.
 ///

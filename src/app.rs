@@ -27,11 +27,12 @@ use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles, To
 use crate::database::{Database, Engine, Lock};
 use crate::decision::cookies::Domains;
 use crate::decision::rules::RuleSet;
-use crate::dialect::Dialect;
+use crate::dialect::{self, Dialect};
 use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
 use crate::issuers::Issuers;
 use crate::meters::{Meters, Source};
+use crate::notices::{self, Told};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
@@ -312,6 +313,8 @@ impl App {
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
+        let told = Told { letters: senders.letters(), webhooks: config.webhooks.clone() };
+        notices::start(database.clone(), told).map_err(StartError::Process)?;
         let issuers = Issuers::start(config.issuers.clone());
         let admin =
             Admin::start(admin_settings(&config, issuers.clone()), database.clone(), tokens.clone(), keyring.clone(), senders).await?;
@@ -336,15 +339,20 @@ impl App {
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
-        let proxies = config.gates.iter().map(|gate| gate.proxy).collect();
         let pulse = Arc::new(Pulse::default());
         let (denial_status, outage, database_of) = (config.denial_status, outage(&config.tokens), database.clone());
-        let gates_shown = instance::Gates { proxies, denial_status, outage, database: database_of };
+        let gates_shown = instance::Gates { gates: config.gates.clone(), denial_status, outage, database: database_of };
         admin.show(instance::of(&shared, gates_shown, tests.clone(), pulse.clone()));
+        let further = dialect::further(config.gates.iter().map(|gate| &gate.identity));
+        tokens.tell(further.clone());
         let mut gates = Vec::new();
         for gate in &config.gates {
             let secret = gate.secret.as_ref().map(proxy_secret::read_or_make).transpose()?;
-            let dialect = Dialect::new(gate.proxy, secret, config.denial_status).with_login_at(config.admin.public_url.clone());
+            let dialect = Dialect::new(gate.proxy, secret, config.denial_status)
+                .with_login_at(config.admin.public_url.clone())
+                .with_carriage(gate.carriage.clone())
+                .with_client_ip(gate.client_ip.clone())
+                .with_identity(&gate.identity, further.clone());
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
             let listener = server::bind(&gate.listen, &mut passed).await?.with_tls(in_force_for(&gate.tls));
             gates.push((listener, Arc::new(Gate::new(dialect, shared.clone())), limits));

@@ -140,6 +140,9 @@ pub struct ExplainArguments {
     /// A CORS preflight about this method.
     #[arg(long, value_name = "METHOD")]
     pub preflight_for: Option<String>,
+    /// The client's address, for rules and keys that are for some networks only.
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<std::net::IpAddr>,
     /// A header of the check itself, `Name: value`, in place of METHOD and URL. Repeat it for each.
     #[arg(long = "header", value_name = "HEADER", conflicts_with = "method")]
     pub headers: Vec<std::ffi::OsString>,

@@ -114,15 +114,12 @@ fn with<F: Future<Output = ExitCode>>(path: Option<&Path>, environment: &Environ
 
 async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCode {
     let config = &loaded.config;
-    let Some(gate) = config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy)).or(config.gates.first())
-    else {
-        return fail("no gate is configured");
+    let Some(first) = config.gates.first() else { return fail("no gate is configured") };
+    let through = match (arguments.gate, config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy))) {
+        (_, Some(gate)) => Through::of(gate),
+        (proxy, None) => Through::unconfigured(proxy.unwrap_or(first.proxy)),
     };
-    let through = Through {
-        proxy: arguments.gate.unwrap_or(gate.proxy),
-        denial_status: config.denial_status,
-        outage: crate::app::outage(&config.tokens),
-    };
+    let through = Through { denial_status: config.denial_status, outage: crate::app::outage(&config.tokens), ..through };
     let shown = match shown(&arguments, config).await {
         Ok(shown) => shown,
         Err(error) => return fail(&error),

@@ -4,11 +4,13 @@
 //! everything wrong with it is reported at once, each [`problem::Problem`] with its place.
 
 mod accounts;
+mod carriage;
 pub mod check;
 pub mod declared;
 mod environment;
 pub mod file;
 pub mod foreign;
+mod identity;
 mod issuers;
 mod limit;
 mod listeners;
@@ -25,6 +27,7 @@ mod suggest;
 mod tls;
 mod values;
 pub mod watch;
+mod webhooks;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -36,10 +39,11 @@ use secrecy::SecretString;
 use crate::decision::scopes::ScopeSet;
 
 pub use crate::accounts::{RequirePhone, SignUp};
-pub use crate::admin::Network;
 pub use crate::database::Engine;
-pub use crate::dialect::Proxy;
+pub use crate::decision::network::Network;
+pub use crate::dialect::{Carriage, ClientIp, IdentityHeaders, Proxy};
 pub use crate::issuers::Issuer;
+pub use crate::notices::Webhook as WebhookConfig;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -80,6 +84,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// What sends one-time codes. Default nothing.
     pub senders: SendersConfig,
+    /// Systems that are told of keys. Default none.
+    pub webhooks: Vec<WebhookConfig>,
     /// How long sessions last.
     pub sessions: SessionsConfig,
     /// Worker threads; at least 1.
@@ -112,6 +118,12 @@ pub struct GateConfig {
     pub secret: Option<SecretSource>,
     /// TLS on this listener; `None` = plain HTTP. It does not replace the secret.
     pub tls: Option<TlsConfig>,
+    /// Where it learns the client's address; `None` = it does not.
+    pub client_ip: Option<ClientIp>,
+    /// What an application is told. Default: the standard five.
+    pub identity: IdentityHeaders,
+    /// Where credentials stand; `None` = as everywhere.
+    pub carriage: Option<Carriage>,
 }
 
 /// The admin listener.

@@ -9,17 +9,19 @@ pub mod credential;
 pub mod holder;
 pub mod issuer;
 pub mod limit;
+pub mod network;
 pub mod page;
 pub mod path;
 pub mod reason;
 pub mod request;
 pub mod rules;
 pub mod scopes;
+pub mod told;
 pub mod trial;
 
 use std::borrow::Cow;
 
-use credential::CredentialKind;
+use credential::{CredentialKind, Ways};
 use holder::{Grant, Holder, Identity};
 use http::HeaderValue;
 use limit::{Allowance, Exceeded, Limited};
@@ -250,7 +252,7 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
         let (rule, denial) = match demanded {
             Demanded::Preflight(_) => continue,
             Demanded::Refused(reason) => return Verdict::Deny(Denial::bare(reason, reason.usual_message())),
-            Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, &evidence)),
+            Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, request, &evidence)),
         };
         let Err(refusal) = denial else { continue };
         let (to_login, metadata) = (leads_to_login(rule, request, &evidence), metadata_of(rule, request));
@@ -347,16 +349,23 @@ impl Refusal {
 }
 
 /// Whether the evidence meets a requirement for one reading of the path.
-fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence<'_>) -> Result<(), Refusal> {
+fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evidence: &Evidence<'_>) -> Result<(), Refusal> {
     if requirement.anonymous {
         return Ok(());
+    }
+    // before anything is said of a credential: nobody outside learns whether one is live
+    if let Some(why) = request.client.is_outside(&requirement.networks) {
+        return Err(Refusal::new(Reason::NetworkRefused, why));
     }
     let holder = match evidence {
         Evidence::Live { holder, .. } => holder.get(),
         Evidence::Nothing => {
-            return Err(Refusal::new(Reason::NoCredential, format!("no credential: {}", how_to_get(requirement.credentials))));
+            return Err(Refusal::new(
+                Reason::NoCredential,
+                format!("no credential: {}", how_to_get(requirement.credentials, request.ways)),
+            ));
         }
-        Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind)),
+        Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind, request.ways)),
         Evidence::Invalid(why) => return Err(Refusal::new(Reason::InvalidCredential, *why)),
         Evidence::EndedSession => return Err(Refusal::new(Reason::InvalidCredential, "unknown or ended session")),
         Evidence::ForeignPage => {
@@ -366,7 +375,10 @@ fn meets(requirement: &Requirement, reading: &[u8], evidence: &Evidence<'_>) -> 
         Evidence::Unavailable => return Err(Refusal::new(Reason::StoreUnavailable, "authorization unavailable")),
     };
     if !requirement.credentials.takes(holder.kind()) {
-        return Err(not_taken(requirement, holder.kind()));
+        return Err(not_taken(requirement, holder.kind(), request.ways));
+    }
+    if let Some(why) = request.client.is_outside(holder.networks()) {
+        return Err(Refusal::new(Reason::NetworkRefused, why));
     }
     if !requirement.tenants.is_empty() && !requirement.tenants.iter().any(|tenant| holder.is(Attribute::Tenant, tenant.as_bytes())) {
         return Err(Refusal::new(Reason::TenantMismatch, "this tenant may not pass here"));
@@ -394,8 +406,8 @@ fn demand_met(demand: &Demand, grant: &Grant) -> Result<(), Refusal> {
     Err(Refusal { reason: Reason::InsufficientScope, message, scope: Some(wanted.clone()) })
 }
 
-fn not_taken(requirement: &Requirement, kind: CredentialKind) -> Refusal {
-    let message = format!("this route does not take {}: {}", kind_in_words(kind), how_to_get(requirement.credentials));
+fn not_taken(requirement: &Requirement, kind: CredentialKind, ways: Option<&Ways>) -> Refusal {
+    let message = format!("this route does not take {}: {}", kind_in_words(kind), how_to_get(requirement.credentials, ways));
     Refusal::new(Reason::CredentialNotAccepted, message)
 }
 
@@ -409,18 +421,28 @@ fn kind_in_words(kind: CredentialKind) -> &'static str {
     }
 }
 
-fn how_to_get(accepts: Accepts) -> String {
-    const OTHERS: &str = "a token of another issuer in `Authorization: Bearer` (`resource_metadata` of WWW-Authenticate tells whose)";
+fn how_to_get(accepts: Accepts, ways: Option<&Ways>) -> String {
+    let (token, key) = match ways {
+        None => ("`Authorization: Bearer`", "`X-Api-Key`"),
+        Some(ways) => (ways.token.as_str(), ways.key.as_str()),
+    };
+    let others = || {
+        (!token.is_empty()).then(|| format!("a token of another issuer in {token} (`resource_metadata` of WWW-Authenticate tells whose)"))
+    };
     let own = CredentialKind::OWN.into_iter().filter(|kind| accepts.takes(*kind));
-    let ways = own.map(|kind| match kind {
-        CredentialKind::Token => "an access token in `Authorization: Bearer` (POST /get-token gives one for an API key)",
-        CredentialKind::ApiKey => "an API key in `X-Api-Key`",
-        CredentialKind::Session => "the session of a login in a browser",
-        CredentialKind::Jwt => "a login's JWT in `Authorization: Bearer` (POST /v1/login gives one)",
-        CredentialKind::Issuer(_) => OTHERS,
+    let ways = own.filter_map(|kind| match kind {
+        CredentialKind::Token => {
+            (!token.is_empty()).then(|| format!("an access token in {token} (POST /get-token gives one for an API key)"))
+        }
+        CredentialKind::ApiKey => (!key.is_empty()).then(|| format!("an API key in {key}")),
+        CredentialKind::Session => Some("the session of a login in a browser".to_owned()),
+        CredentialKind::Jwt => (!token.is_empty()).then(|| format!("a login's JWT in {token} (POST /v1/login gives one)")),
+        CredentialKind::Issuer(_) => others(),
     });
-    let ways = ways.chain(accepts.takes_issuers().then_some(OTHERS));
-    format!("send {}", ways.collect::<Vec<_>>().join(" or "))
+    match ways.chain(accepts.takes_issuers().then(others).flatten()).collect::<Vec<_>>() {
+        ways if ways.is_empty() => "this gate reads none that is taken here".to_owned(),
+        ways => format!("send {}", ways.join(" or ")),
+    }
 }
 
 #[cfg(test)]

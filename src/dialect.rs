@@ -5,24 +5,35 @@
 //! headers; what they share is here.
 
 mod answer;
+mod carriage;
+mod client_ip;
 mod envoy;
 mod field;
 mod forwarded;
+mod identity;
 mod login;
 mod nginx;
 mod number;
 mod proxy;
 
-use http::{HeaderMap, Method, Uri, header};
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use answer::{Allowed, Answer, CLOSE};
+pub use carriage::{Carriage, Holds, Place};
+pub use client_ip::ClientIp;
+pub use identity::{IdentityHeaders, further};
 pub use proxy::Proxy;
 
 use self::field::{Field, Fields};
-use crate::decision::credential::{Carrier, Carriers, Presented};
+use self::identity::Said;
+use crate::decision::credential::{Carrier, Carriers, Presented, Ways};
+use crate::decision::network::Client;
 use crate::decision::page::Page;
 use crate::decision::request::{Request, RequestFault};
+use crate::decision::told::Further;
 
 /// How one gate is asked and answers.
 #[derive(Debug)]
@@ -33,6 +44,12 @@ pub struct Dialect {
     denial_status: Option<u16>,
     /// Where the login pages are: `admin.public_url`.
     login_at: Option<String>,
+    /// Where the client's address is told.
+    client_ip: Option<ClientIp>,
+    /// What an application is told.
+    said: Said,
+    /// Where credentials stand; `None` = where they stand everywhere.
+    carriage: Option<Carriage>,
 }
 
 /// Which headers describe the original request.
@@ -93,13 +110,42 @@ pub struct Told<'a> {
 impl Dialect {
     /// The dialect of `proxy`.
     pub fn new(proxy: Proxy, secret: Option<SecretString>, denial_status: Option<u16>) -> Self {
-        Self { proxy, secret, denial_status, login_at: None }
+        Self {
+            proxy,
+            secret,
+            denial_status,
+            login_at: None,
+            client_ip: None,
+            said: Said::new(&IdentityHeaders::default(), Arc::default()),
+            carriage: None,
+        }
     }
 
     /// The same, knowing where the login pages are.
     #[must_use]
     pub fn with_login_at(mut self, public_url: Option<String>) -> Self {
         self.login_at = public_url;
+        self
+    }
+
+    /// The same, knowing where the client's address is told.
+    #[must_use]
+    pub fn with_client_ip(mut self, client_ip: Option<ClientIp>) -> Self {
+        self.client_ip = client_ip;
+        self
+    }
+
+    /// The same with these identity headers; `further` is what all gates of the process want, as [`further`] makes it.
+    #[must_use]
+    pub fn with_identity(mut self, headers: &IdentityHeaders, further: Arc<[Further]>) -> Self {
+        self.said = Said::new(headers, further);
+        self
+    }
+
+    /// The same, reading credentials at these places.
+    #[must_use]
+    pub fn with_carriage(mut self, carriage: Option<Carriage>) -> Self {
+        self.carriage = carriage;
         self
     }
 
@@ -114,7 +160,7 @@ impl Dialect {
     }
 
     /// Reads a check. Headers of other families are not looked at.
-    pub fn read<'a>(&self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
+    pub fn read<'a>(&'a self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
         let (names, fields) = (names_of(self.proxy), fields_of(self.proxy));
         let line = (method, target);
         let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent, line };
@@ -156,7 +202,9 @@ impl Dialect {
         let preflight_for = page.origin.once().and(preflight.once());
         page.in_the_clear = matches!(told.proto, Carrier::Once(b"http" | b"ws"));
         page.authority = told.host.once().unwrap_or_default();
-        let presented = match Presented::read(&carriers) {
+        let client = self.client_ip.as_ref().map_or(Client::NotConfigured, |client_ip| client_ip.read(headers));
+        let carried = self.carriage.as_ref().map_or_else(|| Presented::read(&carriers), |carriage| carriage.read(headers));
+        let presented = match carried {
             Presented::Nothing if has_cookies => {
                 Presented::in_cookies(|| headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes()))
             }
@@ -164,13 +212,18 @@ impl Dialect {
         };
         Asked {
             call,
-            request: described(&told, preflight_for).map(|request| Request { page, ..request }),
+            request: described(&told, preflight_for).map(|request| Request { page, client, ways: self.ways(), ..request }),
             presented,
             secret_is_right: self.is_our_proxy(secret),
             announces_body,
             request_id,
             told,
         }
+    }
+
+    /// How a client is told to send credentials, where that is not as everywhere.
+    pub fn ways(&self) -> Option<&Ways> {
+        self.carriage.as_ref().map(Carriage::ways)
     }
 
     /// What the target asks for, and the original URI where the target carries it. The query of the check's own
@@ -201,6 +254,11 @@ impl Dialect {
             (Some(_), _) => false,
         }
     }
+}
+
+/// Whether a gate for this proxy reads the header already, whatever is configured.
+pub fn reads(proxy: Proxy, name: &HeaderName) -> bool {
+    fields_of(proxy).field(name.as_str()).is_some()
 }
 
 fn names_of(proxy: Proxy) -> &'static Names {

@@ -9,6 +9,7 @@ mod shown;
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -16,14 +17,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use http_body_util::BodyExt;
 
 use crate::args::ExplainArguments;
+use crate::config::GateConfig;
 use crate::decision::credential::CredentialKind;
 use crate::decision::issuer::IssuerNames;
+use crate::decision::limit::Limited;
+use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::{Attributes, Trial};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Dialect, NOTHING_HERE, Proxy};
+use crate::dialect::{Call, Carriage, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, further};
 
 pub use shown::{shown, shown_live};
 
@@ -41,6 +45,8 @@ pub struct Shown {
     pub fate: Fate,
     /// The same in words.
     pub state: String,
+    /// How much may pass, by whose word.
+    pub limits: Vec<Limited>,
 }
 
 /// What became of a credential: more than a gate would tell anybody.
@@ -98,6 +104,38 @@ pub struct Through {
     pub denial_status: Option<u16>,
     /// What an outage of the store does.
     pub outage: Outage,
+    /// Where it learns the client's address.
+    pub client_ip: Option<ClientIp>,
+    /// What an application is told.
+    pub identity: IdentityHeaders,
+    /// Where credentials stand.
+    pub carriage: Option<Carriage>,
+}
+
+impl Through {
+    /// A gate for this proxy of which nothing is configured.
+    pub fn unconfigured(proxy: Proxy) -> Self {
+        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None, identity: IdentityHeaders::default(), carriage: None }
+    }
+
+    /// This gate.
+    pub fn of(gate: &GateConfig) -> Self {
+        Self {
+            client_ip: gate.client_ip.clone(),
+            identity: gate.identity.clone(),
+            carriage: gate.carriage.clone(),
+            ..Self::unconfigured(gate.proxy)
+        }
+    }
+
+    /// What it is told of a client that asks from there.
+    fn client<'a>(&self, from: Option<IpAddr>) -> Client<'a> {
+        match (&self.client_ip, from) {
+            (None, _) => Client::NotConfigured,
+            (Some(_), None) => Client::NotTold,
+            (Some(_), Some(from)) => Client::At(from),
+        }
+    }
 }
 
 /// What a rule's `on_store_error: { allow_cached_for: … }` is added to.
@@ -125,6 +163,8 @@ pub struct Explanation {
     shadow: Option<String>,
     missing_scopes: Option<String>,
     credential: Option<String>,
+    /// How much may pass here: what the rule says, or else what is agreed about the credential.
+    limits: Vec<String>,
     /// What became of it, as a stable code.
     credential_state: Option<String>,
     /// What the rule says of an outage, where it is not just 503.
@@ -166,22 +206,29 @@ pub async fn explain(
     rules: &RuleSet,
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
-    let dialect = Dialect::new(through.proxy, None, through.denial_status);
+    let dialect = Dialect::new(through.proxy, None, through.denial_status)
+        .with_carriage(through.carriage.clone())
+        .with_client_ip(through.client_ip.clone())
+        .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments, rules.issuers())?;
     let uri_bytes = arguments.url.as_deref().map(split_url);
-    let request = match (&check, &trial, uri_bytes) {
-        (Some(check), _, _) => {
-            let asked = dialect.read(&check.method, &check.target, &check.headers);
-            asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
-        }
-        (None, Some(trial), Some((host, uri))) => {
-            Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
-        }
-        _ => return Err("METHOD and URL are needed, or --header".to_owned()),
-    };
+    let request =
+        match (&check, &trial, uri_bytes) {
+            (Some(check), _, _) => {
+                let asked = dialect.read(&check.method, &check.target, &check.headers);
+                asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
+            }
+            (None, Some(trial), Some((host, uri))) => {
+                Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
+                    .map(|request| Request { client: through.client(arguments.from), ways: dialect.ways(), ..request })
+            }
+            _ => return Err("METHOD and URL are needed, or --header".to_owned()),
+        };
     let (mut candidates, mut nearly) = (Vec::new(), Vec::new());
     let credential = shown.as_ref().map(|shown| (shown.fate, shown.state.clone()));
+    let agreed = shown.as_ref().map(|shown| shown.limits.clone()).unwrap_or_default();
+    let mut limits = Vec::new();
     let verdict = if arguments.no_proxy_secret {
         Verdict::Deny(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()))
     } else {
@@ -192,11 +239,15 @@ pub async fn explain(
                 let reading = request.path.readings().next().unwrap_or_default();
                 candidates = near::candidates(rules, request, reading);
                 nearly = near::nearly(rules, request, reading);
+                limits = judged.limits().map(ToString::to_string).collect();
+                if limits.is_empty() && judged.asks_for_credential() {
+                    limits = agreed.iter().map(ToString::to_string).collect();
+                }
                 decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged, rules.issuers())?)
             }
         }
     };
-    let mut explanation = Explanation { candidates, nearly, ..Explanation::of(&verdict, &dialect, through.outage).await };
+    let mut explanation = Explanation { candidates, nearly, limits, ..Explanation::of(&verdict, &dialect, through.outage).await };
     explanation.written = explanation.rule.as_ref().and_then(|id| rules.written(id)).map(ToString::to_string);
     if let Some((fate, state)) = credential {
         (explanation.credential_state, explanation.credential) = (Some(fate.as_str().to_owned()), Some(state));
@@ -347,6 +398,9 @@ impl Explanation {
         line("missing", self.missing_scopes.as_deref());
         line("credential", self.credential.as_deref());
         line("outage", self.on_store_error.as_deref());
+        for limit in &self.limits {
+            line("limit", Some(limit));
+        }
         if !self.candidates.is_empty() {
             text.push_str("  rules for this host and path, most specific first:\n");
             for Candidate { rule, why_not, .. } in &self.candidates {

@@ -135,9 +135,9 @@ enum Rendered {
 impl Ready {
     /// The answer. An allow takes the memory of the request's headers, which are not needed any more: hyper gives it to the
     /// connection's next request, so no check has to ask for any.
-    fn given(self, used: HeaderMap) -> Answer {
+    fn given(self, dialect: &Dialect, used: HeaderMap) -> Answer {
         let mut answer = match self.answer {
-            Rendered::Allowed(allowed) => allowed.answer(used),
+            Rendered::Allowed(allowed) => allowed.answer(dialect, used),
             Rendered::Whole(answer) => *answer,
         };
         if self.closes {
@@ -195,7 +195,7 @@ impl Gate {
         }
         let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
         match self.answer(head, at, &Heard::default()) {
-            Ok(answer) => Checked::Now(Some(answer.given(std::mem::take(request.headers_mut())))),
+            Ok(answer) => Checked::Now(Some(answer.given(&self.dialect, std::mem::take(request.headers_mut())))),
             Err(question) => {
                 let (gate, (head, _)) = (Arc::clone(self), request.into_parts());
                 Checked::Later(Box::pin(async move { Ok(gate.ask(question, head, at).await) }))
@@ -217,7 +217,7 @@ impl Gate {
             }
             let said = Head { method: &head.method, target: &head.uri, headers: &head.headers };
             match self.answer(said, at, &heard) {
-                Ok(answer) => return answer.given(head.headers),
+                Ok(answer) => return answer.given(&self.dialect, head.headers),
                 Err(next) => question = next,
             }
         }
@@ -236,7 +236,7 @@ impl Gate {
             recent::keep(self, &asked, &verdict);
         }
         let answer = match &verdict {
-            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => Rendered::Allowed(Allowed::by(permit)),
+            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => Rendered::Allowed(self.dialect.allow(permit)),
             _ => Rendered::Whole(Box::new(self.dialect.answer(&asked, &verdict))),
         };
         // nothing of a body is read, so what follows on this connection is not a request (BYP-131)

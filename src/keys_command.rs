@@ -102,8 +102,13 @@ impl CommandLine<'_> {
 
     async fn create(&mut self, create: Create) -> Result<(), String> {
         let owner = self.principal(&create.principal).await?;
-        let terms = Terms::naming(create.external_id, create.meta.into_iter().collect());
-        let new = NewKey { name: create.name, scopes: create.scopes, expires_in: create.expires_in, terms };
+        let naming = Terms::naming(create.external_id, create.meta.into_iter().collect());
+        let new = NewKey {
+            name: create.name,
+            scopes: create.scopes,
+            expires_in: create.expires_in,
+            terms: Terms { networks: create.networks, ..naming },
+        };
         let (key, secret, act) = self.keys().create(&By::cli(), Reach::Everyone, &owner, new).await.map_err(|refusal| said(&refusal))?;
         self.show(&key, &secret, create.json)?;
         self.wait(act).await

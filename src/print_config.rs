@@ -87,6 +87,12 @@ pub struct Printed {
 struct Places {
     gate: Upstream,
     admin: Upstream,
+    /// Headers that the gate must see besides those of the shipped files.
+    shown: Vec<String>,
+    /// Headers with credentials, which no application needs to see.
+    taken: Vec<String>,
+    /// Headers that the gate tells the application besides those of the shipped files, which no client may say.
+    told: Vec<String>,
 }
 
 /// A listener as the proxy reaches it.
@@ -106,7 +112,12 @@ const SOME_NAME: &str = "gatepost.example.com";
 /// Where no gate, or more than one, is meant, and where the proxy cannot reach it.
 pub fn print(target: Target, wanted: Option<&str>, config: &Config) -> Result<Printed, String> {
     let mut notes = Vec::new();
-    let gate = match chosen(target, wanted, config)? {
+    let meant = chosen(target, wanted, config)?;
+    let taken = meant.map(carried_to).unwrap_or_default();
+    let mut shown = meant.map(|gate| shown_to(gate, &mut notes)).unwrap_or_default();
+    shown.extend(taken.iter().cloned());
+    let told = meant.map(|gate| gate.identity.own.iter().map(|(name, _)| name.to_string()).collect()).unwrap_or_default();
+    let gate = match meant {
         Some(gate) => upstream(&gate.listen, gate.tls.as_ref().map(|_| SOME_NAME.to_owned()), &mut notes)?,
         None => {
             let usual = SocketAddr::from(([127, 0, 0, 1], target.usual_port()));
@@ -120,9 +131,9 @@ pub fn print(target: Target, wanted: Option<&str>, config: &Config) -> Result<Pr
     }
     let admin_name = config.admin.tls.as_ref().map(|_| config.admin.public_url.as_deref().map_or(SOME_NAME, host_of).to_owned());
     let admin = upstream(&Listen::Tcp(config.admin.listen), admin_name, &mut notes)?;
-    let files = proxies::fill(target, &Places { gate, admin }, &mut notes)?;
+    let files = proxies::fill(target, &Places { gate, admin, shown, taken, told }, &mut notes)?;
     if let Some(file) = files.iter().find(|file| file.text.contains(PLACEHOLDER)) {
-        let asked = chosen(target, wanted, config)?.is_some_and(|gate| gate.secret.is_some());
+        let asked = meant.is_some_and(|gate| gate.secret.is_some());
         notes.push(match asked {
             true => format!("this gate asks for its secret: write it where `{PLACEHOLDER}` stands in {}", file.name),
             false => format!("this gate has no secret, so `{PLACEHOLDER}` in {} is not looked at", file.name),
@@ -141,6 +152,34 @@ pub fn print(target: Target, wanted: Option<&str>, config: &Config) -> Result<Pr
         notes.push("in its location / { }, beside proxy_pass: `include gatepost_location.conf; include gatepost_proxy.conf;`".to_owned());
     }
     Ok(Printed { files, notes })
+}
+
+/// What the shipped files say of a client's address: the one that the proxy sees.
+const CLIENTS_ADDRESS: &str = "x-forwarded-for";
+
+/// What the proxy must show this gate besides what the shipped files show.
+fn shown_to(gate: &GateConfig, notes: &mut Vec<String>) -> Vec<String> {
+    let Some(client_ip) = &gate.client_ip else { return Vec::new() };
+    let name = client_ip.header.as_str();
+    if name != CLIENTS_ADDRESS {
+        notes.push(format!("this gate believes what stands in {name}: see that nobody but a proxy in front of this one can send it"));
+        return vec![name.to_owned()];
+    }
+    if client_ip.from_right > 1 {
+        notes.push(format!(
+            "client_ip counts to the {}. address from the right, and this file tells the gate the one that the proxy itself sees: behind another \
+             proxy, let this one add that to the list it gets, or name another header; until then nobody is in any network",
+            client_ip.from_right
+        ));
+    }
+    Vec::new()
+}
+
+/// Which headers carry credentials to this gate besides those that the shipped files know.
+fn carried_to(gate: &GateConfig) -> Vec<String> {
+    const KNOWN: [&str; 3] = ["authorization", "x-authorization", "x-api-key"];
+    let headers = gate.carriage.iter().flat_map(|carriage| carriage.headers());
+    headers.filter(|name| !KNOWN.contains(&name.as_str())).map(ToString::to_string).collect()
 }
 
 /// What stands for the proxy's secret in the shipped files.

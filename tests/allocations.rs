@@ -26,7 +26,8 @@ use gatepost::config::file::{self, Loaded};
 use gatepost::database::{Database, NameKind};
 use gatepost::decision::cookies::Domains;
 use gatepost::decision::scopes::ScopeSet;
-use gatepost::dialect::{Answer, Dialect, Proxy};
+use gatepost::decision::told;
+use gatepost::dialect::{Answer, Dialect, IdentityHeaders, Proxy, further};
 use gatepost::gate::{Gate, InForce, Shared};
 use gatepost::id::Id;
 use gatepost::issuers::Issuers;
@@ -250,6 +251,33 @@ async fn nothing_is_allocated(format: TokenFormat) {
                     assert_eq!((took.count_total, took.bytes_total), (0, 0), "{what}");
                 }
             }
+        }
+    }
+}
+
+/// What a gate is configured to tell is rendered when a credential is read, not when it is checked.
+#[tokio::test]
+async fn nor_does_what_a_gate_tells_besides() {
+    let house = House::new(TokenFormat::Opaque).await;
+    let sources = ["subject.name", "subject.uid", "subject.role", "key.id", "key.meta.plan", "subject.external_id", "scopes", "expires_in"];
+    let own = sources.iter().enumerate();
+    let own =
+        own.map(|(n, source)| (HeaderName::try_from(format!("x-told-{n}")).unwrap(), told::Source::from_name(source).unwrap())).collect();
+    let said = IdentityHeaders { standard: false, own };
+    let wanted = further([&said]);
+    house.shared.tokens.tell(wanted.clone());
+    for proxy in Proxy::ALL {
+        let dialect = Dialect::new(proxy, None, None).with_identity(&said, wanted.clone());
+        let gate = Arc::new(Gate::new(dialect, house.shared.clone()));
+        for presented in &house.credentials().await {
+            for _ in 0..2 {
+                gate.check(request(proxy, "/orders/17", Some(presented)), 0).await.unwrap();
+            }
+            let (answer, took) = at_once(&gate, request(proxy, "/orders/17", Some(presented)));
+            let headers = answer.headers();
+            assert_eq!((answer.status().as_u16(), headers.len(), headers["x-told-0"].as_bytes()), (200, 8, &b"alice"[..]));
+            assert_eq!((headers["x-told-1"].len(), headers["x-told-2"].as_bytes()), (32, &b"super_admin"[..]));
+            assert_eq!((took.count_total, took.bytes_total), (0, 0), "{proxy:?} {presented:?}");
         }
     }
 }

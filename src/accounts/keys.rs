@@ -105,7 +105,7 @@ impl Keys<'_> {
     /// # Errors
     /// [`Refusal::Field`], [`Refusal::ScopeNotHeld`], [`Refusal::PhoneRequired`], [`Refusal::Forbidden`] for terms about oneself, or unavailable.
     pub async fn create(&self, by: &By, reach: Reach, owner: &Standing, new: NewKey) -> Result<(KeyRow, PlainSecret, Committed), Refusal> {
-        if !new.terms.are_none() {
+        if !new.terms.only_narrow() {
             reach.may_agree(owner.uid)?;
         }
         self.may_own(owner).await?;

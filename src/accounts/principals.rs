@@ -88,7 +88,7 @@ impl Accounts {
         if !caller.standing.outranks(new.role) {
             return Err(Refusal::Forbidden);
         }
-        let (name, terms) = (new.name.checked()?, new.terms.checked()?);
+        let (name, terms) = (new.name.checked()?, new.terms.checked_of_principal()?);
         let hash = match new.password {
             None => None,
             Some(password) => {
@@ -208,7 +208,7 @@ impl Accounts {
                 return Err(Refusal::field("blocked", "or `policies`, or `terms`: nothing else can be changed"));
             }
             if let Some(terms) = change.terms {
-                act.set_principal_terms(uid, &terms.checked()?).await?;
+                act.set_principal_terms(uid, &terms.checked_of_principal()?).await?;
             }
             let stands = change.blocked.is_none() && change.policies.is_none();
             if let Some(attached) = change.policies {

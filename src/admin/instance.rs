@@ -2,6 +2,7 @@
 //!
 //! The gate's side gives what is told here; this side knows nothing of it but its shape.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -95,6 +96,8 @@ pub struct Question {
     pub api_key: Option<String>,
     /// As if a live credential held these.
     pub scopes: Option<ScopeSet>,
+    /// The client's address.
+    pub from: Option<IpAddr>,
 }
 
 /// A rule in force.
@@ -118,6 +121,8 @@ pub struct Rule {
     pub any: Vec<String>,
     /// Empty = any.
     pub tenants: Vec<String>,
+    /// Networks it may be asked from; empty = any.
+    pub from_networks: Vec<String>,
     /// False = shadow.
     pub enforce: bool,
     /// The rules file that it stands in.
@@ -182,6 +187,9 @@ pub(super) struct Explain {
     pub(super) api_key: Option<String>,
     /// As if a live credential held these.
     pub(super) scopes: Option<Vec<String>>,
+    /// The client's address, as the gate's `client_ip` would tell it.
+    #[schema(value_type = Option<String>, example = "192.0.2.7")]
+    pub(super) from: Option<IpAddr>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -214,8 +222,8 @@ impl Admin {
             return Err(Failure::invalid("at most one of `token`, `api_key`, `scopes`"));
         }
         let scopes = asked.scopes.as_deref().map(scopes).transpose()?;
-        let Explain { method, url, gate, token, api_key, .. } = asked;
-        (instance.explain)(Question { method, url, gate, token, api_key, scopes }).await.map_err(Failure::invalid)
+        let Explain { method, url, gate, token, api_key, from, .. } = asked;
+        (instance.explain)(Question { method, url, gate, token, api_key, scopes, from }).await.map_err(Failure::invalid)
     }
 }
 

@@ -120,8 +120,7 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_count_only_from_trusted_proxies() {
-        let network = |text: &str, prefix| Network { address: text.parse().unwrap(), prefix };
-        let trusted = [network("10.0.0.0", 8), network("fd00::", 64)];
+        let trusted = ["10.0.0.0/8", "fd00::/64"].map(|network| network.parse::<Network>().unwrap());
         let check = |peer: &str, lines: &[&str], expected: &str| {
             let lines: Vec<_> = lines.iter().map(|line| (X_FORWARDED_FOR, *line)).collect();
             let found = origin(peer.parse().unwrap(), &headers(&lines), &Uri::from_static("/"), &trusted).address;

@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::admin::{Explained, Instance, Question, Rule as Shown, StoreState, Tested};
 use crate::args::{ExplainArguments, State};
+use crate::config::GateConfig;
 use crate::config::rules_file::RuleTest;
 use crate::database::Database;
 use crate::decision::credential::Presented;
@@ -19,8 +20,8 @@ use crate::pulse::Pulse;
 /// The gates that are configured.
 #[derive(Clone)]
 pub(super) struct Gates {
-    /// Whose dialects, in order.
-    pub(super) proxies: Vec<crate::dialect::Proxy>,
+    /// As configured, in order.
+    pub(super) gates: Vec<GateConfig>,
     /// `denials.status`.
     pub(super) denial_status: Option<u16>,
     /// What an outage of the store does.
@@ -45,7 +46,7 @@ pub(super) fn of(shared: &Arc<Shared>, gates: Gates, tests: Tests, pulse: Arc<Pu
             let issuers = in_force.rules.issuers();
             in_force.rules.rules().iter().skip(first).take(most).map(|rule| shown(rule, issuers)).collect()
         }),
-        gates: gates.proxies.iter().map(|proxy| proxy.as_str()).collect(),
+        gates: gates.gates.iter().map(|gate| gate.proxy.as_str()).collect(),
         explain: Box::new(move |question| explained(Arc::clone(&explained_by), gates.clone(), question)),
         tests: Box::new(move |most| {
             let (tests, in_force) = (tests.load(), tested_on.in_force.load());
@@ -98,6 +99,7 @@ fn shown(rule: &Rule, issuers: &IssuerNames) -> Shown {
         all,
         any,
         tenants: requirement.tenants.clone(),
+        from_networks: requirement.networks.iter().map(ToString::to_string).collect(),
         enforce: !requirement.shadow,
         file: rule.place.written.as_ref().map(|written| written.file.to_string()),
         line: rule.place.written.as_ref().map(|written| written.line),
@@ -106,15 +108,15 @@ fn shown(rule: &Rule, issuers: &IssuerNames) -> Shown {
 
 fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained {
     Box::pin(async move {
-        let proxy = match &question.gate {
-            None => gates.proxies.first().copied(),
-            Some(name) => gates.proxies.iter().copied().find(|proxy| proxy.as_str() == name),
+        let gate = match &question.gate {
+            None => gates.gates.first(),
+            Some(name) => gates.gates.iter().find(|gate| gate.proxy.as_str() == name),
         };
-        let Some(proxy) = proxy else {
-            let names: Vec<_> = gates.proxies.iter().map(|proxy| proxy.as_str()).collect();
+        let Some(gate) = gate else {
+            let names: Vec<_> = gates.gates.iter().map(|gate| gate.proxy.as_str()).collect();
             return Err(format!("`gate`: one of {}", names.join(", ")));
         };
-        let through = Through { proxy, denial_status: gates.denial_status, outage: gates.outage };
+        let through = Through { denial_status: gates.denial_status, outage: gates.outage, ..Through::of(gate) };
         let presented = match (&question.token, &question.api_key) {
             (Some(token), _) => Some(Presented::Bearer(token, None)),
             (None, Some(api_key)) => Some(Presented::ApiKey(api_key)),
@@ -141,6 +143,7 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
             credential: None,
             state: State::Live,
             preflight_for: None,
+            from: question.from,
             headers: Vec::new(),
             request_line: None,
             no_proxy_secret: false,

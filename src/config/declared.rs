@@ -124,19 +124,38 @@ fn key(field: &Field<'_>) -> Option<Key> {
     if scopes_at.shape() == Shape::Absent {
         scopes_at.missing("write what the key may do, like [orders:read]");
     }
-    let (scopes, terms) = (scopes(&scopes_at), terms(&field.key("terms")));
+    let (scopes, terms) = (scopes(&scopes_at), key_terms(&field.key("terms")));
     Some(Key { id: id?, hash: hash?, principal: principal?, name: named?, scopes: scopes?, terms: terms?, at: at(field) })
 }
 
-/// What is agreed; without a word nothing.
+/// What is agreed about a key; without a word nothing.
+fn key_terms(field: &Field<'_>) -> Option<Terms> {
+    field.mapping(&["external_id", "metadata", "networks", "limit"]);
+    let networks_at = field.key("networks");
+    let networks = match networks_at.shape() {
+        Shape::Absent => Some(Vec::new()),
+        _ => networks_at.items().iter().map(|item| item.read(values::network)).collect(),
+    };
+    let terms = Terms { networks: networks?, ..naming(field)? };
+    checked(field, terms)
+}
+
+/// What is agreed about a principal; without a word nothing.
 fn terms(field: &Field<'_>) -> Option<Terms> {
     field.mapping(&["external_id", "metadata", "limit"]);
+    checked(field, naming(field)?)
+}
+
+fn naming(field: &Field<'_>) -> Option<Terms> {
     let limit = limit(&field.key("limit"));
     let external_id = optional(&field.key("external_id"), None, |text| values::text(text).map(Some));
     let metadata_at = field.key("metadata");
     let pair = |(name, value): (&str, Field<'_>)| Some((name.to_owned(), value.need(values::text)?));
     let metadata = metadata_at.named().into_iter().map(pair).collect::<Option<_>>();
-    let terms = Terms { limit: limit?.map(LimitText::from), ..Terms::naming(external_id?, metadata?) };
+    Some(Terms { limit: limit?.map(LimitText::from), ..Terms::naming(external_id?, metadata?) })
+}
+
+fn checked(field: &Field<'_>, terms: Terms) -> Option<Terms> {
     let wrong = |error: TermsError| field.key(error.field).problem(Complaint::new(error.problem, "write another"));
     terms.checked().map_err(wrong).ok()
 }

@@ -13,7 +13,8 @@ use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
 use super::{
-    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, yaml,
+    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, webhooks,
+    yaml,
 };
 use crate::decision::issuer::IssuerNames;
 
@@ -136,6 +137,7 @@ fn load_with(path: Option<&Path>, environment: &Environment, read_rules: ReadRul
     }
     if let (Some(config), Some(Ok(rules))) = (&config, &rules) {
         leads_to_login(&root, config, rules);
+        knows_clients(&root, config, rules);
     }
     let (mut problems, mut warnings) = document.collector.finish();
     let rules = match rules {
@@ -167,6 +169,31 @@ fn leads_to_login(root: &Field<'_>, config: &Config, rules: &RulesFile) {
             at.problem(Complaint::new("browsers keep a session's cookies by TLS only; http:// is for localhost alone", example));
         }
         Some(_) => {}
+    }
+}
+
+/// A rule for some networks only refuses everybody at a gate that does not know where clients are.
+fn knows_clients(root: &Field<'_>, config: &Config, rules: &RulesFile) {
+    let Some(rule) = rules.rules.rules().iter().find(|rule| !rule.requirement.networks.is_empty()) else { return };
+    let (gates, what_to_do) =
+        (root.key("gates"), "write client_ip: { header: X-Forwarded-For } for the gates that requests of this rule come to");
+    let items = gates.items();
+    let blind: Vec<_> = config.gates.iter().zip(&items).filter(|(gate, _)| gate.client_ip.is_none()).collect();
+    if blind.len() == config.gates.len() {
+        gates.problem(Complaint::new(
+            format!("the rule `{}` is for some networks only, and no gate knows where clients are", rule.id),
+            what_to_do,
+        ));
+    } else {
+        for (_, item) in blind {
+            item.warning(Complaint::new(
+                format!(
+                    "the rule `{}` is for some networks only, and refuses everybody here: this gate does not know where clients are",
+                    rule.id
+                ),
+                what_to_do,
+            ));
+        }
     }
 }
 
@@ -222,6 +249,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         "oidc",
         "issuers",
         "senders",
+        "webhooks",
         "sessions",
         "usage",
         "workers",
@@ -243,6 +271,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let oidc = oidc::oidc(&root.key("oidc"), below);
     let issuers = issuers::issuers(&root.key("issuers"), beside);
     let senders = senders::senders(&root.key("senders"), below);
+    let webhooks = webhooks::webhooks(&root.key("webhooks"), below);
     let sessions =
         accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
     let usage = sections::usage(&root.key("usage"));
@@ -265,6 +294,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         oidc: oidc?,
         issuers: issuers?,
         senders: senders?,
+        webhooks: webhooks?,
         sessions: sessions?,
         usage: usage?,
         workers: workers?,

@@ -7,15 +7,21 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use http::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::identity::TakenHeaders;
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
 use super::tls::tls;
-use super::{AdminConfig, GateConfig, Listen, Proxy, SecretSource, TlsConfig, secret, values};
+use super::{AdminConfig, ClientIp, GateConfig, Listen, Network, Proxy, SecretSource, TlsConfig, secret, values};
+use crate::dialect;
 
 /// The placeholder in the proxy configurations that come with the program.
 const PLACEHOLDER: &str = "s3cret";
+
+/// Farthest from the right that an address counts: one for each proxy in front.
+const FARTHEST_RIGHT: u64 = 16;
 
 /// Every listener.
 pub(super) struct Listeners {
@@ -58,7 +64,7 @@ pub(super) fn read(root: &Field<'_>, places: &Places<'_>) -> Option<Listeners> {
 }
 
 fn gate(field: &Field<'_>, places: &Places<'_>, taken: &mut Taken) -> Option<GateConfig> {
-    field.mapping(&["proxy", "listen", "secret", "tls"]);
+    field.mapping(&["proxy", "listen", "secret", "tls", "from", "client_ip", "identity_headers", "standard_headers"]);
     let proxy = field.key("proxy").need(values::one_of(&Proxy::ALL.map(|proxy| (proxy.as_str(), proxy))));
     let listen = field.key("listen").need(values::listen);
     taken.add(&field.key("listen"), listen.as_ref());
@@ -74,7 +80,48 @@ fn gate(field: &Field<'_>, places: &Places<'_>, taken: &mut Taken) -> Option<Gat
             "`{listen}` can be reached from other machines, so anybody could ask: write secret: {{ env: GATEPOST_PROXY_SECRET }} and let the proxy send it as X-Proxy-Secret, or listen on 127.0.0.1 or a unix socket"
         ));
     }
-    Some(GateConfig { proxy: proxy?, listen, secret, tls: tls? })
+    let client_ip = client_ip(&field.key("client_ip"), proxy);
+    let carriage = super::carriage::read(&field.key("from"), proxy);
+    let taken = TakenHeaders {
+        proxy,
+        client_ip: client_ip.as_ref().and_then(Option::as_ref),
+        carriage: carriage.as_ref().and_then(Option::as_ref),
+    };
+    let identity = super::identity::read(field, &taken);
+    Some(GateConfig { proxy: proxy?, listen, secret, tls: tls?, client_ip: client_ip?, identity: identity?, carriage: carriage? })
+}
+
+/// `{ header: X-Forwarded-For, from_right: 1 }`
+fn client_ip(field: &Field<'_>, proxy: Option<Proxy>) -> Option<Option<ClientIp>> {
+    if field.shape() == Shape::Absent {
+        return Some(None);
+    }
+    field.mapping(&["header", "from_right"]);
+    let header = field.key("header").need(|text| {
+        let header = header_name(text)?;
+        match proxy.is_some_and(|proxy| dialect::reads(proxy, &header)) {
+            true => Err(Complaint::new(
+                format!("`{text}` says something else to a gate"),
+                "name the header that holds addresses, like X-Forwarded-For",
+            )),
+            false => Ok(header),
+        }
+    });
+    let at = field.key("from_right");
+    let from_right = if at.shape() == Shape::Absent { Some(1) } else { at.read(values::number(1, FARTHEST_RIGHT)) };
+    Some(Some(ClientIp { header: header?, from_right: usize::try_from(from_right?).ok()? }))
+}
+
+/// A header's name as proxies pass it on: letters, digits and `-`. Some drop a name with another character, some read `_` as `-`.
+pub(super) fn header_name(text: &str) -> Result<HeaderName, Complaint> {
+    let fine = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') && text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic());
+    let name = if fine { HeaderName::try_from(text).ok() } else { None };
+    name.ok_or_else(|| {
+        Complaint::new(
+            format!("`{text}` is no name of a header that every proxy passes on"),
+            "write letters, digits and `-`, like X-Forwarded-For",
+        )
+    })
 }
 
 fn gate_tls(field: &Field<'_>, listen: Option<&Listen>, beside: &Path) -> Option<Option<TlsConfig>> {
@@ -106,7 +153,7 @@ fn admin(field: &Field<'_>, beside: &Path, taken: &mut Taken) -> Option<AdminCon
     let proxies = field.key("trusted_proxies");
     let trusted_proxies: Vec<_> = proxies.items().iter().map(|item| (item.read(values::network), item.path())).collect();
     for (network, _) in &trusted_proxies {
-        if network.is_some_and(|network| network.prefix == 0) {
+        if network.is_some_and(Network::is_everybody) {
             proxies.warning(Complaint::new(
                 "every address is trusted: any client can claim to be any other",
                 "write the addresses of the proxies only",

@@ -17,8 +17,8 @@ use crate::decision::rules::{Accepts, Attribute, Demand, HostPattern, MatchClaus
 use crate::id::Id;
 
 /// What an anonymous rule cannot have: it lets everybody pass.
-const DEMANDS: [&str; 9] =
-    ["scopes", "credentials", "match", "tenants", "enforce", "on_store_error", "preflight", "login_redirect", "limit"];
+const DEMANDS: [&str; 10] =
+    ["scopes", "credentials", "match", "tenants", "from_networks", "enforce", "on_store_error", "preflight", "login_redirect", "limit"];
 /// For how long what is cached may be used without the store. A strict end waits as long.
 const SHORTEST_CACHED: Duration = Duration::from_secs(1);
 const LONGEST_CACHED: Duration = Duration::from_secs(3600);
@@ -38,6 +38,7 @@ pub(super) fn rule(field: &Field<'_>, issuers: &IssuerNames) -> Option<RuleSpec>
         "credentials",
         "match",
         "tenants",
+        "from_networks",
         "enforce",
         "on_store_error",
         "preflight",
@@ -82,6 +83,7 @@ fn requirement(field: &Field<'_>, id: Option<&str>, path: Option<&PathPattern>, 
     let scopes = demand(&field.key("scopes"));
     let matches = matches(&field.key("match"), path);
     let tenants = set(&field.key("tenants"), values::text);
+    let networks = set(&field.key("from_networks"), values::network);
     let enforce = optional(&field.key("enforce"), true, values::boolean);
     let preflight = optional(&field.key("preflight"), false, values::one_of(&[("allow", true), ("deny", false)]));
     let on_store_error = on_store_error(&field.key("on_store_error"));
@@ -93,6 +95,7 @@ fn requirement(field: &Field<'_>, id: Option<&str>, path: Option<&PathPattern>, 
         scopes: scopes?,
         matches: matches?,
         tenants: tenants?,
+        networks: networks?,
         shadow: !enforce?,
         preflight: preflight?,
         login_redirect: login_redirect?,

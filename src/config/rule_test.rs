@@ -81,7 +81,7 @@ impl RuleTest {
 
 /// Reads a test; `None` only after a problem.
 pub(super) fn rule_test(field: &Field<'_>, issuers: &IssuerNames) -> Option<RuleTest> {
-    field.mapping(&["request", "scopes", "as", "credential", "expect"]);
+    field.mapping(&["request", "scopes", "as", "credential", "from", "expect"]);
     let request_at = field.key("request");
     let request = request_at.need(values::text);
     let trial = request_at.read(trial);
@@ -93,9 +93,14 @@ pub(super) fn rule_test(field: &Field<'_>, issuers: &IssuerNames) -> Option<Rule
         Shape::Absent => Some(Some(CredentialKind::Token)),
         _ => credential_at.read(|text| credential(text, issuers)),
     };
+    let from_at = field.key("from");
+    let from = match from_at.shape() {
+        Shape::Absent => Some(None),
+        _ => from_at.read(values::address).map(Some),
+    };
     let expect = field.key("expect").need(values::one_of(&[("allow", Expectation::Allow), ("deny", Expectation::Deny)]));
     let Place { line, column } = field.place();
-    let trial = Trial { scopes: scopes?, holder: holder?, credential: credential?, ..trial? };
+    let trial = Trial { scopes: scopes?, holder: holder?, credential: credential?, from: from?, ..trial? };
     let (file, path) = (field.document().file().clone(), field.path());
     Some(RuleTest { request: request?, trial, expect: expect?, file, line, column, path })
 }

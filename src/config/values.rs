@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::problem::Complaint;
 use super::{Listen, Network};
+use crate::decision::network::NetworkError;
 use crate::decision::scopes::Scope;
 
 type Reading<T> = Result<T, Complaint>;
@@ -111,6 +112,10 @@ pub(super) fn socket_address(text: &str) -> Reading<SocketAddr> {
     })
 }
 
+pub(super) fn address(text: &str) -> Reading<IpAddr> {
+    text.parse().map_err(|_| Complaint::new(format!("`{text}` is no address"), "write one like 192.0.2.7 or 2001:db8::1"))
+}
+
 pub(super) fn listen(text: &str) -> Reading<Listen> {
     /// What `sockaddr_un` holds, less the end mark.
     const UNIX_PATH_BYTES: usize = 107;
@@ -129,35 +134,13 @@ pub(super) fn listen(text: &str) -> Reading<Listen> {
 }
 
 pub(super) fn network(text: &str) -> Reading<Network> {
-    let complaint = |what: String| Complaint::new(what, "write one like 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32");
-    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-    let address: IpAddr = address.parse().map_err(|_| complaint(format!("`{text}` is no network")))?;
-    let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = match prefix {
-        None => bits,
-        Some(prefix) => {
-            let prefix = Some(prefix).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit())).and_then(|digits| digits.parse().ok());
-            prefix.filter(|prefix| *prefix <= bits).ok_or_else(|| complaint(format!("`{text}` has no prefix length from 0 to {bits}")))?
-        }
-    };
-    let network = Network { address, prefix };
-    // a host bit set is mostly a slip, and there are two networks it may have meant
-    if masked(address, prefix) == address {
-        Ok(network)
-    } else {
-        let meant = masked(address, prefix);
-        Err(Complaint::new(
-            format!("`{text}` has bits set after its prefix"),
-            format!("write {meant}/{prefix}, or {address} for that one address"),
-        ))
-    }
-}
-
-fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(v4) => IpAddr::V4((v4.to_bits() & u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)).into()),
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)).into()),
-    }
+    text.parse().map_err(|error: NetworkError| {
+        let what_to_do = match &error {
+            NetworkError::BitsAfterPrefix { address, meant, .. } => format!("write {meant}, or {address} for that one address"),
+            NetworkError::Malformed(_) | NetworkError::Prefix { .. } => "write one like 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32".into(),
+        };
+        Complaint::new(error.to_string(), what_to_do)
+    })
 }
 
 /// An `http://` or `https://` address without user, query or fragment; without a slash at the end.

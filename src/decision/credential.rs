@@ -3,6 +3,8 @@
 //! A presented credential that is not right never falls back to another one (BYP-097, BYP-111),
 //! and two carriers must agree.
 
+pub mod basic;
+
 use super::cookies::{self, DOMAIN_COOKIE, HOST_COOKIE};
 use super::issuer::IssuerNumber;
 
@@ -66,6 +68,15 @@ pub struct Carriers<'a> {
     pub x_api_key: Carrier<'a>,
 }
 
+/// How a client sends what a gate reads: headers and schemes in words. Empty = not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ways {
+    /// A token.
+    pub token: String,
+    /// An API key.
+    pub key: String,
+}
+
 /// One header that may stand at most once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Carrier<'a> {
@@ -116,6 +127,8 @@ pub enum Presented<'a> {
     Bearer(&'a str, Option<&'a str>),
     /// The text of an API key.
     ApiKey(&'a str),
+    /// An API key as the password of HTTP Basic, still encoded: only one that is not known yet is decoded.
+    BasicKey(&'a str),
     /// The gate's cookies; which of them counts depends on the host.
     Session(SessionCookies<'a>),
 }
@@ -172,7 +185,7 @@ impl<'a> Presented<'a> {
 }
 
 /// What follows `scheme` and a space; empty where only the scheme stands there. `None` = another scheme.
-fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
+pub fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
     let (name, after) = value.split_at_checked(scheme.len())?;
     if !name.eq_ignore_ascii_case(scheme) {
         return None;
@@ -185,7 +198,7 @@ fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// One word of visible ASCII. Every byte is looked at, so that many are at once.
-fn word(bytes: &[u8]) -> Option<&str> {
+pub fn word(bytes: &[u8]) -> Option<&str> {
     let visible = bytes.iter().fold(true, |visible, byte| visible & byte.is_ascii_graphic());
     (visible && !bytes.is_empty()).then(|| std::str::from_utf8(bytes).ok()).flatten()
 }
@@ -270,7 +283,7 @@ mod tests {
             match Presented::read(&carriers) {
                 Presented::Malformed(_) => {}
                 _ if doubled => prop_assert!(false, "doubled, yet read"),
-                Presented::Session(_) => prop_assert!(false, "no cookie was given"),
+                Presented::Session(_) | Presented::BasicKey(_) => prop_assert!(false, "nobody gave that"),
                 Presented::Nothing => prop_assert!(x_authorization.is_empty() && x_api_key.is_empty()),
                 Presented::ApiKey(key) => prop_assert_eq!(x_api_key[0].as_slice(), key.as_bytes()),
                 Presented::Bearer(token, key) => {

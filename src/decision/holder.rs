@@ -3,8 +3,10 @@
 use http::HeaderValue;
 
 use super::credential::CredentialKind;
+use super::network::Network;
 use super::rules::Attribute;
 use super::scopes::{Scope, ScopeSet};
+use super::told::{self, About, Further, FurtherValues};
 
 /// Who a live credential speaks for, and what it may do as things are now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,12 @@ pub struct Holder {
     pub role: String,
     /// The key's id; empty for a login's JWT.
     pub key_id: String,
+    /// The networks that the key may be used from; empty = any.
+    pub networks: Vec<Network>,
+    /// What else is known of the principal.
+    pub subject: About,
+    /// What else is known of the key.
+    pub key: About,
     /// What it may do.
     pub grant: Grant,
 }
@@ -33,8 +41,10 @@ pub trait Identity: std::fmt::Debug + Send + Sync {
     fn is(&self, attribute: Attribute, value: &[u8]) -> bool;
     /// What it may do.
     fn grant(&self) -> &Grant;
-    /// What the identity headers say.
-    fn told(&self) -> Told;
+    /// The networks it may be used from; empty = any.
+    fn networks(&self) -> &[Network];
+    /// What the identity headers say, with `further` besides: the same list for all that is kept.
+    fn told(&self, further: &[Further]) -> Told;
     /// The id of the key, as hex digits; empty where there is none.
     fn key_id(&self) -> &[u8];
     /// The whole holder, for refusals and the log.
@@ -52,6 +62,8 @@ pub struct Told {
     pub tenant: HeaderValue,
     /// `X-Auth-Key-Id`
     pub key_id: HeaderValue,
+    /// What gates want said besides.
+    pub further: FurtherValues,
 }
 
 /// `text` as a header's value; empty where none can carry it.
@@ -81,11 +93,15 @@ impl Identity for Holder {
         &self.grant
     }
 
-    fn told(&self) -> Told {
+    fn networks(&self) -> &[Network] {
+        &self.networks
+    }
+
+    fn told(&self, further: &[Further]) -> Told {
         // a name that no header can carry shows as the uid
         let user = Some(header_value(&self.name)).filter(|user| !user.is_empty()).unwrap_or_else(|| header_value(&self.uid));
         let scopes = self.grant.same_for_all().then(|| header_value(&self.grant.effective(&[]).to_string()));
-        Told { user, scopes, tenant: header_value(&self.tenant), key_id: header_value(&self.key_id) }
+        Told { user, scopes, tenant: header_value(&self.tenant), key_id: header_value(&self.key_id), further: told::render(further, self) }
     }
 
     fn key_id(&self) -> &[u8] {

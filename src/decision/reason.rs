@@ -19,6 +19,8 @@ pub enum Reason {
     MatchFailed,
     /// The tenant is not among those that may pass.
     TenantMismatch,
+    /// The client is not in a network that the rule, or its key, is for; or it is not known where it is.
+    NetworkRefused,
     /// The path means different things to different servers.
     PathRefused,
     /// The proxy did not describe the request.
@@ -35,7 +37,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoCredential,
         Self::CredentialNotAccepted,
         Self::InvalidCredential,
@@ -44,6 +46,7 @@ impl Reason {
         Self::MethodNotListed,
         Self::MatchFailed,
         Self::TenantMismatch,
+        Self::NetworkRefused,
         Self::PathRefused,
         Self::RequestNotDescribed,
         Self::ProxySecret,
@@ -63,6 +66,7 @@ impl Reason {
             Self::MethodNotListed => "method_not_listed",
             Self::MatchFailed => "match_failed",
             Self::TenantMismatch => "tenant_mismatch",
+            Self::NetworkRefused => "network_refused",
             Self::PathRefused => "path_refused",
             Self::RequestNotDescribed => "request_not_described",
             Self::ProxySecret => "proxy_secret",
@@ -81,6 +85,7 @@ impl Reason {
             | Self::MethodNotListed
             | Self::MatchFailed
             | Self::TenantMismatch
+            | Self::NetworkRefused
             | Self::PathRefused
             | Self::RequestNotDescribed
             | Self::ProxySecret => 403,
@@ -102,6 +107,7 @@ impl Reason {
             | Self::MethodNotListed
             | Self::MatchFailed
             | Self::TenantMismatch
+            | Self::NetworkRefused
             | Self::PathRefused
             | Self::RequestNotDescribed
             | Self::ProxySecret
@@ -122,6 +128,7 @@ impl Reason {
             Self::MethodNotListed => "no rule for this method",
             Self::MatchFailed => "not yours",
             Self::TenantMismatch => "this tenant may not pass here",
+            Self::NetworkRefused => "not from your network",
             Self::PathRefused => "path refused",
             Self::RequestNotDescribed => "request not described",
             Self::ProxySecret => "wrong proxy secret",

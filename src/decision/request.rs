@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::credential::Ways;
+use super::network::Client;
 use super::page::Page;
 use super::path::{Path, PathFault};
 
@@ -18,6 +20,10 @@ pub struct Request<'a> {
     pub preflight_for: Option<&'a [u8]>,
     /// What its headers say of the page that asks.
     pub page: Page<'a>,
+    /// Where it comes from.
+    pub client: Client<'a>,
+    /// How credentials are sent here; `None` = as everywhere.
+    pub ways: Option<&'a Ways>,
 }
 
 /// Why a request cannot be judged.
@@ -32,7 +38,7 @@ pub enum RequestFault {
 }
 
 impl<'a> Request<'a> {
-    /// Reads the parts; nothing is known of its page.
+    /// Reads the parts; nothing is known of its page, nor where it comes from.
     ///
     /// # Errors
     /// See [`RequestFault`].
@@ -51,6 +57,8 @@ impl<'a> Request<'a> {
             path: Path::read(uri)?,
             preflight_for: preflight_for.filter(|_| method == b"OPTIONS"),
             page: Page::default(),
+            client: Client::NotConfigured,
+            ways: None,
         })
     }
 }

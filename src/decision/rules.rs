@@ -22,6 +22,7 @@ use tree::{Group, Tree};
 use super::credential::CredentialKind;
 use super::issuer::{IssuerNames, IssuerNumber};
 use super::limit::Limited;
+use super::network::Network;
 use super::request::{Request, is_method};
 use super::scopes::ScopeSet;
 
@@ -75,6 +76,8 @@ pub struct Requirement {
     pub matches: Vec<MatchClause>,
     /// Tenants that may pass; empty = any.
     pub tenants: Vec<String>,
+    /// Networks it may be asked from; empty = any.
+    pub networks: Vec<Network>,
     /// Shadow: allow, but log and count what would have been refused.
     pub shadow: bool,
     /// A CORS preflight for a method of this rule passes without credential.
@@ -101,6 +104,7 @@ impl Requirement {
             scopes: Demand::Nothing,
             matches: Vec::new(),
             tenants: Vec::new(),
+            networks: Vec::new(),
             shadow: false,
             preflight: false,
             login_redirect: false,

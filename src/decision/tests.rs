@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::network::Client;
 use super::rules::{Attribute, HostPattern, MatchClause, PathPattern, RuleSpec};
 use super::trial::{Attributes, CredentialState, Trial};
 use super::*;
@@ -315,5 +316,54 @@ mod sessions {
         let live = trial.evidence(&Judged::of(&rules, &trial.request().unwrap()));
         let denial = refused(&rules, "GET", navigation(), live);
         assert_eq!((denial.reason, denial.to_login), (Reason::InsufficientScope, false));
+    }
+}
+
+#[test]
+fn networks_of_a_rule() {
+    let networks = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let inner = || rule("/a", Requirement { networks: networks.clone(), ..demanding("orders:read") });
+    let held = |from: Option<&str>| Trial { scopes: scopes("orders:read"), from: from.map(|from| from.parse().unwrap()), ..trial("/a") };
+    for (from, expected) in [
+        (Some("10.1.2.3"), Ok(())),
+        (Some("::ffff:10.1.2.3"), Ok(())),
+        (Some("2001:db8::1"), Ok(())),
+        (Some("11.1.2.3"), Err(Reason::NetworkRefused)),
+        (Some("2001:db9::1"), Err(Reason::NetworkRefused)),
+        (None, Err(Reason::NetworkRefused)),
+    ] {
+        assert_eq!(outcome(vec![inner()], &held(from)), expected, "{from:?}");
+    }
+    // what stands behind a credential is not told outside, and costs nothing there
+    for state in [CredentialState::Live, CredentialState::Invalid, CredentialState::StoreUnavailable] {
+        let outside = Trial { state, scopes: ScopeSet::default(), ..held(Some("192.0.2.1")) };
+        assert_eq!(outcome(vec![inner()], &outside), Err(Reason::NetworkRefused));
+        assert_eq!(outcome(vec![inner()], &Trial { credential: None, ..outside }), Err(Reason::NetworkRefused));
+    }
+    let shadow = rule("/a", Requirement { networks, shadow: true, ..Requirement::token() });
+    assert_eq!(outcome(vec![shadow], &held(Some("192.0.2.1"))), Ok(()), "a shadow refuses nobody");
+}
+
+#[test]
+fn networks_of_a_key() {
+    let rules = RuleSet::compile(vec![rule("/a", demanding("orders:read"))]).unwrap();
+    let reason = |client: Client<'_>, networks: &[&str], held: &str| {
+        let trial = Trial { scopes: scopes(held), ..trial("/a") };
+        let request = Request { client, ..trial.request().unwrap() };
+        let judged = Judged::of(&rules, &request);
+        let Evidence::Live { holder: Shown::Made(holder), expires_in_s } = trial.evidence(&judged) else { panic!("not live") };
+        let networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        match decide(&request, &judged, Evidence::made(Holder { networks, ..*holder }, expires_in_s)) {
+            Verdict::Allow(_) => None,
+            Verdict::Deny(denial) => Some(denial.reason),
+        }
+    };
+    let at = |address: &str| Client::At(address.parse().unwrap());
+    assert_eq!(reason(at("10.0.0.1"), &["10.0.0.0/8"], "orders:read"), None);
+    assert_eq!(reason(Client::NotConfigured, &[], "orders:read"), None, "none is demanded");
+    assert_eq!(reason(at("192.0.2.1"), &["10.0.0.0/8"], "orders:read"), Some(Reason::NetworkRefused));
+    assert_eq!(reason(at("192.0.2.1"), &["10.0.0.0/8"], ""), Some(Reason::NetworkRefused), "before scopes");
+    for client in [Client::NotConfigured, Client::NotTold, Client::Listed { list: b"10.0.0.1, x", from_right: 1 }] {
+        assert_eq!(reason(client, &["10.0.0.0/8"], "orders:read"), Some(Reason::NetworkRefused), "{client:?}");
     }
 }

@@ -1,10 +1,14 @@
 //! Trials: a request tried against rules with made-up evidence. Rule tests and `explain` run them.
 
+use std::net::IpAddr;
+
 use super::credential::CredentialKind;
 use super::holder::{Grant, Holder};
+use super::network::Client;
 use super::request::Request;
 use super::rules::RuleSet;
 use super::scopes::ScopeSet;
+use super::told::About;
 use super::{Denial, Evidence, Judged, Verdict, decide};
 
 /// A request with what its credential would show.
@@ -18,6 +22,8 @@ pub struct Trial {
     pub uri: String,
     /// For an OPTIONS request: the method its preflight asks about.
     pub preflight_for: Option<String>,
+    /// Where it comes from; `None` = not known.
+    pub from: Option<IpAddr>,
     /// What is presented; `None` = nothing.
     pub credential: Option<CredentialKind>,
     /// What becomes of it.
@@ -85,6 +91,7 @@ impl Trial {
             host: host.to_owned(),
             uri: uri.to_owned(),
             preflight_for: None,
+            from: None,
             credential: Some(CredentialKind::Token),
             state: CredentialState::Live,
             scopes: ScopeSet::default(),
@@ -107,11 +114,19 @@ impl Trial {
                     tenant: self.holder.tenant.clone(),
                     role: self.holder.role.clone(),
                     key_id: self.holder.key_id.clone(),
+                    networks: Vec::new(),
+                    subject: About::default(),
+                    key: About::default(),
                     grant: Grant { allow: self.scopes.clone(), deny: ScopeSet::default() },
                 },
                 None,
             ),
         }
+    }
+
+    /// Where it comes from.
+    pub fn client<'a>(&self) -> Client<'a> {
+        self.from.map_or(Client::NotTold, Client::At)
     }
 
     /// The request it stands for.
@@ -120,7 +135,8 @@ impl Trial {
     /// Why it would be refused unjudged.
     pub fn request(&self) -> Result<Request<'_>, super::request::RequestFault> {
         let preflight_for = self.preflight_for.as_deref().map(str::as_bytes);
-        Request::read(self.method.as_bytes(), self.host.as_bytes(), self.uri.as_bytes(), preflight_for)
+        let request = Request::read(self.method.as_bytes(), self.host.as_bytes(), self.uri.as_bytes(), preflight_for)?;
+        Ok(Request { client: self.client(), ..request })
     }
 
     /// Tries it.

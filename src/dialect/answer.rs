@@ -43,7 +43,7 @@ impl Dialect {
     /// The answer to `call`.
     pub fn render(&self, call: Call, verdict: &Verdict<'_>) -> Answer {
         match (call, verdict) {
-            (Call::Verify, Verdict::Allow(permit)) => Allowed::by(permit).answer(HeaderMap::new()),
+            (Call::Verify, Verdict::Allow(permit)) => self.allow(permit).answer(self, HeaderMap::new()),
             // never 2xx, whatever misroutes a client's request here (BYP-126)
             (Call::Explain, Verdict::Allow(_)) => {
                 let mut answer = json(503, "not refused any more: try again", None);
@@ -54,6 +54,19 @@ impl Dialect {
                 self.refuse_in_nginx(denial, self.status_of(denial.reason))
             }
             (_, Verdict::Deny(denial)) => self.refuse(call, denial),
+        }
+    }
+
+    /// What a permit lets say.
+    pub fn allow(&self, permit: &Permit<'_>) -> Allowed {
+        Allowed { told: self.said.told(permit), expires_in_s: permit.expires_in_s(), in_full: self.said.standard }
+    }
+
+    /// The answer to an examination: with the standard five, whether or not the gate is configured to say them.
+    pub fn answer_in_full(&self, verdict: &Verdict<'_>) -> Answer {
+        match verdict {
+            Verdict::Allow(permit) => Allowed { in_full: true, ..self.allow(permit) }.answer(self, HeaderMap::new()),
+            Verdict::Deny(_) => self.render(Call::Verify, verdict),
         }
     }
 
@@ -90,26 +103,21 @@ impl Dialect {
 pub struct Allowed {
     told: Option<Told>,
     expires_in_s: Option<u64>,
+    /// Whether the standard five are among it.
+    in_full: bool,
 }
 
 impl Allowed {
-    /// What this permit lets say.
-    pub fn by(permit: &Permit<'_>) -> Self {
-        let told = permit.holder().map(|holder| {
-            let told = holder.told();
-            Told { scopes: told.scopes.or_else(|| Some(permit.scopes_value())), ..told }
-        });
-        Self { told, expires_in_s: permit.expires_in_s() }
-    }
-
-    /// Exactly 200, no body, each identity header exactly once: a missing one would let the client's own through
-    /// (CVE-2026-30851, CVE-2026-25748). `used` is a map of headers whose memory is used again; what it holds goes.
-    pub fn answer(self, used: HeaderMap) -> Answer {
+    /// Exactly 200, no body, each identity header exactly once. `used` is a map of headers whose memory is used again; what it holds goes.
+    /// Only an answer with more headers than the request had needs more.
+    pub fn answer(self, dialect: &Dialect, used: HeaderMap) -> Answer {
         let mut headers = used;
         headers.clear();
+        dialect.said.write(&mut headers, self.told.as_ref(), self.expires_in_s);
         match self.told {
+            _ if !self.in_full => {}
             None => headers.extend([(USER, EMPTY), (SCOPES, EMPTY), (TENANT, EMPTY), (KEY_ID, EMPTY), (EXPIRES_IN, EMPTY)]),
-            Some(Told { user, scopes, tenant, key_id }) => {
+            Some(Told { user, scopes, tenant, key_id, .. }) => {
                 headers.insert(USER, user);
                 headers.insert(SCOPES, scopes.unwrap_or(EMPTY));
                 headers.insert(TENANT, tenant);

@@ -2,9 +2,12 @@ use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::decision::holder::Holder;
 use crate::decision::path::PathFault;
+use crate::decision::told::{About, Source};
 use crate::decision::trial::{Attributes, CredentialState, Trial};
 use crate::decision::{Denial, Reason};
+use crate::decision::{Evidence, Judged, Verdict, decide};
 
 fn dialect(proxy: Proxy) -> Dialect {
     Dialect::new(proxy, None, None)
@@ -315,7 +318,8 @@ mod sessions {
 
     fn page_of(proxy: Proxy, text: &str) -> String {
         let (method, target, headers) = parts(text);
-        let asked = dialect(proxy).read(&method, &target, &headers);
+        let dialect = dialect(proxy);
+        let asked = dialect.read(&method, &target, &headers);
         let page = asked.request.unwrap().page;
         format!("{} {} {}", page.is_navigation(), page.upgrade, page.in_the_clear)
     }
@@ -388,5 +392,82 @@ mod sessions {
         assert_eq!(back("/a", "app.example", "http"), "https%3A%2F%2Fapp.example%2Fa");
         assert_eq!(back("/a", "localhost:8081", "http"), "http%3A%2F%2Flocalhost%3A8081%2Fa");
         assert_eq!(back(&format!("/{}", "a".repeat(1100)), "app.example", "https"), "https%3A%2F%2Fapp.example%2F");
+    }
+}
+
+/// Spoofed addresses as a client sends them, and what each proxy makes of them: only what stands at the configured place counts.
+#[test]
+fn where_a_client_is() {
+    let gate = |proxy, header: &'static str, from_right| {
+        Dialect::new(proxy, None, None).with_client_ip(Some(ClientIp { header: HeaderName::from_static(header), from_right }))
+    };
+    for (proxy, text) in all() {
+        let address = |dialect: &Dialect, lines: &str| {
+            let (method, target, headers) = parts(&format!("{text}{lines}"));
+            dialect.read(&method, &target, &headers).request.unwrap().client.address().map(|address| address.to_string())
+        };
+        let usual = gate(proxy, "x-forwarded-for", 1);
+        for (lines, expected) in [
+            ("\nX-Forwarded-For: 192.0.2.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: 10.0.0.1, 192.0.2.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: ::ffff:192.0.2.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: 192.0.2.1\nX-Real-IP: 10.0.0.1\nForwarded: for=10.0.0.1\nTrue-Client-IP: 10.0.0.1", Some("192.0.2.1")),
+            ("\nX-Forwarded-For: 10.0.0.1\nX-Forwarded-For: 192.0.2.1", None),
+            ("\nX-Forwarded-For: 192.0.2.1\nX-Forwarded-For: 192.0.2.1", None),
+            ("\nX-Forwarded-For:", None),
+            ("\nX-Forwarded-For: unknown", None),
+            ("\nX-Real-IP: 10.0.0.1", None),
+            ("", None),
+        ] {
+            assert_eq!(address(&usual, lines).as_deref(), expected, "{proxy:?} {lines}");
+            assert_eq!(address(&dialect(proxy), lines), None, "{proxy:?} {lines}: not configured");
+        }
+        let behind_one_more = gate(proxy, "x-forwarded-for", 2);
+        assert_eq!(address(&behind_one_more, "\nX-Forwarded-For: 10.0.0.1, 192.0.2.1, 198.51.100.1").as_deref(), Some("192.0.2.1"));
+        assert_eq!(address(&behind_one_more, "\nX-Forwarded-For: 192.0.2.1"), None, "not through the proxy in front");
+        assert_eq!(
+            address(&gate(proxy, "cf-connecting-ip", 1), "\nX-Forwarded-For: 10.0.0.1\nCF-Connecting-IP: 192.0.2.1").as_deref(),
+            Some("192.0.2.1")
+        );
+    }
+}
+
+#[test]
+fn an_allow_carries_each_header_of_the_gate_once() {
+    let rules = rules();
+    let own = [
+        ("remote-user", "subject.name"),
+        ("x-id", "subject.uid"),
+        ("x-plan", "key.meta.plan"),
+        ("x-customer", "subject.external_id"),
+        ("x-may", "scopes"),
+        ("x-left", "expires_in"),
+    ];
+    let own = own.map(|(name, source)| (HeaderName::from_static(name), Source::from_name(source).unwrap())).to_vec();
+    let someone = || {
+        let Verdict::Allow(permit) = trial("/orders", "orders:read b").run(&rules) else { panic!("refused") };
+        let holder = permit.holder().unwrap().holder();
+        let key = About { external_id: None, metadata: [("plan".to_owned(), "gold".to_owned())].into() };
+        let subject = About { external_id: Some("cus_1\nX-Id: evil".into()), ..About::default() };
+        let request = Request::read(b"GET", b"a", b"/orders", None).unwrap();
+        decide(&request, &Judged::of(&rules, &request), Evidence::made(Holder { key, subject, ..holder }, Some(60)))
+    };
+    for proxy in Proxy::ALL {
+        let said = |standard| IdentityHeaders { standard, own: own.clone() };
+        let gate = |standard| dialect(proxy).with_identity(&said(standard), further([&said(standard)]));
+        assert_eq!(
+            wire(gate(false).render(Call::Verify, &someone())),
+            "200\nremote-user: alice\nx-customer: \nx-id: u1\nx-left: 60\nx-may: b orders:read\nx-plan: gold",
+            "what no header can carry is empty"
+        );
+        assert_eq!(
+            wire(gate(true).render(Call::Verify, &someone())),
+            "200\nremote-user: alice\nx-auth-expires-in: 60\nx-auth-key-id: k1\nx-auth-scopes: b orders:read\nx-auth-tenant: t1\nx-auth-user: alice\n\
+             x-customer: \nx-id: u1\nx-left: 60\nx-may: b orders:read\nx-plan: gold"
+        );
+        let open = trial("/open", "").run(&rules);
+        assert_eq!(wire(gate(false).render(Call::Verify, &open)), "200\nremote-user: \nx-customer: \nx-id: \nx-left: \nx-may: \nx-plan:");
+        let refused = wire(gate(true).render(Call::Verify, &trial("/orders", "").run(&rules)));
+        assert!(!refused.contains("remote-user") && !refused.contains("x-plan"), "{refused}");
     }
 }

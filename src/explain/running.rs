@@ -35,6 +35,7 @@ pub async fn explain(arguments: &ExplainArguments, admin: &str, login: &SecretSt
     };
     add("gate", arguments.gate.map(|gate| gate.as_str().into()));
     add("token", arguments.token.clone().map(Into::into));
+    add("from", arguments.from.map(|from| from.to_string().into()));
     add("api_key", arguments.api_key.clone().map(Into::into));
     add(
         "scopes",

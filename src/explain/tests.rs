@@ -17,7 +17,7 @@ async fn explained(words: &[&str], outage: Outage) -> Explanation {
     let arguments = Arguments::try_parse_from([&["gatepost", "explain"], words].concat()).unwrap();
     let Some(Command::Explain(arguments)) = arguments.command else { panic!("{words:?}") };
     let rules = rules_file::load("rules.yaml".into(), RULES).unwrap();
-    let through = Through { proxy: Proxy::Nginx, denial_status: None, outage };
+    let through = Through { outage, ..Through::unconfigured(Proxy::Nginx) };
     explain(&arguments, &through, &rules.rules, None).await.unwrap()
 }
 

@@ -15,6 +15,7 @@ use crate::decision::credential::{Carrier, CredentialKind};
 use crate::decision::holder::{Grant, Holder};
 use crate::decision::rules::{Method, PathPattern, Requirement, RuleSet, RuleSpec};
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::About;
 use crate::decision::{Evidence, Judged, Verdict, decide};
 use crate::dialect::{Answer, Asked, Call, NO_STORE};
 use crate::examinations::{Found, Manner, Said, Sight, seen};
@@ -42,7 +43,7 @@ pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: http::Request
 async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
     let head = Head { method: &parts.method, target: &parts.uri, headers: &parts.headers };
     let usual = match gate.answer(head, at, &Heard::default()) {
-        Ok(ready) => ready.given(HeaderMap::new()),
+        Ok(ready) => ready.given(&gate.dialect, HeaderMap::new()),
         Err(question) => gate.ask(question, parts.clone(), at).await,
     };
     let (may_ask, allowed) = look(gate, &found, head, connection, at, &usual);
@@ -136,7 +137,7 @@ fn allowed(gate: &Gate, found: &Found, asked: &Asked<'_>) -> Option<Answer> {
         let (gate_name, request_id) = (gate.dialect.proxy().as_str(), asked.request_id().unwrap_or("-"));
         // the line before says what the rules say
         tracing::info!(target: "gatepost::check", result = "allow", gate = gate_name, request_id, rule = NAME, reason = "-", key_id = "-");
-        gate.dialect.answer(asked, &verdict)
+        gate.dialect.answer_in_full(&verdict)
     })
 }
 
@@ -149,6 +150,9 @@ fn somebody() -> Holder {
         tenant: NAME.to_owned(),
         role: String::new(),
         key_id: NAME.to_owned(),
+        networks: Vec::new(),
+        subject: About::default(),
+        key: About::default(),
         grant: Grant { allow: ScopeSet::parse([NAME]).unwrap_or_default(), deny: ScopeSet::default() },
     }
 }

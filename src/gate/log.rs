@@ -64,6 +64,12 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
     {
         let _ = write!(command, " --preflight-for {}", quoted(method));
     }
+    if let Ok(request) = &asked.request
+        && let Some(from) = request.client.address()
+        && denial.rule.is_some()
+    {
+        let _ = write!(command, " --from {from}");
+    }
     let credential = match denial.reason {
         Reason::NoCredential => Some("none".into()),
         _ => kind.map(|kind| gate.shared.in_force.load().rules.issuers().name(kind)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::decision::network::Network;
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 
@@ -42,6 +43,9 @@ pub(super) struct Create {
     /// What it may do at most. Default: all its owner holds.
     #[arg(long, value_name = "A,B", value_parser = scopes)]
     pub(super) scopes: Option<ScopeSet>,
+    /// The networks it may be used from, as 10.0.0.0/8. Default: any.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub(super) networks: Vec<Network>,
     /// What another system calls it.
     #[arg(long, value_name = "ID")]
     pub(super) external_id: Option<String>,

@@ -38,6 +38,13 @@ impl Template {
         self
     }
 
+    /// Puts a line for each of these names after every line that is `place`; one that is there already is not put again.
+    fn beside(self, place: &str, names: &[String], line: impl Fn(&str) -> String) -> Self {
+        let more: String =
+            names.iter().map(|name| line(name)).filter(|line| !self.text.lines().any(|known| known == line.trim_end())).collect();
+        if more.is_empty() { self } else { self.put(place, &format!("{place}{more}")) }
+    }
+
     fn done(self) -> File {
         File { name: self.name, text: self.text }
     }
@@ -49,6 +56,9 @@ fn nginx(places: &Places) -> Vec<File> {
         .put("server 127.0.0.1:9001;", &server(&places.gate))
         .put("server 127.0.0.1:8000;", &server(&places.admin));
     let mut in_server = Template::new("gatepost_server.conf", include_str!("../../nginx/gatepost_server.conf"));
+    in_server = in_server.beside("    proxy_set_header X-Api-Key                     $http_x_api_key;\n", &places.shown, |name| {
+        format!("    proxy_set_header {name:<29} $http_{};\n", name.replace('-', "_"))
+    });
     let verified = |name: &str| {
         format!(
             "
@@ -69,14 +79,36 @@ fn nginx(places: &Places) -> Vec<File> {
             in_server = in_server.put(&place, &format!("{}{}", place.replace("http:", "https:"), verified(name)));
         }
     }
-    vec![
-        http.done(),
-        in_server.done(),
-        Template::new("gatepost_location.conf", include_str!("../../nginx/gatepost_location.conf")).done(),
-        Template::new("gatepost_proxy.conf", include_str!("../../nginx/gatepost_proxy.conf")).done(),
-        Template::new("gatepost_grpc.conf", include_str!("../../nginx/gatepost_grpc.conf")).done(),
-        Template::new("gatepost_fastcgi.conf", include_str!("../../nginx/gatepost_fastcgi.conf")).done(),
-    ]
+    let variable = |name: &str| name.replace('-', "_");
+    let told = &places.told;
+    let in_location = Template::new("gatepost_location.conf", include_str!("../../nginx/gatepost_location.conf")).beside(
+        "auth_request_set $gatepost_expires_in $upstream_http_x_auth_expires_in;\n",
+        told,
+        |name| format!("auth_request_set $gatepost_told_{0} $upstream_http_{0};\n", variable(name)),
+    );
+    let to_app = Template::new("gatepost_proxy.conf", include_str!("../../nginx/gatepost_proxy.conf")).beside(
+        "proxy_set_header X-Auth-Expires-In $gatepost_expires_in;\n",
+        told,
+        |name| format!("proxy_set_header {name} $gatepost_told_{};\n", variable(name)),
+    );
+    let to_app =
+        to_app.beside("proxy_set_header X-Api-Key       \"\";\n", &places.taken, |name| format!("proxy_set_header {name} \"\";\n"));
+    let to_grpc = Template::new("gatepost_grpc.conf", include_str!("../../nginx/gatepost_grpc.conf")).beside(
+        "grpc_set_header X-Auth-Expires-In $gatepost_expires_in;\n",
+        told,
+        |name| format!("grpc_set_header {name} $gatepost_told_{};\n", variable(name)),
+    );
+    let to_grpc =
+        to_grpc.beside("grpc_set_header X-Api-Key       \"\";\n", &places.taken, |name| format!("grpc_set_header {name} \"\";\n"));
+    let to_fastcgi = Template::new("gatepost_fastcgi.conf", include_str!("../../nginx/gatepost_fastcgi.conf")).beside(
+        "fastcgi_param HTTP_X_AUTH_EXPIRES_IN $gatepost_expires_in if_not_empty;\n",
+        told,
+        |name| format!("fastcgi_param HTTP_{} $gatepost_told_{} if_not_empty;\n", variable(name).to_uppercase(), variable(name)),
+    );
+    let to_fastcgi = to_fastcgi.beside("fastcgi_param HTTP_X_API_KEY       \"\" if_not_empty;\n", &places.taken, |name| {
+        format!("fastcgi_param HTTP_{} \"\" if_not_empty;\n", variable(name).to_uppercase())
+    });
+    vec![http.done(), in_server.done(), in_location.done(), to_app.done(), to_grpc.done(), to_fastcgi.done()]
 }
 
 fn traefik(places: &Places, notes: &mut Vec<String>) -> Result<Vec<File>, String> {
@@ -104,6 +136,11 @@ fn traefik(places: &Places, notes: &mut Vec<String>) -> Result<Vec<File>, String
             ),
         ),
     };
+    dynamic = dynamic
+        .beside("          X-Auth-Expires-In: \"\"\n", &places.told, |name| format!("          {name}: \"\"\n"))
+        .beside("          X-Api-Key: \"\"\n", &places.taken, |name| format!("          {name}: \"\"\n"))
+        .beside("          - X-Auth-Expires-In\n", &places.told, |name| format!("          - {name}\n"))
+        .beside("          - X-Api-Key\n", &places.shown, |name| format!("          - {name}\n"));
     Ok(vec![dynamic.done(), Template::new("traefik.yml", include_str!("../../traefik/traefik.yml")).done()])
 }
 
@@ -115,6 +152,15 @@ fn caddy(places: &Places) -> Vec<File> {
     };
     let mut file = Template::new("Caddyfile", include_str!("../../examples/caddy/Caddyfile"))
         .put("forward_auth 127.0.0.1:9003 {", &format!("forward_auth {gate} {{"));
+    file = file.beside("\t\trequest_header -X-Auth-*\n", &places.told, |name| format!("\t\trequest_header -{name}\n")).beside(
+        "\t\trequest_header -X-Api-Key\n",
+        &places.taken,
+        |name| format!("\t\trequest_header -{name}\n"),
+    );
+    if !places.told.is_empty() {
+        let place = "X-Auth-Key-Id X-Auth-Expires-In\n";
+        file = file.put(place, &format!("{} {}\n", place.trim_end(), places.told.join(" ")));
+    }
     if let Some(name) = &places.gate.tls_name {
         file = file.put("\t\t\ttransport http {\n", &format!("\t\t\ttransport http {{\n\t\t\t\ttls_server_name {name}\n"));
     }
@@ -146,6 +192,13 @@ fn envoy(places: &Places) -> Vec<File> {
         .put("uri: \"http://127.0.0.1:9005\"", &format!("uri: \"{uri}\""))
         .put("{ socket_address: { address: 127.0.0.1, port_value: 9005 } }", &endpoint(&places.gate))
         .put("{ socket_address: { address: 127.0.0.1, port_value: 8000 } }", &endpoint(&places.admin));
+    file = file
+        .beside("              - x-api-key\n", &places.taken, |name| format!("              - {name}\n"))
+        .beside("              - { remove: x-auth-expires-in }\n", &places.told, |name| format!("              - {{ remove: {name} }}\n"))
+        .beside("                    - { exact: x-auth-expires-in }\n", &places.told, |name| {
+            format!("                    - {{ exact: {name} }}\n")
+        })
+        .beside("                - { exact: x-api-key }\n", &places.shown, |name| format!("                - {{ exact: {name} }}\n"));
     for (cluster, upstream) in [("gatepost", &places.gate), ("gatepost_admin", &places.admin)] {
         if let Some(name) = &upstream.tls_name {
             let place = format!("  - name: {cluster}\n");
@@ -180,12 +233,23 @@ fn haproxy(places: &Places) -> Vec<File> {
             .put(place, &format!("local GATE = \"https://{name}:{}/verify\"", address.port()))
             .put("local SOCKET = nil", &format!("local SOCKET = \"{address}\"")),
     };
+    let told: String = places.told.iter().map(|name| format!(", \"{name}\"")).collect();
+    if !told.is_empty() {
+        lua = lua.put("\"x-auth-expires-in\" }", &format!("\"x-auth-expires-in\"{told} }}"));
+    }
+    let shown: String = places.shown.iter().map(|name| format!("\"{name}\", ")).collect();
+    if !shown.is_empty() {
+        lua = lua.put("\"x-api-key\", ", &format!("\"x-api-key\", {shown}"));
+    }
     let tls = match &places.admin.tls_name {
         None => String::new(),
         Some(name) => format!(" ssl verify required ca-file {AUTHORITIES} sni str({name}) verifyhost {name}"),
     };
     let mut cfg = Template::new("haproxy.cfg", include_str!("../../examples/haproxy/haproxy.cfg"))
         .put("server s1 127.0.0.1:8000", &format!("server s1 {}{tls}", places.admin.listen));
+    cfg = cfg
+        .beside("  http-request del-header x-auth- -m beg\n", &places.told, |name| format!("  http-request del-header {name}\n"))
+        .beside("  http-request del-header x-api-key\n", &places.taken, |name| format!("  http-request del-header {name}\n"));
     if places.gate.tls_name.is_some() {
         let place = "  lua-load ./forward-auth.lua\n";
         cfg = cfg.put(place, &format!("{place}  httpclient.ssl.verify required\n  httpclient.ssl.ca-file {AUTHORITIES}\n"));
@@ -208,7 +272,11 @@ fn gateway_api(places: &Places, notes: &mut Vec<String>) -> Result<Vec<File>, St
     let scheme = if places.gate.tls_name.is_some() { "https" } else { "http" };
     let file = Template::new("gatepost.yaml", include_str!("../../examples/gateway-api/gatepost.yaml"))
         .put("http://gatepost.default.svc:9002/verify", &format!("{scheme}://gatepost.default.svc:{}/verify", gate.port()))
-        .put("port: 8000", &format!("port: {}", admin.port()));
+        .put("port: 8000", &format!("port: {}", admin.port()))
+        .beside("      X-Auth-Expires-In: \"\"\n", &places.told, |name| format!("      {name}: \"\"\n"))
+        .beside("      X-Api-Key: \"\"\n", &places.taken, |name| format!("      {name}: \"\"\n"))
+        .beside("      - X-Auth-Expires-In\n", &places.told, |name| format!("      - {name}\n"))
+        .beside("      - X-Api-Key\n", &places.shown, |name| format!("      - {name}\n"));
     Ok(vec![file.done()])
 }
 

@@ -149,3 +149,117 @@ fn files_that_differ_are_kept() {
     assert_eq!(files::shown(&files), "# ======== a.conf ========\na\n-- ======== b.lua ========\nb\n");
     assert_eq!(files::shown(&files[..1]), "a");
 }
+
+#[test]
+fn where_a_client_is_gets_to_the_gate() {
+    let gates = |client_ip: &str| {
+        let gates: String = ["nginx", "traefik", "caddy", "haproxy", "envoy"]
+            .iter()
+            .enumerate()
+            .map(|(n, proxy)| format!("  - {{ proxy: {proxy}, listen: 127.0.0.1:900{}, client_ip: {client_ip} }}\n", n + 1))
+            .collect();
+        config(&format!("gates:\n{gates}"))
+    };
+    let (shipped, usual) = (config(""), gates("{ header: X-Forwarded-For }"));
+    let (named, farther) = (gates("{ header: CF-Connecting-IP }"), gates("{ header: X-Forwarded-For, from_right: 2 }"));
+    for (target, line, times) in [
+        (Target::Nginx, "proxy_set_header cf-connecting-ip              $http_cf_connecting_ip;", 2),
+        (Target::Traefik, "          - cf-connecting-ip", 1),
+        (Target::Caddy, "cf-connecting-ip", 0), // shows everything
+        (Target::Envoy, "                - { exact: cf-connecting-ip }", 1),
+        (Target::Haproxy, "\"x-api-key\", \"cf-connecting-ip\", \"cookie\"", 1),
+        (Target::GatewayApi, "      - cf-connecting-ip", 1),
+    ] {
+        let printed = |config| print(target, None, config).unwrap();
+        assert_eq!(printed(&usual).files, printed(&shipped).files, "{target:?}: the shipped files tell it already");
+        let named = printed(&named);
+        assert_eq!(files::shown(&named.files).matches(line).count(), times, "{target:?}");
+        assert!(named.notes.iter().any(|note| note.contains("believes what stands in cf-connecting-ip")));
+        assert!(printed(&farther).notes.iter().any(|note| note.contains("counts to the 2. address")));
+    }
+}
+
+#[test]
+fn what_a_gate_tells_is_taken_from_it_alone() {
+    let gates = |more: &str| {
+        let gates: String = ["nginx", "traefik", "caddy", "haproxy", "envoy"]
+            .iter()
+            .enumerate()
+            .map(|(n, proxy)| format!("  - {{ proxy: {proxy}, listen: 127.0.0.1:900{}{more} }}\n", n + 1))
+            .collect();
+        config(&format!("gates:\n{gates}"))
+    };
+    let (before, after) = (gates(""), gates(", identity_headers: { Remote-User: subject.name, X-Plan: key.meta.plan }"));
+    for (target, expected) in [
+        (
+            Target::Nginx,
+            &[
+                "auth_request_set $gatepost_told_x_plan $upstream_http_x_plan;",
+                "proxy_set_header x-plan $gatepost_told_x_plan;",
+                "grpc_set_header x-plan $gatepost_told_x_plan;",
+                "fastcgi_param HTTP_X_PLAN $gatepost_told_x_plan if_not_empty;",
+            ][..],
+        ),
+        (Target::Traefik, &["          x-plan: \"\"", "          - x-plan"]),
+        (Target::Caddy, &["\t\trequest_header -x-plan", "X-Auth-Expires-In remote-user x-plan"]),
+        (Target::Envoy, &["              - { remove: x-plan }", "                    - { exact: x-plan }"]),
+        (Target::Haproxy, &["  http-request del-header x-plan", "\"x-auth-expires-in\", \"remote-user\", \"x-plan\" }"]),
+        (Target::GatewayApi, &["      x-plan: \"\"", "      - x-plan"]),
+    ] {
+        let text = |config| files::shown(&print(target, None, config).unwrap().files);
+        let (before, after) = (text(&before), text(&after));
+        for expected in expected {
+            assert_eq!(after.matches(expected).count(), 1, "{target:?} {expected}");
+            assert!(
+                after
+                    .contains(&expected.replace("x-plan", "remote-user").replace("x_plan", "remote_user").replace("X_PLAN", "REMOTE_USER"))
+                    || expected.contains("remote-user"),
+                "{expected}"
+            );
+        }
+        let lost: Vec<_> = before.lines().filter(|line| !after.contains(line.trim_end_matches([' ', '}']))).collect();
+        assert!(lost.is_empty(), "{lost:?}");
+    }
+}
+
+#[test]
+fn what_carries_a_credential_gets_to_the_gate_and_no_farther() {
+    let gates: String = ["nginx", "traefik", "caddy", "haproxy", "envoy"]
+        .iter()
+        .enumerate()
+        .map(|(n, proxy)| format!("  - {{ proxy: {proxy}, listen: 127.0.0.1:900{}, from: {{ token: [X-Token, 'Authorization: Bearer'], key: ['X-Service: Key'] }} }}\n", n + 1))
+        .collect();
+    let config = config(&format!("gates:\n{gates}"));
+    for (target, expected) in [
+        (
+            Target::Nginx,
+            &[
+                ("    proxy_set_header x-token                       $http_x_token;", 2),
+                ("proxy_set_header x-token \"\";", 1),
+                ("grpc_set_header x-token \"\";", 1),
+                ("fastcgi_param HTTP_X_TOKEN \"\" if_not_empty;", 1),
+            ][..],
+        ),
+        (Target::Traefik, &[("          - x-token", 1), ("          x-token: \"\"", 1)]),
+        (Target::Caddy, &[("\t\trequest_header -x-token", 1)]),
+        (Target::Envoy, &[("                - { exact: x-token }", 1), ("              - x-token", 1)]),
+        (Target::Haproxy, &[("\"x-api-key\", \"x-token\", \"x-service\", \"cookie\"", 1), ("  http-request del-header x-token", 1)]),
+        (Target::GatewayApi, &[("      - x-token", 1), ("      x-token: \"\"", 1)]),
+    ] {
+        let text = files::shown(&print(target, None, &config).unwrap().files);
+        for (expected, times) in expected {
+            assert_eq!(text.lines().filter(|line| line.contains(expected)).count(), *times, "{target:?} {expected}");
+            assert!(
+                expected.contains("x-service")
+                    || text.contains(
+                        &expected
+                            .replace("x-token  ", "x-service")
+                            .replace("x-token", "x-service")
+                            .replace("x_token", "x_service")
+                            .replace("X_TOKEN", "X_SERVICE")
+                    ),
+                "{expected}"
+            );
+        }
+    }
+}

@@ -12,7 +12,7 @@ mod flight;
 mod name;
 mod table;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use common::{Common, Commons};
@@ -33,6 +33,7 @@ use super::store::{Ask, Unavailable};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::holder::Grant;
+use crate::decision::told::{self, Further};
 use crate::id::Id;
 
 /// How long a refusal is kept.
@@ -70,6 +71,8 @@ pub struct Cache {
     commons: Commons,
     /// What refused credentials have in common.
     nothing: Arc<Common>,
+    /// What gates want said besides what the standard headers say.
+    further: OnceLock<Arc<[Further]>>,
 }
 
 /// By what a check may be answered, as the store says.
@@ -89,12 +92,17 @@ impl Cache {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
-        let nothing = Arc::new(Common::new(NOBODY, "", Role::EndUser, Grant::default(), Vec::new()));
+        let nothing = Arc::new(Common::new(NOBODY, "", Role::EndUser, Grant::default(), Vec::new(), &[], None));
         let table = Table::new(&nothing);
         let (flights, commons) = (Flights::default(), Commons::default());
-        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing });
+        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing, further: OnceLock::new() });
         tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
+    }
+
+    /// Lets gates say this besides what the standard headers say. Once, before anything is kept.
+    pub fn tell(&self, further: Arc<[Further]>) {
+        let _ = self.further.set(further);
     }
 
     /// What a presented credential is called here.
@@ -179,12 +187,16 @@ impl Cache {
             (None, None) if matches!(ask, Ask::Session(_)) => (standing.told_end, UnixMs(0)),
             (None, None) => (standing.told_end, NEVER),
         };
+        let holder = &standing.holder;
+        let further = told::render(self.further.get().map_or(&[], |further| &**further), holder);
         let common = self.commons.of(Common::new(
             standing.tenant,
-            &standing.holder.tenant,
+            &holder.tenant,
             standing.role,
-            standing.holder.grant.clone(),
+            holder.grant.clone(),
             standing.limits.clone(),
+            &holder.networks,
+            further,
         ));
         let Standing { subject, told_end, .. } = *standing;
         Entry::live(terms, entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides })

@@ -11,8 +11,10 @@ use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder};
 use crate::decision::limit::Limited;
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::About;
 use crate::id::Id;
 use crate::issuers::Proved;
+use crate::token::terms::Terms;
 
 /// A live credential: who holds it, and the token to slide.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Live {
     pub token: Option<(TokenRecord, UnixMs)>,
     /// The idle end, as read, and the absolute end of a browser's session that this use keeps alive.
     pub session: Option<(UnixMs, UnixMs)>,
+    /// How much may pass, by whose word.
+    pub limits: Vec<Limited>,
 }
 
 /// What a principal may do: its own level, every level above, less all denies. `None` = refused: the chain is broken, or someone in it is blocked.
@@ -90,7 +94,7 @@ impl Standing {
 pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Option<Standing> {
     let mut grant = effective(&fill.chain, &fill.policies)?;
     let (subject, principal) = fill.chain.first()?;
-    let mut session_ends = None;
+    let (mut session_ends, mut agreed) = (None, Terms::default());
     let (kind, mut told_end, key_id) = match ask {
         Ask::Session(sid) => {
             let (id, session) = fill.session.as_ref()?;
@@ -115,6 +119,7 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
                 Some(secret) => secret_of(key, secret, now)?,
             };
             grant = grant.narrowed(&key.scopes, &ScopeSet::default());
+            agreed.clone_from(&key.terms);
             let kind = if matches!(ask, Ask::Key(_)) { CredentialKind::ApiKey } else { CredentialKind::Token };
             (kind, key.ends.unwrap_or(NEVER).min(grace.unwrap_or(NEVER)), id.to_string())
         }
@@ -139,6 +144,9 @@ pub fn judge(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs) -> Op
         tenant: principal.tenant.to_string(),
         role: principal.role.as_str().to_owned(),
         key_id,
+        networks: agreed.networks,
+        subject: About { external_id: principal.terms.external_id.clone(), metadata: principal.terms.metadata.clone() },
+        key: About { external_id: agreed.external_id, metadata: agreed.metadata },
         grant,
     };
     let limits = limits(&fill, ask.key());
@@ -172,6 +180,9 @@ pub fn judge_foreign(token: &Proved, fill: &Fill, now: UnixMs) -> Option<Standin
         tenant: token.tenant.clone(),
         role: Role::Foreign.as_str().to_owned(),
         key_id: String::new(),
+        networks: Vec::new(),
+        subject: About::default(),
+        key: About::default(),
         grant: Grant { allow: token.scopes.clone(), deny: ScopeSet::default() },
     };
     let (subject, tenant, ends) = (token.subject_id, token.tenant_id, token.ends);
@@ -192,8 +203,8 @@ fn limits(fill: &Fill, key: Option<Id>) -> Vec<Limited> {
 pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s: u64) -> Option<Live> {
     let standing = judge(ask, fill, secret, now)?;
     let expires_in_s = standing.expires_in_s(now, ttl_s);
-    let Standing { holder, subject, token, session, .. } = standing;
-    Some(Live { holder, expires_in_s, subject, token, session })
+    let Standing { holder, subject, token, session, limits, .. } = standing;
+    Some(Live { holder, expires_in_s, subject, token, session, limits })
 }
 
 /// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.

@@ -9,7 +9,7 @@ use super::store::Ask;
 use crate::clock::UnixMs;
 use crate::decision::Evidence;
 use crate::decision::cookies::Domains;
-use crate::decision::credential::{CredentialKind, Presented, SessionCookies};
+use crate::decision::credential::{CredentialKind, Presented, SessionCookies, basic};
 use crate::decision::request::Host;
 use crate::id::Id;
 use crate::issuers::{Fault, Issuers, Proved};
@@ -86,6 +86,11 @@ pub fn recognise(
         Presented::ApiKey(text) => {
             let ApiKey { id, hash, made_elsewhere } = mint.api_key(text).ok_or(NOT_OURS)?;
             Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(id), secret: Some(hash), made_elsewhere, ends: None, foreign: None })
+        }
+        Presented::BasicKey(text) => {
+            let mut room = basic::room();
+            let key = basic::password(text, &mut room).ok_or(Evidence::Invalid("not HTTP Basic with an API key as the password"))?;
+            recognise(Presented::ApiKey(key), keyring, mint, issuers, at, now)
         }
         Presented::Bearer(text, beside) => {
             let secret = match beside {

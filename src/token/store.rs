@@ -16,6 +16,7 @@ use crate::clock::{Moment, UnixMs, boottime_ns};
 use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::limit::Rate;
 use crate::decision::scopes::ScopeSet;
+use crate::decision::told::Further;
 use crate::id::Id;
 
 /// Most subjects above a credential, tenant included: a longer chain is broken off, which refuses.
@@ -183,6 +184,11 @@ impl TokenStore {
     /// Keeps that a credential is forged, so that it is not proved to be so again.
     pub fn refuse(&self, name: Name, provers: Provers, kind: CredentialKind, at: Moment) {
         self.cache.refuse(name, provers, kind, at.now);
+    }
+
+    /// Lets gates say this besides what the standard headers say. Once, before the first check.
+    pub fn tell(&self, further: Arc<[Further]>) {
+        self.cache.tell(further);
     }
 
     /// The rules in force use what is cached for so long without the store, at most.

@@ -9,9 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::decision::limit::{Limit, LimitFault};
+use crate::decision::network::Network;
 
 /// Longest external id, in bytes.
 pub const EXTERNAL_ID_BYTES: usize = 256;
+/// Most networks of a key.
+pub const NETWORKS: usize = 64;
 /// Longest metadata, in bytes of its JSON.
 pub const METADATA_BYTES: usize = 1024;
 /// Longest name in metadata.
@@ -28,6 +31,10 @@ pub struct Terms {
     /// What else is to be known of it, by name: at most 1 KiB of JSON.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// Of a key: the networks it, and tokens made from it, may be used from; empty = any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>, max_items = 64, example = json!(["10.0.0.0/8"]))]
+    pub networks: Vec<Network>,
     /// How much may pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<LimitText>,
@@ -121,7 +128,26 @@ impl Terms {
         if serde_json::to_string(&self.metadata).is_ok_and(|json| json.len() > METADATA_BYTES) {
             return wrong("metadata", format!("longer than {METADATA_BYTES} bytes of JSON"));
         }
+        if self.networks.len() > NETWORKS {
+            return wrong("networks", format!("at most {NETWORKS}"));
+        }
         Ok(self)
+    }
+
+    /// As [`Terms::checked`], for what is agreed about a principal.
+    ///
+    /// # Errors
+    /// [`TermsError`].
+    pub fn checked_of_principal(self) -> Result<Self, TermsError> {
+        match self.networks.is_empty() {
+            true => self.checked(),
+            false => Err(TermsError { field: "networks", problem: "only keys are bound to networks".into() }),
+        }
+    }
+
+    /// Whether nothing is agreed but what narrows: whoever holds a key may agree that with themselves.
+    pub fn only_narrow(&self) -> bool {
+        *self == Self { networks: self.networks.clone(), ..Self::default() }
     }
 
     /// Whether nothing is agreed.
@@ -156,14 +182,16 @@ mod tests {
     fn they_come_back_as_they_were_written() {
         let terms = Terms::naming(Some("cus_1".into()), [("plan".to_owned(), "gold".to_owned())].into());
         let limit = Limit::parse(Some("10/m"), Some(3), Some("5/day"), Some("tenant")).unwrap();
-        let terms = Terms { limit: Some(limit.into()), ..terms };
+        let terms = Terms { limit: Some(limit.into()), networks: vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()], ..terms };
         assert_eq!(Terms::read(terms.written().as_deref()).unwrap(), terms);
         assert_eq!((Terms::default().written(), Terms::read(None).unwrap()), (None, Terms::default()));
     }
 
     #[test]
     fn what_cannot_be_read_is_damage() {
-        for text in ["", "null", r#"{"limits": 1}"#, r#"{"metadata": {"a": 1}}"#] {
+        for text in
+            ["", "null", r#"{"limits": 1}"#, r#"{"metadata": {"a": 1}}"#, r#"{"networks": ["10.0.0.0", "x"]}"#, r#"{"networks": null}"#]
+        {
             assert!(Terms::read(Some(text)).is_err(), "{text}");
         }
     }

@@ -60,7 +60,9 @@ CONFIGURATIONS = [block for block in BLOCKS if block.language == "yaml" and "fil
 def test_configurations_load(block, tmp_path):
     is_rules = block.text.lstrip().startswith(("rules:", "#")) and re.search(r"^rules:\s*$", block.text, re.M)
     rules = block.text if is_rules else (ROOT / "config/rules.yaml").read_text()
-    config = "rules: rules.yaml\nadmin: { public_url: https://auth.example.com }\n" if is_rules else block.text
+    for_rules = "rules: rules.yaml\nadmin: { public_url: https://auth.example.com }\n" \
+                "gates: [{ proxy: nginx, listen: 127.0.0.1:9001, client_ip: { header: X-Forwarded-For } }]\n"
+    config = for_rules if is_rules else block.text
     (tmp_path / "rules.yaml").write_text(rules)
     (tmp_path / "gatepost.yaml").write_text(config)
     variables = {name: "5e" * 32 for name in re.findall(r"env: (\w+)", block.text)}

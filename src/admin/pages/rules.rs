@@ -70,6 +70,7 @@ fn row(rule: &Rule) -> Vec<Markup> {
             @if rule.anonymous { "nothing" } @else if rule.all.is_empty() && rule.any.is_empty() { span.quiet { "no scope" } }
             (list_of("all of", &rule.all))
             (list_of("one of", &rule.any))
+            @if !rule.from_networks.is_empty() { div { span.quiet { "from " } (parts::chips(rule.from_networks.iter().map(String::as_str), "")) } }
             @if !rule.tenants.is_empty() { div { span.quiet { "tenant " } (parts::chips(rule.tenants.iter().map(String::as_str), "")) } }
         },
     ]

@@ -42,6 +42,7 @@ async fn tried(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure> {
         token,
         api_key: key,
         scopes,
+        from: text("from").map(|from| from.parse()).transpose().map_err(|_| Failure::invalid("`from` is no address"))?,
     };
     let explanation = visit.admin.explained(&visit.caller, asked).await?;
     let page = page(visit, None, Some(fields), result(&explanation))?;
@@ -69,6 +70,10 @@ fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, filled: Option<&Form>,
         label {
             span { "Token or API key " small { "looked up as the gate would" } }
             input name="credential" maxlength="4096" autocomplete="off" autocapitalize="none" spellcheck="false";
+        }
+        label {
+            span { "From " small { "the client's address, for rules and keys that are for some networks only" } }
+            input name="from" value=(was("from")) maxlength="45" autocomplete="off" autocapitalize="none" spellcheck="false" placeholder="192.0.2.7";
         }
         (parts::scopes_field("Or scopes", "as if a live token held them", "scopes", was("scopes")))
         button { "Try it" }

@@ -289,3 +289,28 @@ async fn imported_keys_that_nobody_used_are_reported() {
     house.ask(form("an-old-key-of-bob")).await.is(200);
     house.ask(form("a-key-that-nobody-imported")).await.is(401);
 }
+
+#[tokio::test]
+async fn a_key_may_be_bound_to_networks() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let made = create(&house, &ann.jwt, json!({ "terms": { "networks": ["10.0.0.0/8", "2001:db8::1", "::ffff:192.0.2.0/120"] } })).await;
+    assert_eq!(made.is(201).body["key"]["terms"]["networks"], json!(["10.0.0.0/8", "2001:db8::1/128", "192.0.2.0/24"]));
+    let listed = house.ask(Ask::get("/v1/keys").bearer(&ann.jwt)).await;
+    assert_eq!(listed.body["keys"][0]["terms"], json!({}), "the first one is bound to none");
+    assert_eq!(listed.body["keys"][1]["terms"], made.body["key"]["terms"]);
+    // its tokens are bound as it is
+    let token = house.exchange(&made.text("/api_key")).await.text("/data/auth_token").to_owned();
+    let claims = house.admin.accounts().keyring().read_access(&token).unwrap();
+    let fill = house.store.look_up(Check::Token { id: claims.id, key: claims.key }).await.unwrap().unwrap();
+    let live = crate::token::holder::live(Check::Token { id: claims.id, key: claims.key }, fill, None, house.clock.now(), 3600).unwrap();
+    assert_eq!(live.holder.networks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "2001:db8::1/128", "192.0.2.0/24"]);
+    for (networks, what) in [
+        (json!(["10.0.0.1/8"]), "has bits set after its prefix"),
+        (json!(["anywhere"]), "is no network"),
+        (json!(vec!["::1"; 65]), "at most 64"),
+    ] {
+        let refused = create(&house, &ann.jwt, json!({ "terms": { "networks": networks } })).await;
+        assert!(refused.is(400).text("/message").contains(what), "{:?}", refused.body);
+    }
+}

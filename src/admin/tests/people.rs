@@ -153,6 +153,7 @@ pub(super) fn instance() -> Instance {
         credentials: vec!["token".to_owned()],
         all: vec!["orders:read".into()],
         any: Vec::new(),
+        from_networks: Vec::new(),
         tenants: Vec::new(),
         enforce: true,
         file: None,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::config::{Listen, Proxy, RequirePhone, SecretSource, SignUp};
+use crate::config::{IdentityHeaders, Listen, Proxy, RequirePhone, SecretSource, SignUp};
 use crate::decision::scopes::ScopeSet;
 use crate::issuers::KeySource;
 use crate::oidc::ProviderKind;
@@ -63,6 +63,19 @@ fn is_wrong(yaml: &str, expected: &str) -> bool {
         println!("{yaml}\n{found:#?}");
     }
     right
+}
+
+#[test]
+fn webhooks_and_usage() {
+    let read = config(
+        "webhooks: [{ url: 'http://127.0.0.1:2590/told/', secret: { file: keys } }, { url: https://a/b, secret: { file: keys }, events: [key.ended] }]",
+        &[("GATEPOST_USAGE_KEEP", "30d")],
+    );
+    let told: Vec<_> = read.webhooks.iter().map(|webhook| (webhook.url.as_str(), webhook.events.len())).collect();
+    assert_eq!(told, [("http://127.0.0.1:2590/told", 3), ("https://a/b", 1)]);
+    assert_eq!(read.webhooks[0].secret.expose_secret(), KEY);
+    assert_eq!((read.usage.keep, read.usage.enabled), (Duration::from_secs(30 * 86_400), true));
+    assert!(!config("usage: { enabled: false }", &[]).usage.enabled);
 }
 
 #[test]
@@ -146,7 +159,7 @@ log: { level: debug, format: json }
     assert_eq!(config.gates[0].listen, Listen::Unix("/run/gatepost/caddy.sock".into()));
     assert_eq!((proxy_secret(&config, 1), proxy_secret(&config, 2)), ("a-secret-of-the-proxy", "from-a-file"));
     assert_eq!(config.admin.public_url.as_deref(), Some("https://auth.example.com"));
-    assert_eq!(config.admin.trusted_proxies.iter().map(|network| network.prefix).collect::<Vec<_>>(), [8, 128]);
+    assert_eq!(config.admin.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
     assert!(matches!(&config.rules, RulesSource::File(path) if path.is_absolute() && path.ends_with("rules.yaml")));
     assert!(matches!(&config.database, DatabaseConfig::Sqlite(file) if file.as_os_str() == "/var/lib/gatepost.db"));
     assert!(matches!(&config.tokens.store, StoreConfig::Redis(url) if url.expose_secret() == "redis://u:pw@redis.internal:6379/2"));
@@ -205,6 +218,23 @@ fn each_mistake_is_told_where_it_is() {
         (
             "gates: [{ proxy: nginx, listen: 0.0.0.0:1, tls: { cert: cert.pem, key: key.pem } }]",
             "1:9: gates[0].secret: missing; `0.0.0.0:1` can be reached from other machines",
+        ),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: X-Forwarded-For }]",
+            "1:57: gates[0].client_ip: expected keys with values",
+        ),
+        ("gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: {} }]", "1:57: gates[0].client_ip.header: missing; write it"),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: { header: X_Real_IP } }]",
+            "1:67: gates[0].client_ip.header: `X_Real_IP` is no name of a header that every proxy passes on",
+        ),
+        (
+            "gates: [{ proxy: caddy, listen: 127.0.0.1:1, client_ip: { header: X-Forwarded-Host } }]",
+            "1:67: gates[0].client_ip.header: `X-Forwarded-Host` says something else to a gate",
+        ),
+        (
+            "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: { header: X-Forwarded-For, from_right: 0 } }]",
+            "1:96: gates[0].client_ip.from_right: `0` is no whole number from 1 to 16",
         ),
         ("admin: { tls: { cert: cert.pem } }", "1:15: admin.tls.key: missing; write it"),
         ("admin: { tls: { key: key.pem } }", "1:15: admin.tls.cert: missing; write it"),
@@ -298,6 +328,23 @@ fn each_mistake_is_told_where_it_is() {
         (
             "senders: { sms: { url: http://sms.example, body: '{code}{phone}' } }",
             "1:24: senders.sms.url: whoever is between us and this gateway",
+        ),
+        ("usage: { keep: 23h }", "1:16: usage.keep: `23h` is out of bounds"),
+        ("usage: { keeps: 2d }", "1:10: usage.keeps: unknown key; did you mean `keep`?"),
+        (
+            "webhooks: [{ url: http://hooks.example/a, secret: { file: keys } }]",
+            "1:19: webhooks[0].url: whoever is between us and this address",
+        ),
+        ("webhooks: [{ url: https://a }]", "1:12: webhooks[0].secret: missing"),
+        ("webhooks: [{ url: https://a, secret: { file: secret } }]", "1:38: webhooks[0].secret: fewer than 16 characters"),
+        (
+            "webhooks: [{ url: https://a, secret: { file: keys }, events: [key.made] }]",
+            "1:63: webhooks[0].events[0]: `key.made` is not known here",
+        ),
+        ("webhooks: [{ url: https://a, secret: { file: keys }, events: [] }]", "1:62: webhooks[0].events: it is told nothing"),
+        (
+            "webhooks: [{ url: https://a, secret: { file: keys } }, { url: https://a, secret: { file: keys } }]",
+            "1:63: webhooks[1].url: another webhook has this address",
         ),
         ("senders: { sms: { url: https://a, body: '{code}' } }", "1:17: senders.sms: {phone} is neither in url nor in headers or body"),
         (
@@ -690,4 +737,142 @@ fn risky_settings_warn() {
     risky("admin: { trusted_proxies: [0.0.0.0/0] }", &[], "admin.trusted_proxies: every address is trusted");
     let gate = "gates: [{ proxy: nginx, listen: 127.0.0.1:1, secret: { env: S } }]";
     risky(gate, &[("S", "s3cret")], "gates[0].secret: the secret is the placeholder of the examples");
+}
+
+#[test]
+fn a_gate_learns_the_clients_address() {
+    let config = config(
+        "gates: [{ proxy: nginx, listen: 127.0.0.1:1, client_ip: { header: X-Forwarded-For } }, { proxy: caddy, listen: 127.0.0.1:2, client_ip: { header: CF-Connecting-IP, from_right: 2 } }, { proxy: envoy, listen: 127.0.0.1:3 }]",
+        &[],
+    );
+    let told = |n: usize| config.gates[n].client_ip.as_ref().map(|told| (told.header.as_str(), told.from_right));
+    assert_eq!((told(0), told(1), told(2)), (Some(("x-forwarded-for", 1)), Some(("cf-connecting-ip", 2)), None));
+}
+
+#[test]
+fn what_a_gate_tells_an_application() {
+    let gate = |keys: &str| format!("gates: [{{ proxy: nginx, listen: 127.0.0.1:1, client_ip: {{ header: X-Client }}, {keys} }}]");
+    let config = config(
+        &gate("identity_headers: { Remote-User: subject.name, X-Plan: key.meta.plan, X-Id: subject.external_id }, standard_headers: false"),
+        &[],
+    );
+    let said = &config.gates[0].identity;
+    let own: Vec<_> = said.own.iter().map(|(name, source)| format!("{name}: {source}")).collect();
+    assert_eq!(
+        (said.standard, own),
+        (false, vec!["remote-user: subject.name".into(), "x-plan: key.meta.plan".into(), "x-id: subject.external_id".into()])
+    );
+    assert_eq!(self::config("", &[]).gates[0].identity, IdentityHeaders::default());
+    for name in [
+        "Host",
+        "Connection",
+        "Content-Length",
+        "Content-Type",
+        "Transfer-Encoding",
+        "TE",
+        "Upgrade",
+        "Keep-Alive",
+        "Proxy-Authorization",
+        "Authorization",
+        "Cookie",
+        "Set-Cookie",
+        "X-Authorization",
+        "X-Api-Key",
+        "X-Proxy-Secret",
+        "X-Original-URI",
+        "X-Original-Anything",
+        "X-Forwarded-For",
+        "X-Forwarded-User",
+        "X-Auth-User",
+        "X-Auth-Other",
+        "X-Deny-Status",
+        "X-Request-Id",
+        "Forwarded",
+        "X-Real-IP",
+        "X-HTTP-Method-Override",
+        "X-Client",
+        "Date",
+        "Accept",
+        "Sec-Fetch-Site",
+    ] {
+        let found = problems(&gate(&format!("identity_headers: {{ {name}: subject.name }}")), &[]);
+        assert!(found.len() == 1 && found[0].contains("means something else on the way"), "{name}: {found:#?}");
+    }
+    for (keys, expected) in [
+        ("identity_headers: { Remote_User: subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { 'Remote User': subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { 'X-A: b': subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { '1-A': subject.name }", "is no name of a header that every proxy passes on"),
+        ("identity_headers: { Remote-User: subject.name, remote-user: key.id }", "`remote-user` stands twice"),
+        ("identity_headers: { Remote-User: user }", "`user` is nothing that is known of a client"),
+        ("identity_headers: { Remote-User: }", "expected one value, found no value"),
+        ("identity_headers: [Remote-User]", "expected names with values, found a list"),
+        ("standard_headers: no", "`no` is neither true nor false"),
+    ] {
+        let found = problems(&gate(keys), &[]);
+        assert!(found.len() == 1 && found[0].contains(expected), "{keys}: {found:#?}");
+    }
+    let many: Vec<_> = (0..17).map(|n| format!("X-A{n}: scopes")).collect();
+    assert!(problems(&gate(&format!("identity_headers: {{ {} }}", many.join(", "))), &[])[0].contains("more than 16 headers"));
+    assert!(warnings(&gate("standard_headers: false"), &[])[0].contains("the application is told nothing"));
+}
+
+#[test]
+fn a_rule_for_networks_needs_a_gate_that_knows_them() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("rules.yaml"), "rules: [{ id: inner, path: /a, from_networks: [10.0.0.0/8] }]").unwrap();
+    let load = |gates: &str| {
+        fs::write(directory.path().join("gatepost.yaml"), format!("gates: [{gates}]")).unwrap();
+        load(Some(Path::new("gatepost.yaml")), &Environment::new([]).in_directory(directory.path()))
+    };
+    let (blind, seeing) =
+        ("{ proxy: nginx, listen: 127.0.0.1:1 }", "{ proxy: caddy, listen: 127.0.0.1:2, client_ip: { header: X-Forwarded-For } }");
+    let problems = load(blind).unwrap_err();
+    assert!(problems[0].to_string().contains("gates: the rule `inner` is for some networks only, and no gate knows"), "{problems:?}");
+    let warnings = load(&format!("{blind}, {seeing}")).unwrap().warnings;
+    assert!(warnings.len() == 1 && warnings[0].to_string().contains("gates[0]: the rule `inner`"), "{warnings:?}");
+    assert!(load(seeing).unwrap().warnings.is_empty());
+}
+
+#[test]
+fn where_credentials_stand() {
+    let gate = |from: &str| format!("gates: [{{ proxy: traefik, listen: 127.0.0.1:1, from: {from} }}]");
+    let headers = |from: &str| -> Vec<String> {
+        config(&gate(from), &[]).gates[0]
+            .carriage
+            .iter()
+            .flat_map(|carriage| carriage.headers().map(ToString::to_string).collect::<Vec<_>>())
+            .collect()
+    };
+    assert!(config("", &[]).gates[0].carriage.is_none());
+    assert_eq!(
+        headers("{ token: [X-Token], key: ['Authorization: Basic', 'Authorization: ApiKey', X-Api-Key] }"),
+        ["x-token", "authorization", "x-api-key"]
+    );
+    assert_eq!(headers("{ key: ['Authorization: Basic'] }"), ["authorization", "x-authorization"], "tokens stay where they are");
+    assert_eq!(headers("{ token: [] }"), ["x-api-key"]);
+    for (from, expected) in [
+        ("{ token: ['Authorization: Basic'] }", "HTTP Basic carries a key here, as the password"),
+        ("{ token: ['Authorization:'] }", "has no scheme after its header"),
+        ("{ token: ['Authorization: Bearer x'] }", "has no scheme after its header"),
+        ("{ token: [X_Token] }", "is no name of a header that every proxy passes on"),
+        ("{ token: [Cookie] }", "means something else on the way"),
+        ("{ token: [Host] }", "means something else on the way"),
+        ("{ token: [X-Forwarded-Uri] }", "means something else on the way"),
+        ("{ token: [X-Proxy-Secret] }", "means something else on the way"),
+        ("{ token: [X-Auth-User] }", "means something else on the way"),
+        ("{ token: [X-Token, X-Token] }", "`x-token` without a scheme takes every value, and stands twice"),
+        ("{ token: [X-Token], key: ['x-token: Key'] }", "`x-token` without a scheme takes every value, and stands twice"),
+        ("{ token: ['X-Token: A'], key: ['x-token: a'] }", "this place stands twice"),
+        ("{ key: ['Authorization: Bearer'] }", "this place stands twice"),
+        ("{ token: [X-Api-Key] }", "`x-api-key` without a scheme takes every value"),
+        ("{ token: X-Token }", "expected a list"),
+        ("{ cookie: [a] }", "unknown key"),
+        ("[X-Token]", "expected keys with values"),
+    ] {
+        let found = problems(&gate(from), &[]);
+        assert!(!found.is_empty() && found[0].contains(expected), "{from}: {found:#?}");
+    }
+    let clash = "gates: [{ proxy: nginx, listen: 127.0.0.1:1, from: { token: [X-Token] }, identity_headers: { X-Token: subject.name } }]";
+    assert!(problems(clash, &[])[0].contains("means something else on the way"));
 }

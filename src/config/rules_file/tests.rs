@@ -164,6 +164,7 @@ fn tests_say_what_a_credential_shows() {
 rules:
   - { id: a, path: '/a/{id}', match: { id: key.id }, tenants: [t1], credentials: [api_key], scopes: { all: ['x:y'] } }
   - { id: shadow, path: /shadow, scopes: { all: [x] }, enforce: false }
+  - { id: inner, path: /inner, from_networks: [10.0.0.0/8, '2001:db8::/32'] }
 tests:
   - { request: GET https://a/a/k1, credential: api_key, scopes: ['x:*'], as: { uid: u, name: n, tenant: t1, role: admin, key_id: k1 }, expect: allow }
   - { request: GET https://a/a/k2, credential: api_key, scopes: ['x:*'], as: { tenant: t1, key_id: k1 }, expect: deny }
@@ -171,12 +172,17 @@ tests:
   - { request: GET https://a/a/k1, scopes: ['x:*'], as: { tenant: t1, key_id: k1 }, expect: deny }
   - { request: GET https://a/a/k1, credential: none, expect: deny }
   - { request: GET https://a/shadow, expect: allow }
+  - { request: GET https://a/inner, from: 10.1.2.3, expect: allow }
+  - { request: GET https://a/inner, from: 192.0.2.1, expect: deny }
+  - { request: GET https://a/inner, expect: deny }
 ";
     let file = read_text(text).unwrap();
     let whys: Vec<String> = file.tests.iter().map(|test| test.run(&file.rules).why).map(|why| why.split(':').take(2).collect()).collect();
     assert!(whys[1].starts_with("match_failed") && whys[2].starts_with("tenant_mismatch"), "{whys:?}");
     assert!(whys[3].starts_with("credential_not_accepted") && whys[4].starts_with("no_credential"), "{whys:?}");
     assert!(whys[5].starts_with("shadow insufficient_scope"), "{whys:?}");
+    assert!(whys[7].starts_with("network_refused") && whys[8].starts_with("network_refused") && whys[6].is_empty(), "{whys:?}");
+    assert!(file.failures().is_empty());
     assert!(file.had_tests());
     assert!(!read_text("rules: [{ id: a, path: /a }]").unwrap().had_tests());
 }

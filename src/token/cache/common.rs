@@ -1,4 +1,4 @@
-//! What many entries have in common, kept once: tenant, role, and what may be done.
+//! What many entries have in common, kept once: tenant, role, what may be done, and from where.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -8,6 +8,8 @@ use http::HeaderValue;
 
 use crate::decision::holder::{Grant, header_value};
 use crate::decision::limit::Limited;
+use crate::decision::network::Network;
+use crate::decision::told::FurtherValues;
 use crate::id::Id;
 use crate::token::record::Role;
 
@@ -20,23 +22,44 @@ pub(super) struct Common {
     pub(super) tenant: Id,
     pub(super) role: Role,
     pub(super) grant: Grant,
+    /// The networks that the key may be used from; empty = any.
+    pub(super) networks: Box<[Network]>,
     /// How much may pass, by whose word.
     pub(super) limits: Box<[Limited]>,
     /// `X-Auth-Tenant`
     pub(super) tenant_value: HeaderValue,
     /// `X-Auth-Scopes`, where it is the same whatever the rule.
     pub(super) scopes_value: Option<HeaderValue>,
+    /// What gates want said besides.
+    pub(super) further: FurtherValues,
 }
 
 impl Common {
     /// `tenant` is called `name`, which for ours is its id.
-    pub(super) fn new(tenant: Id, name: &str, role: Role, grant: Grant, limits: Vec<Limited>) -> Self {
+    pub(super) fn new(
+        tenant: Id,
+        name: &str,
+        role: Role,
+        grant: Grant,
+        limits: Vec<Limited>,
+        networks: &[Network],
+        further: FurtherValues,
+    ) -> Self {
         let scopes_value = grant.same_for_all().then(|| shared(header_value(&grant.effective(&[]).to_string())));
-        Self { tenant, role, tenant_value: shared(header_value(name)), scopes_value, grant, limits: limits.into() }
+        Self {
+            tenant,
+            role,
+            tenant_value: shared(header_value(name)),
+            scopes_value,
+            grant,
+            networks: networks.into(),
+            limits: limits.into(),
+            further,
+        }
     }
 
-    fn told_by(&self) -> (Id, Role, &Grant, &[Limited]) {
-        (self.tenant, self.role, &self.grant, &self.limits)
+    fn told_by(&self) -> (Id, Role, &Grant, &[Limited], &[Network], &FurtherValues) {
+        (self.tenant, self.role, &self.grant, &self.limits, &self.networks, &self.further)
     }
 }
 
@@ -95,7 +118,7 @@ mod tests {
     fn common(n: u16) -> Common {
         let mut id = [0; 16];
         id[..2].copy_from_slice(&n.to_le_bytes());
-        Common::new(Id::from_bytes(id), "t", Role::Client, Grant::everything(), Vec::new())
+        Common::new(Id::from_bytes(id), "t", Role::Client, Grant::everything(), Vec::new(), &[], None)
     }
 
     #[test]

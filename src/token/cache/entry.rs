@@ -17,7 +17,9 @@ use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
 use crate::decision::issuer::IssuerNumber;
 use crate::decision::limit::{Limited, Per};
+use crate::decision::network::Network;
 use crate::decision::rules::Attribute;
+use crate::decision::told::{About, Further};
 use crate::id::Id;
 use crate::token::fence::{Concerned, Fence, Stamps};
 
@@ -296,13 +298,18 @@ impl Identity for Entry {
         &self.common.grant
     }
 
-    fn told(&self) -> Told {
+    fn networks(&self) -> &[Network] {
+        &self.common.networks
+    }
+
+    fn told(&self, _: &[Further]) -> Told {
         let (key, user) = self.split();
         Told {
             user: self.value(user),
             scopes: self.common.scopes_value.clone(),
             tenant: self.common.tenant_value.clone(),
             key_id: self.value(key),
+            further: self.common.further.clone(),
         }
     }
 
@@ -320,6 +327,10 @@ impl Identity for Entry {
             tenant: text(self.common.tenant_value.as_bytes()),
             role: self.common.role.as_str().to_owned(),
             key_id: text(key),
+            networks: self.common.networks.to_vec(),
+            // of these only the finished values are kept
+            subject: About::default(),
+            key: About::default(),
             grant: self.common.grant.clone(),
         }
     }
@@ -365,7 +376,8 @@ mod tests {
 
     fn entry(kind: CredentialKind, name: &str, key: Option<Id>, told_end: UnixMs) -> Entry {
         let grant = Grant { allow: "orders:* users:read".parse().unwrap(), deny: ScopeSet::default() };
-        let common = Arc::new(Common::new(TENANT, &TENANT.to_string(), Role::Client, grant, Vec::new()));
+        let networks = ["10.0.0.0/8".parse().unwrap()];
+        let common = Arc::new(Common::new(TENANT, &TENANT.to_string(), Role::Client, grant, Vec::new(), &networks, None));
         let concerned = Concerned::from(Ask::Key(KEY));
         let terms = Terms { name: Name([1, 2]), kind, provers: PROVERS, concerned, stamps: Stamps::default(), deadline: UnixMs(90_000) };
         Entry::live(terms, Standing { subject: SUBJECT, name, key, common, cap: UnixMs(100_000), told_end, slides: UnixMs(50) })
@@ -384,7 +396,8 @@ mod tests {
                 let entry = entry(kind, name, key, UnixMs(100_000));
                 let (kept, holder) = (&entry as &dyn Identity, Identity::holder(&entry));
                 assert_eq!((holder.kind, kept.kind()), (kind, kind));
-                assert_eq!((kept.told(), holder.name.as_str()), (holder.told(), name));
+                assert_eq!((kept.told(&[]), holder.name.as_str()), (holder.told(&[]), name));
+                assert_eq!(kept.networks(), holder.networks);
                 assert_eq!(kept.key_id(), holder.key_id.as_bytes());
                 assert_eq!(holder.key_id, key.map(|key| key.to_string()).unwrap_or_default());
                 let texts = [&SUBJECT.to_string(), &KEY.to_string(), &TENANT.to_string(), "client", name, ""];
@@ -400,7 +413,7 @@ mod tests {
     #[test]
     fn a_name_that_no_header_carries_is_none() {
         let entry = entry(CredentialKind::Token, "a\nb", Some(KEY), UnixMs(100_000));
-        assert_eq!(entry.told().user, SUBJECT.to_string());
+        assert_eq!(entry.told(&[]).user, SUBJECT.to_string());
         assert!(!entry.is(Attribute::Name, SUBJECT.to_string().as_bytes()));
     }
 
@@ -420,7 +433,7 @@ mod tests {
         let holder = Identity::holder(&entry);
         assert_eq!((entry.kind(), holder.kind), (CredentialKind::Issuer(number), CredentialKind::Issuer(number)));
         assert_eq!((holder.uid.as_str(), holder.name.as_str(), holder.key_id.as_str()), ("auth0|7", "auth0|7", ""));
-        assert_eq!(entry.told(), holder.told());
+        assert_eq!(entry.told(&[]), holder.told(&[]));
         for attribute in [Attribute::Uid, Attribute::Name] {
             assert!(entry.is(attribute, b"auth0|7") && !entry.is(attribute, SUBJECT.to_string().as_bytes()));
         }

@@ -27,6 +27,7 @@ enum Way {
     ApiKey = 3,
     HostCookie = 4,
     DomainCookie = 5,
+    BasicKey = 6,
 }
 
 impl Namer {
@@ -45,6 +46,7 @@ impl Namer {
             Presented::Bearer(text, None) => self.of(Way::Bearer, text.as_bytes(), b""),
             Presented::Bearer(text, Some(key)) => self.of(Way::BearerAndKey, text.as_bytes(), key.as_bytes()),
             Presented::ApiKey(text) => self.of(Way::ApiKey, text.as_bytes(), b""),
+            Presented::BasicKey(text) => self.of(Way::BasicKey, text.as_bytes(), b""),
             Presented::Session(SessionCookies { host, domain }) => match at.domains.covering(at.host.as_bytes()) {
                 Some(bound_to) => self.of(Way::DomainCookie, domain?, bound_to.as_bytes()),
                 None => self.of(Way::HostCookie, host?, at.host.as_bytes()),
@@ -84,6 +86,7 @@ mod tests {
             (Presented::Bearer("ab", Some("c")), at("a.example", 0)),
             (Presented::Bearer("a", Some("bc")), at("a.example", 0)),
             (Presented::ApiKey("ab"), at("a.example", 0)),
+            (Presented::BasicKey("ab"), at("a.example", 0)),
             (cookie(b"ab"), at("a.example", 0)),
             (cookie(b"ab"), at("c.example", 0)),
             (cookie(b"ab"), at("x.b.example", 0)),

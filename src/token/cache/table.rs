@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn nothing() -> Arc<Common> {
-        Arc::new(Common::new(Id::from_bytes([0; 16]), "", Role::EndUser, Grant::default(), Vec::new()))
+        Arc::new(Common::new(Id::from_bytes([0; 16]), "", Role::EndUser, Grant::default(), Vec::new(), &[], None))
     }
 
     fn table() -> Table {

@@ -1,0 +1,78 @@
+"""Where a client is, through each real proxy: rules and keys that are for some networks only believe the proxy, and nothing that a client says."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from support.gate import PORTS, bearer
+from support.gatepost import Gatepost
+from support.wire import CLIENT, ask
+
+RULES = [
+    {"id": "here", "path": "/here/**", "from_networks": [f"{CLIENT}/32"]},
+    {"id": "inner", "path": "/inner/**", "from_networks": ["10.0.0.0/8", "2001:db8::/32", "127.0.0.1", "::1"]},
+    {"id": "any", "path": "/any/**", "credentials": ["token", "api_key"]},
+]
+
+# what a client may say of itself to be taken for somebody inside; the proxy itself is 127.0.0.1
+LIES = {
+    "one": [("X-Forwarded-For", "10.0.0.1")],
+    "a list": [("X-Forwarded-For", "10.0.0.1, 10.0.0.2")],
+    "two lines": [("X-Forwarded-For", "10.0.0.1"), ("X-Forwarded-For", "10.0.0.2")],
+    "the proxy": [("X-Forwarded-For", "127.0.0.1")],
+    "IPv6": [("X-Forwarded-For", "2001:db8::1")],
+    "IPv4 as IPv6": [("X-Forwarded-For", "::ffff:10.0.0.1")],
+    "with a port": [("X-Forwarded-For", "10.0.0.1:80")],
+    "an end like a list's": [("X-Forwarded-For", "10.0.0.1,")],
+    "empty": [("X-Forwarded-For", "")],
+    "no address": [("X-Forwarded-For", "unknown")],
+    "a tab": [("X-Forwarded-For", "10.0.0.1,\t10.0.0.2")],
+    "lower case": [("x-forwarded-for", "10.0.0.1")],
+    "underscores": [("X_Forwarded_For", "10.0.0.1")],
+    "dots": [("X.Forwarded.For", "10.0.0.1")],
+    "Forwarded": [("Forwarded", "for=10.0.0.1")],
+    "X-Real-IP": [("X-Real-IP", "10.0.0.1")],
+    "True-Client-IP": [("True-Client-IP", "10.0.0.1"), ("CF-Connecting-IP", "10.0.0.1"), ("X-Client-IP", "10.0.0.1")],
+    "Envoy's own": [("X-Envoy-External-Address", "10.0.0.1"), ("X-Forwarded-For", "10.0.0.1")],
+    "named in Connection": [("Connection", "X-Forwarded-For"), ("X-Forwarded-For", "10.0.0.1")],
+}
+
+
+def gates(**more):
+    return [{"proxy": proxy, "listen": f"127.0.0.1:{port}", "secret": {"env": "GATEPOST_PROXY_SECRET"}, **more} for proxy, port in PORTS.items()]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, application):
+    with Gatepost(tmp_path_factory.mktemp("gatepost"), RULES, gates=gates(client_ip={"header": "X-Forwarded-For"})) as gatepost:
+        alice = gatepost.sign_up("alice")
+
+        def key(*networks):
+            answer = alice.call("POST", "/v1/keys", {"terms": {"networks": list(networks)}})
+            assert answer.status == 201, answer
+            return answer.json["api_key"]
+
+        yield SimpleNamespace(token=alice.token(), here=key(f"{CLIENT}/32"), inner=key("10.0.0.0/8", "127.0.0.1"), gatepost=gatepost, application=application)
+
+
+@pytest.mark.parametrize("way", LIES)
+def test_only_the_proxy_says_where_a_client_is(world, proxy, way):
+    with world.application.watch() as reached:
+        refused = ask(proxy.port, target="/inner/1", headers=[*LIES[way], *bearer(world.token)])
+        bound = ask(proxy.port, target="/any/1", headers=[*LIES[way], ("X-Api-Key", world.inner)])
+    assert not reached, reached
+    for answer in (refused, bound):
+        # Envoy refuses some of these itself
+        assert answer.status == 403 or (answer.status == 400 and proxy.name == "envoy"), answer
+        assert answer.status == 400 or answer.json["message"] == "not from your network"
+    with world.application.watch() as reached:
+        here = ask(proxy.port, target="/here/1", headers=[*LIES[way], *bearer(world.token)])
+        bound = ask(proxy.port, target="/any/1", headers=[*LIES[way], ("X-Api-Key", world.here)])
+    assert [here.status, bound.status] == [200, 200] and len(reached) == 2 or 400 == here.status == bound.status == refused.status, (here, bound)
+
+
+def test_tokens_are_bound_as_their_key_is(world, proxy):
+    for key, expected in ((world.here, 200), (world.inner, 403)):
+        answer = ask(proxy.port, target="/any/1", headers=bearer(world.gatepost.token(key)))
+        assert answer.status == expected, answer
+
