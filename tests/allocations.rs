@@ -273,9 +273,10 @@ async fn nor_does_what_a_gate_tells_besides() {
                 gate.check(request(proxy, "/orders/17", Some(presented)), 0).await.unwrap();
             }
             let (answer, took) = at_once(&gate, request(proxy, "/orders/17", Some(presented)));
-            let headers = answer.headers();
-            assert_eq!((answer.status().as_u16(), headers.len(), headers["x-told-0"].as_bytes()), (200, 8, &b"alice"[..]));
-            assert_eq!((headers["x-told-1"].len(), headers["x-told-2"].as_bytes()), (32, &b"super_admin"[..]));
+            let said = |n: usize| answer.headers()[&format!("x-told-{n}")].to_str().unwrap();
+            assert_eq!((answer.status().as_u16(), answer.headers().len()), (200, 8));
+            // of another issuer's token its words are told
+            assert!(matches!((said(0), said(2), said(1).len()), ("alice", "super_admin", 32) | (_, "foreign", 1..)), "{answer:?}");
             assert_eq!((took.count_total, took.bytes_total), (0, 0), "{proxy:?} {presented:?}");
         }
     }
