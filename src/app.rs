@@ -32,6 +32,7 @@ use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
 use crate::issuers::Issuers;
 use crate::meters::{Meters, Source};
+use crate::notices::{self, Told};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
@@ -311,6 +312,8 @@ impl App {
         crate::metrics::rules_in_force(1, in_force.load().rules.rules().len(), false);
 
         let senders = Senders::start(config.senders.clone()).map_err(|error| StartError::Process(error.to_string()))?;
+        let told = Told { letters: senders.letters(), webhooks: config.webhooks.clone() };
+        notices::start(database.clone(), told).map_err(StartError::Process)?;
         let issuers = Issuers::start(config.issuers.clone());
         let admin =
             Admin::start(admin_settings(&config, issuers.clone()), database.clone(), tokens.clone(), keyring.clone(), senders).await?;

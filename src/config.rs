@@ -27,6 +27,7 @@ mod suggest;
 mod tls;
 mod values;
 pub mod watch;
+mod webhooks;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -42,6 +43,7 @@ pub use crate::database::Engine;
 pub use crate::decision::network::Network;
 pub use crate::dialect::{Carriage, ClientIp, IdentityHeaders, Proxy};
 pub use crate::issuers::Issuer;
+pub use crate::notices::Webhook as WebhookConfig;
 pub use crate::oidc::{ClaimGrant, Provider as OidcProvider, ProviderKind};
 pub use crate::senders::Settings as SendersConfig;
 pub use crate::server::Listen;
@@ -79,6 +81,8 @@ pub struct Config {
     pub issuers: Vec<Issuer>,
     /// What sends one-time codes. Default nothing.
     pub senders: SendersConfig,
+    /// Systems that are told of keys. Default none.
+    pub webhooks: Vec<WebhookConfig>,
     /// How long sessions last.
     pub sessions: SessionsConfig,
     /// Worker threads; at least 1.

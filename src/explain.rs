@@ -20,6 +20,7 @@ use crate::args::ExplainArguments;
 use crate::config::GateConfig;
 use crate::decision::credential::CredentialKind;
 use crate::decision::issuer::IssuerNames;
+use crate::decision::limit::Limited;
 use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
@@ -44,6 +45,8 @@ pub struct Shown {
     pub fate: Fate,
     /// The same in words.
     pub state: String,
+    /// How much may pass, by whose word.
+    pub limits: Vec<Limited>,
 }
 
 /// What became of a credential: more than a gate would tell anybody.
@@ -160,6 +163,8 @@ pub struct Explanation {
     shadow: Option<String>,
     missing_scopes: Option<String>,
     credential: Option<String>,
+    /// How much may pass here: what the rule says, or else what is agreed about the credential.
+    limits: Vec<String>,
     /// What became of it, as a stable code.
     credential_state: Option<String>,
     /// What the rule says of an outage, where it is not just 503.
@@ -222,6 +227,8 @@ pub async fn explain(
         };
     let (mut candidates, mut nearly) = (Vec::new(), Vec::new());
     let credential = shown.as_ref().map(|shown| (shown.fate, shown.state.clone()));
+    let agreed = shown.as_ref().map(|shown| shown.limits.clone()).unwrap_or_default();
+    let mut limits = Vec::new();
     let verdict = if arguments.no_proxy_secret {
         Verdict::Deny(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()))
     } else {
@@ -232,11 +239,15 @@ pub async fn explain(
                 let reading = request.path.readings().next().unwrap_or_default();
                 candidates = near::candidates(rules, request, reading);
                 nearly = near::nearly(rules, request, reading);
+                limits = judged.limits().map(ToString::to_string).collect();
+                if limits.is_empty() && judged.asks_for_credential() {
+                    limits = agreed.iter().map(ToString::to_string).collect();
+                }
                 decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged, rules.issuers())?)
             }
         }
     };
-    let mut explanation = Explanation { candidates, nearly, ..Explanation::of(&verdict, &dialect, through.outage).await };
+    let mut explanation = Explanation { candidates, nearly, limits, ..Explanation::of(&verdict, &dialect, through.outage).await };
     explanation.written = explanation.rule.as_ref().and_then(|id| rules.written(id)).map(ToString::to_string);
     if let Some((fate, state)) = credential {
         (explanation.credential_state, explanation.credential) = (Some(fate.as_str().to_owned()), Some(state));
@@ -387,6 +398,9 @@ impl Explanation {
         line("missing", self.missing_scopes.as_deref());
         line("credential", self.credential.as_deref());
         line("outage", self.on_store_error.as_deref());
+        for limit in &self.limits {
+            line("limit", Some(limit));
+        }
         if !self.candidates.is_empty() {
             text.push_str("  rules for this host and path, most specific first:\n");
             for Candidate { rule, why_not, .. } in &self.candidates {

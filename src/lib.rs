@@ -27,6 +27,7 @@ pub mod issuers;
 pub mod keys_command;
 pub mod meters;
 pub mod metrics;
+pub mod notices;
 pub mod oidc;
 pub mod print_config;
 pub mod probes;

@@ -54,6 +54,8 @@ const USAGE_WAITING: &str = "gatepost_usage_waiting_rows";
 const USAGE_WRITES: &str = "gatepost_usage_writes_total";
 /// Checks that usage does not tell of: too much waited for the database.
 const USAGE_LOST: &str = "gatepost_usage_lost_total";
+/// Notices of keys, by channel (`mail`, `webhook`) and what became of each try: `sent`, `failed` (tried again), `given_up`.
+const NOTICES: &str = "gatepost_notices_total";
 /// Version and commit, value 1.
 const BUILD: &str = "gatepost_build_info";
 
@@ -116,6 +118,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     describe_gauge!(USAGE_WAITING, "Rows of usage that are counted and not in the database yet");
     describe_counter!(USAGE_WRITES, "Portions of usage brought to the database, by result");
     describe_counter!(USAGE_LOST, "Checks that usage does not tell of: too much waited for the database");
+    describe_counter!(NOTICES, "Notices of keys, by channel and what became of each try");
     describe_gauge!(BUILD, "Version, value 1");
     gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     counter!(RELOADS).absolute(0);
@@ -127,6 +130,7 @@ pub fn install() -> Result<PrometheusHandle, String> {
     gauge!(USAGE_WAITING).set(0.0);
     counter!(USAGE_WRITES, "result" => "written").absolute(0);
     counter!(USAGE_LOST).absolute(0);
+    ["mail", "webhook"].into_iter().for_each(|channel| counter!(NOTICES, "channel" => channel, "result" => "sent").absolute(0));
     Ok(handle)
 }
 
@@ -193,6 +197,11 @@ pub fn usage_written(result: &'static str) {
 /// So many checks are counted by no usage.
 pub fn usage_lost(checks: u64) {
     counter!(USAGE_LOST).increment(checks);
+}
+
+/// What became of a try to bring a notice.
+pub fn notice(channel: &'static str, result: &'static str) {
+    counter!(NOTICES, "channel" => channel, "result" => result).increment(1);
 }
 
 /// Whether the store answers checks.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::metrics;
+pub use email::Letter;
 pub use email::{Email, Mailbox, Security, Smtp};
 pub use message::{Code, Message};
 pub use sms::{Method, Sms};
@@ -68,9 +69,9 @@ pub struct NotReady {
     cause: String,
 }
 
-/// Why a code was not sent.
+/// Why something was not sent.
 #[derive(Debug)]
-enum Unsent {
+pub enum Unsent {
     /// The other side says no: it will say so again.
     Refused(String),
     /// It could not be asked, or says that it cannot now.
@@ -79,7 +80,7 @@ enum Unsent {
 
 /// What carries the codes of one channel.
 enum Carrier {
-    Email(email::Mailer),
+    Email(Arc<email::Mailer>),
     Sms(sms::Gateway),
 }
 
@@ -99,7 +100,27 @@ impl Carrier {
 pub struct Senders {
     email: Option<mpsc::Sender<Message>>,
     sms: Option<mpsc::Sender<Message>>,
+    letters: Option<Letters>,
     log: bool,
+}
+
+/// Sends mails that bring no code, and tells what became of each.
+#[derive(Clone)]
+pub struct Letters(Option<Arc<email::Mailer>>);
+
+impl Letters {
+    /// Sends one, once: who wants it sent tries again.
+    ///
+    /// # Errors
+    /// Where it was not sent.
+    pub async fn send(&self, letter: &Letter) -> Result<(), Unsent> {
+        let Some(mailer) = &self.0 else {
+            tracing::info!(target: "senders", "a mail, in the log because of `senders.log`: {}", letter.subject);
+            return Ok(());
+        };
+        let sent = tokio::time::timeout(PATIENCE, mailer.send(letter)).await;
+        sent.unwrap_or_else(|_| Err(Unsent::Failed("no answer in time".to_owned())))
+    }
 }
 
 impl Senders {
@@ -109,13 +130,20 @@ impl Senders {
     /// Where the system's certificates cannot be read.
     pub fn start(settings: Settings) -> Result<Self, NotReady> {
         let not_ready = |channel| move |cause| NotReady { channel, cause };
-        let email = settings.email.map(email::Mailer::new).transpose().map_err(not_ready(Channel::Email))?;
+        let email = settings.email.map(email::Mailer::new).transpose().map_err(not_ready(Channel::Email))?.map(Arc::new);
         let sms = settings.sms.map(sms::Gateway::new).transpose().map_err(not_ready(Channel::Sms))?;
+        let letters = (email.is_some() || settings.log).then(|| Letters(email.clone()));
         Ok(Self {
+            letters,
             email: email.map(|mailer| workers(Channel::Email, Carrier::Email(mailer))),
             sms: sms.map(|gateway| workers(Channel::Sms, Carrier::Sms(gateway))),
             log: settings.log,
         })
+    }
+
+    /// What sends mails that bring no code, where anything does.
+    pub fn letters(&self) -> Option<Letters> {
+        self.letters.clone()
     }
 
     /// Whether anything sends by this channel.

@@ -127,7 +127,7 @@ fn the_server_knows_no_handler() {
 #[test]
 fn nothing_below_reads_configuration() {
     let below = |file: &str| {
-        ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin", "oidc", "senders"]
+        ["decision", "dialect", "token", "database", "server", "gate", "accounts", "admin", "oidc", "senders", "usage", "notices"]
             .iter()
             .any(|name| room(name)(file))
     };

@@ -13,7 +13,8 @@ use super::problem::{Complaint, Problem, Warning};
 use super::reader::{Document, Field};
 use super::rules_file::RulesFile;
 use super::{
-    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, yaml,
+    Config, DatabaseConfig, RulesSource, StoreConfig, accounts, issuers, listeners, oidc, rules_file, sections, senders, values, webhooks,
+    yaml,
 };
 use crate::decision::issuer::IssuerNames;
 
@@ -247,6 +248,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         "oidc",
         "issuers",
         "senders",
+        "webhooks",
         "sessions",
         "usage",
         "workers",
@@ -267,6 +269,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
     let oidc = oidc::oidc(&root.key("oidc"), below);
     let issuers = issuers::issuers(&root.key("issuers"), beside);
     let senders = senders::senders(&root.key("senders"), below);
+    let webhooks = webhooks::webhooks(&root.key("webhooks"), below);
     let sessions =
         accounts::sessions(&root.key("sessions"), listeners.as_ref().and_then(|listeners| listeners.admin.public_url.as_deref()));
     let usage = sections::usage(&root.key("usage"));
@@ -288,6 +291,7 @@ fn read(root: &Field<'_>, rules: Option<RulesSource>, beside: &Path) -> Option<C
         oidc: oidc?,
         issuers: issuers?,
         senders: senders?,
+        webhooks: webhooks?,
         sessions: sessions?,
         usage: usage?,
         workers: workers?,

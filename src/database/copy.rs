@@ -14,7 +14,7 @@ pub use filling::Filling;
 pub use snapshot::Snapshot;
 
 /// What is copied, in this order: whatever a row refers to comes before it.
-pub(super) const COPIED: [&str; 27] = [
+pub(super) const COPIED: [&str; 29] = [
     INSTALLATION,
     "founding",
     "tenants",
@@ -42,6 +42,8 @@ pub(super) const COPIED: [&str; 27] = [
     "denial_buckets",
     "quotas",
     "usage_hours",
+    "key_notices",
+    "deliveries",
 ];
 
 /// What is not: it belongs to the processes that serve from this very database, or to the schema.

@@ -83,6 +83,16 @@ pub struct Limited {
     pub allowance: Allowance,
 }
 
+impl fmt::Display for Limited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.allowance {
+            Allowance::Rate(rate) => write!(f, "{rate}, {} at once", rate.burst)?,
+            Allowance::Quota(quota) => write!(f, "{quota}")?,
+        }
+        write!(f, ", per {}", self.per.as_str())
+    }
+}
+
 /// Why a check may not pass though everything else lets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {

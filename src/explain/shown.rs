@@ -65,7 +65,13 @@ pub async fn shown(
             } else {
                 (Fate::Live, LIVE)
             };
-            Ok(Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(authentic.kind), fate, state: state.into() })
+            Ok(Shown {
+                evidence: Evidence::made(live.holder, live.expires_in_s),
+                kind: Some(authentic.kind),
+                fate,
+                state: state.into(),
+                limits: live.limits,
+            })
         }
         None => Ok(not_live(&authentic, became(ask, secret.as_ref(), database, now).await?)),
     }
@@ -90,16 +96,20 @@ pub async fn shown_live(
     match tokens.look_up(ask).await {
         Err(_) => {
             let state = "authentic; the token store cannot be asked whether it is live".into();
-            Shown { evidence: Evidence::Unavailable, kind: Some(kind), fate: Fate::Unavailable, state }
+            Shown { evidence: Evidence::Unavailable, kind: Some(kind), fate: Fate::Unavailable, state, limits: Vec::new() }
         }
         Ok(fill) if let Some(token) = &authentic.foreign => {
             let standing = fill.and_then(|fill| judge_foreign(token, &fill, now));
             of_another_issuer(&authentic, standing, now, ttl_s)
         }
         Ok(fill) => match fill.and_then(|fill| live(ask, fill, secret.as_ref(), now, ttl_s)) {
-            Some(live) => {
-                Shown { evidence: Evidence::made(live.holder, live.expires_in_s), kind: Some(kind), fate: Fate::Live, state: LIVE.into() }
-            }
+            Some(live) => Shown {
+                evidence: Evidence::made(live.holder, live.expires_in_s),
+                kind: Some(kind),
+                fate: Fate::Live,
+                state: LIVE.into(),
+                limits: live.limits,
+            },
             None => {
                 let unread = |_| (Fate::Unknown, "authentic, but not live; the database cannot be asked what became of it".to_owned());
                 not_live(&authentic, became(ask, secret.as_ref(), database, now).await.unwrap_or_else(unread))
@@ -120,7 +130,7 @@ fn not_authentic(presented: Presented<'_>, unproved: Unproved, keyring: &Keyring
             Evidence::Invalid(why) => (Fate::Forged, format!("of another issuer, but {why}")),
             _ => (Fate::Forged, "of another issuer, but not authentic".to_owned()),
         };
-        return Shown { evidence, kind, fate, state };
+        return Shown { evidence, kind, fate, state, limits: Vec::new() };
     }
     let expired = match presented {
         Presented::Bearer(text, _) => keyring.iter().any(|key| key.login_jwt().verify_login(text, now) == Err(JwtFault::Expired)),
@@ -130,7 +140,7 @@ fn not_authentic(presented: Presented<'_>, unproved: Unproved, keyring: &Keyring
         true => (Fate::Expired, "an authentic login's JWT that has expired"),
         false => (Fate::Forged, "not authentic: forged, malformed, of another installation, or made under a secret key that is gone"),
     };
-    Shown { evidence, kind: None, fate, state: state.into() }
+    Shown { evidence, kind: None, fate, state: state.into(), limits: Vec::new() }
 }
 
 /// An authentic token of another issuer, as it stands.
@@ -139,7 +149,13 @@ fn of_another_issuer(authentic: &Authentic, standing: Option<Standing>, now: Uni
         Some(standing) => {
             let expires_in_s = standing.expires_in_s(now, ttl_s);
             let state = "authentic, of another issuer, and not denied".to_owned();
-            Shown { evidence: Evidence::made(standing.holder, expires_in_s), kind: Some(authentic.kind), fate: Fate::Live, state }
+            Shown {
+                evidence: Evidence::made(standing.holder, expires_in_s),
+                kind: Some(authentic.kind),
+                fate: Fate::Live,
+                state,
+                limits: standing.limits,
+            }
         }
         None => {
             not_live(authentic, (Fate::Ended, "authentic, of another issuer, but it is denied here, or whoever it is about".to_owned()))
@@ -148,7 +164,7 @@ fn of_another_issuer(authentic: &Authentic, standing: Option<Standing>, now: Uni
 }
 
 fn not_live(authentic: &Authentic, (fate, state): (Fate, String)) -> Shown {
-    Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(authentic.kind), fate, state }
+    Shown { evidence: Evidence::Invalid("unknown or ended credential"), kind: Some(authentic.kind), fate, state, limits: Vec::new() }
 }
 
 /// What became of an authentic credential that is not live.

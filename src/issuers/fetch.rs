@@ -22,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After a fetch that failed: at first so long, then twice as long each time …
 const AGAIN: Duration = Duration::from_secs(1);
 /// … up to this.
-const AGAIN_AT_MOST: Duration = Duration::from_secs(60);
+const AGAIN_AT_MOST: Duration = Duration::from_secs(10);
 /// Unknown keys cause a fetch at most this often.
 const REFETCH_EVERY_MS: u64 = 5 * 60 * 1000;
 /// Longest file of keys.

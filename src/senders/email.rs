@@ -95,6 +95,25 @@ impl Smtp {
     }
 }
 
+/// A mail to one person.
+#[derive(Clone)]
+pub struct Letter {
+    /// The address.
+    pub to: String,
+    /// One line.
+    pub subject: String,
+    /// Plain text, its lines ended by CRLF.
+    pub text: String,
+    /// Names it: what is sent again has the same.
+    pub id: Id,
+}
+
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Letter")
+    }
+}
+
 /// A mail server, ready.
 pub(super) struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -127,15 +146,21 @@ impl Mailer {
 
     /// Sends one code.
     pub(super) async fn carry(&self, message: &Message) -> Result<(), Unsent> {
-        let to = message.to.parse().map_err(|_| Unsent::Refused("not an address that mail can be sent to".to_owned()))?;
         let id = Id::random().map_err(|_| Unsent::Failed("the system gave no randomness".to_owned()))?;
+        self.send(&Letter { to: message.to.clone(), subject: "Your code".to_owned(), text: text(message), id }).await
+    }
+
+    /// Sends one mail.
+    pub(super) async fn send(&self, letter: &Letter) -> Result<(), Unsent> {
+        let to = letter.to.parse().map_err(|_| Unsent::Refused("not an address that mail can be sent to".to_owned()))?;
+        let id = letter.id;
         let mail = lettre::Message::builder()
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .from(self.from.clone())
             .to(Address::new(None, to))
-            .subject("Your code")
+            .subject(letter.subject.as_str())
             .header(lettre::message::header::ContentType::TEXT_PLAIN)
-            .body(text(message))
+            .body(letter.text.clone())
             .map_err(|error| Unsent::Refused(error.to_string()))?;
         match self.transport.send(mail).await {
             Ok(_) => Ok(()),

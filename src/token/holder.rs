@@ -29,6 +29,8 @@ pub struct Live {
     pub token: Option<(TokenRecord, UnixMs)>,
     /// The idle end, as read, and the absolute end of a browser's session that this use keeps alive.
     pub session: Option<(UnixMs, UnixMs)>,
+    /// How much may pass, by whose word.
+    pub limits: Vec<Limited>,
 }
 
 /// What a principal may do: its own level, every level above, less all denies. `None` = refused: the chain is broken, or someone in it is blocked.
@@ -201,8 +203,8 @@ fn limits(fill: &Fill, key: Option<Id>) -> Vec<Limited> {
 pub fn live(ask: Ask, fill: Fill, secret: Option<&[u8; 32]>, now: UnixMs, ttl_s: u64) -> Option<Live> {
     let standing = judge(ask, fill, secret, now)?;
     let expires_in_s = standing.expires_in_s(now, ttl_s);
-    let Standing { holder, subject, token, session, .. } = standing;
-    Some(Live { holder, expires_in_s, subject, token, session })
+    let Standing { holder, subject, token, session, limits, .. } = standing;
+    Some(Live { holder, expires_in_s, subject, token, session, limits })
 }
 
 /// The end of the rotation grace of this secret, if it is a live one of the key. `None` = it is not.

@@ -1,14 +1,17 @@
 """Tokens of other issuers, by a real process that publishes keys and signs: who passes, who does not, and what its outages and rotations do."""
 
 import base64
+import hashlib
 import json
 import os
 import re
 import threading
 import time
+import urllib.parse
 
 import pytest
 
+from support import oidc
 from support.databases import Postgres
 from support.gate import IDENTITY, bearer, check
 from support.gatepost import ADMIN, Gatepost, call
@@ -216,6 +219,25 @@ def test_an_issuer_that_is_away_keeps_nobody_out(house, issuer):
     until("the new key counts", 10, lambda: passes(late))
 
 
+def test_rules_are_read_again_with_the_same_issuers(house, issuer):
+    token = issuer.token()
+    house.write_rules([*RULES, {"id": "more", "path": "/more", "credentials": ["issuer:corp"]}])
+    until("the rules are in force", 10, lambda: passes(token, "/more"))
+    house.write_rules([*RULES, {"id": "more", "path": "/more", "credentials": ["issuer:nobody"]}])
+    until("they are refused", 10, lambda: "gatepost_reload_failed 1" in house.metrics())
+    assert passes(token, "/more")
+
+
+def test_a_limit_holds_for_each_of_them(house, issuer):
+    house.write_rules([{"id": "few", "path": "/few", "credentials": ["issuer:corp"], "limit": {"quota": "5/day", "per": "principal"}}])
+    ann, bob = issuer.token(sub="ann"), issuer.token(sub="bob")
+    until("the rules are in force", 10, lambda: passes(bob, "/few"))
+    # other tokens of hers are hers as well
+    heard = [status(ask(token, "/few")) for token in (ann, ann, issuer.token(sub="ann"), ann, ann, ann, issuer.token(sub="ann"))]
+    assert heard == [200] * 5 + [429] * 2, heard
+    assert passes(bob, "/few")
+
+
 def test_a_start_without_the_issuer(tmp_path, issuer, partner):
     (tmp_path / "keys.json").write_text(json.dumps(partner.keys()))
     issuer.control(away=True)
@@ -266,6 +288,46 @@ def test_explain_tells_what_is_wrong(house, issuer):
     running = ann.call("POST", "/v1/explain", {"method": "GET", "url": "https://app.example/orders", "token": token}).json["explanation"]
     assert running["decision"] == "deny" and "denied here" in running["credential"]
     assert ann.call("GET", "/v1/rules").json["rules"][0]["credentials"] == ["issuer:corp"]
+
+
+def id_token(provider, **wrong):
+    """An ID token of a provider that people log in at, as its client gets it."""
+    provider.control(**wrong)
+    verifier = "v" * 43
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    back = {"redirect_uri": f"http://localhost:{ADMIN}/v1/oidc/mock/callback"}
+    asked = {"client_id": oidc.CLIENT, "response_type": "code", "scope": "openid", "state": "s", "nonce": "n", "code_challenge": challenge,
+             "code_challenge_method": "S256", **back}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    sent = call(oidc.PORT, "POST", "/oauth2/authorize?" + urllib.parse.urlencode(asked), "sub=ann", form)
+    code = urllib.parse.parse_qs(urllib.parse.urlsplit(sent.one("location")).query)["code"][0]
+    basic = base64.b64encode(f"{oidc.CLIENT}:{oidc.SECRET}".encode()).decode()
+    exchange = {"grant_type": "authorization_code", "code": code, "code_verifier": verifier, **back}
+    answer = call(oidc.PORT, "POST", "/oauth2/token", urllib.parse.urlencode(exchange), {**form, "Authorization": f"Basic {basic}"})
+    assert answer.status == 200, answer
+    return answer.json["id_token"]
+
+
+def test_a_provider_that_people_log_in_at(tmp_path):
+    with oidc.OidcProvider(tmp_path) as provider:
+        token = id_token(provider)
+        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+        at = {"name": "provider", "issuer": claims["iss"], "audiences": [oidc.CLIENT]}
+        rules = [{"id": "a", "path": "/a", "credentials": ["issuer:provider"]}]
+        with Gatepost(tmp_path, rules, issuers=[at]).start():
+            until("keys are fetched", 10, lambda: passes(token, "/a"))
+            assert ask(token, "/a").one("x-auth-user") == "ann"
+            for sign in ("ES256", "EdDSA"):
+                assert passes(id_token(provider, sign=sign), "/a"), sign
+            for sign in ("none", "hs256", "other", "ES384", "PS256"):
+                assert ask(id_token(provider, sign=sign), "/a").reason == "invalid_credential", sign
+            for wrong in ({"aud": "another"}, {"exp": 1}, {"iss": "https://other.example"}, {"sub": None}):
+                assert ask(id_token(provider, claims=wrong), "/a").reason == "invalid_credential", wrong
+            rotated = id_token(provider, sign="rotate")
+            until("the new key counts", 10, lambda: passes(rotated, "/a"))
+        strict = {**at, "typ": "at+jwt"}
+        with Gatepost(tmp_path, rules, issuers=[strict]).start():
+            until("an ID token is no access token", 10, lambda: ask(rotated, "/a").reason == "invalid_credential")
 
 
 def test_a_denial_on_one_replica_is_seen_on_the_other(redis, tmp_path, tmp_path_factory, issuer):

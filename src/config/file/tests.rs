@@ -66,6 +66,19 @@ fn is_wrong(yaml: &str, expected: &str) -> bool {
 }
 
 #[test]
+fn webhooks_and_usage() {
+    let read = config(
+        "webhooks: [{ url: 'http://127.0.0.1:2590/told/', secret: { file: keys } }, { url: https://a/b, secret: { file: keys }, events: [key.ended] }]",
+        &[("GATEPOST_USAGE_KEEP", "30d")],
+    );
+    let told: Vec<_> = read.webhooks.iter().map(|webhook| (webhook.url.as_str(), webhook.events.len())).collect();
+    assert_eq!(told, [("http://127.0.0.1:2590/told", 3), ("https://a/b", 1)]);
+    assert_eq!(read.webhooks[0].secret.expose_secret(), KEY);
+    assert_eq!((read.usage.keep, read.usage.enabled), (Duration::from_secs(30 * 86_400), true));
+    assert!(!config("usage: { enabled: false }", &[]).usage.enabled);
+}
+
+#[test]
 fn an_empty_file_the_shipped_file_and_no_file_say_the_same() {
     let everything_but_places = |yaml| {
         let config = Config { data: PathBuf::new(), rules: RulesSource::BuiltIn, ..config(yaml, &[]) };
@@ -312,6 +325,23 @@ fn each_mistake_is_told_where_it_is() {
         (
             "senders: { sms: { url: http://sms.example, body: '{code}{phone}' } }",
             "1:24: senders.sms.url: whoever is between us and this gateway",
+        ),
+        ("usage: { keep: 23h }", "1:16: usage.keep: `23h` is out of bounds"),
+        ("usage: { keeps: 2d }", "1:10: usage.keeps: unknown key; did you mean `keep`?"),
+        (
+            "webhooks: [{ url: http://hooks.example/a, secret: { file: keys } }]",
+            "1:19: webhooks[0].url: whoever is between us and this address",
+        ),
+        ("webhooks: [{ url: https://a }]", "1:12: webhooks[0].secret: missing"),
+        ("webhooks: [{ url: https://a, secret: { file: secret } }]", "1:38: webhooks[0].secret: fewer than 16 characters"),
+        (
+            "webhooks: [{ url: https://a, secret: { file: keys }, events: [key.made] }]",
+            "1:63: webhooks[0].events[0]: `key.made` is not known here",
+        ),
+        ("webhooks: [{ url: https://a, secret: { file: keys }, events: [] }]", "1:62: webhooks[0].events: it is told nothing"),
+        (
+            "webhooks: [{ url: https://a, secret: { file: keys } }, { url: https://a, secret: { file: keys } }]",
+            "1:63: webhooks[1].url: another webhook has this address",
         ),
         ("senders: { sms: { url: https://a, body: '{code}' } }", "1:17: senders.sms: {phone} is neither in url nor in headers or body"),
         (
