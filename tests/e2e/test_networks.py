@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from support.gate import PORTS, bearer
+from support.gate import PORTS, bearer, check
 from support.gatepost import Gatepost
 from support.wire import CLIENT, ask
 
@@ -12,6 +12,7 @@ RULES = [
     {"id": "here", "path": "/here/**", "from_networks": [f"{CLIENT}/32"]},
     {"id": "inner", "path": "/inner/**", "from_networks": ["10.0.0.0/8", "2001:db8::/32", "127.0.0.1", "::1"]},
     {"id": "any", "path": "/any/**", "credentials": ["token", "api_key"]},
+    {"id": "few", "path": "/few/**", "credentials": ["api_key"], "limit": {"quota": "2/day"}},
 ]
 
 # what a client may say of itself to be taken for somebody inside; the proxy itself is 127.0.0.1
@@ -76,3 +77,31 @@ def test_tokens_are_bound_as_their_key_is(world, proxy):
         answer = ask(proxy.port, target="/any/1", headers=bearer(world.gatepost.token(key)))
         assert answer.status == expected, answer
 
+
+# the header as it comes to a gate, and whether it tells of 10.0.0.1; corpus-style, with no proxy that could clean it
+AT_A_GATE = {
+    "10.0.0.1": True, "192.0.2.1, 10.0.0.1": True, "::ffff:10.0.0.1": True, "  10.0.0.1  ": True,
+    "10.0.0.1, 192.0.2.1": False, "10.0.0.1,": False, ",": False, "": False, "unknown": False, "10.0.0.1:80": False, "[::ffff:10.0.0.1]": False,
+    "for=10.0.0.1": False, "10.0.0.1;q=1": False, "10.0.0.01": False, "10.1": False, "0xa000001": False, "167772161": False, "10.0.0.1%25": False,
+    "\xb2.0.0.1": False, "10.0.0.1 10.0.0.2": False,
+}
+
+
+@pytest.mark.parametrize("gate", PORTS)
+def test_what_a_gate_reads(world, gate):
+    for told, inside in AT_A_GATE.items():
+        answer = check(gate, "GET", "/inner/1", headers=[*bearer(world.token), ("X-Forwarded-For", told)])
+        assert answer.status == (200 if inside else 403), (told, answer)
+    for lines in ([], ["10.0.0.1", "10.0.0.1"], ["192.0.2.1", "10.0.0.1"], ["10.0.0.1", "192.0.2.1"]):
+        answer = check(gate, "GET", "/inner/1", headers=[*bearer(world.token), *(("X-Forwarded-For", line) for line in lines)])
+        assert answer.status == 403, (lines, answer)
+
+
+def test_what_is_refused_costs_no_quota(world):
+    def few(address):
+        return check("nginx", "GET", "/few/1", headers=[("X-Api-Key", world.inner), ("X-Forwarded-For", address)])
+
+    assert [few("192.0.2.1").reason for _ in range(5)] == ["network_refused"] * 5
+    assert [few("10.0.0.1").status for _ in range(2)] == [200, 200]
+    assert few("192.0.2.1").reason == "network_refused", "even where the quota is used up"
+    assert few("10.0.0.1").reason == "quota_exceeded"
