@@ -294,6 +294,8 @@ async fn imported_keys_that_nobody_used_are_reported() {
 async fn a_key_may_be_bound_to_networks() {
     let house = House::new().await;
     let ann = house.person("ann").await;
+    // lists are in order of time
+    house.clock.advance(Duration::from_secs(1));
     let made = create(&house, &ann.jwt, json!({ "terms": { "networks": ["10.0.0.0/8", "2001:db8::1", "::ffff:192.0.2.0/120"] } })).await;
     assert_eq!(made.is(201).body["key"]["terms"]["networks"], json!(["10.0.0.0/8", "2001:db8::1/128", "192.0.2.0/24"]));
     let listed = house.ask(Ask::get("/v1/keys").bearer(&ann.jwt)).await;
