@@ -38,7 +38,8 @@ struct Policy {
     name: String,
     allow: Vec<String>,
     deny: Vec<String>,
-    /// How much may pass; null = no limit.
+    /// How much may pass; without it, no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<LimitText>,
     /// Grows with every change.
     version: u64,
