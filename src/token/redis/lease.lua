@@ -21,4 +21,4 @@ if full > now then
 else
   redis.call('DEL', bucket)
 end
-return { 'ok', units, after, redis.call('HLEN', P .. 'members') }
+return { 'ok', units, after, #redis.call('HKEYS', P .. 'members') }
