@@ -143,7 +143,8 @@ fn the_same_tests_on(engine: &str) {
         "token::store::tests::embedded::",
         "token::store::tests::redis::",
     ]);
-    let output = again.args(["--skip", "the_same_tests_on"]).env(HERE, engine).output().unwrap();
+    // who may do what is decided above the database, and asking for all of it takes long
+    let output = again.args(["--skip", "the_same_tests_on", "--skip", "admin::tests::matrix"]).env(HERE, engine).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let summary = said.lines().rev().find(|line| line.starts_with("test result:")).unwrap_or_default();
     let passed = summary.split(' ').nth(3).and_then(|passed| passed.parse::<u32>().ok()).unwrap_or_default();
