@@ -48,7 +48,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tower_service::Service;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use crate::accounts::{Accounts, Rules};
@@ -143,86 +143,91 @@ pub async fn answer(router: Router, mut request: Request<Incoming>, peer: server
     router.clone().call(request.map(Body::new)).await
 }
 
-/// Every route of the admin listener, and what stands in the document about each: one registration gives both.
-fn routes() -> OpenApiRouter<Arc<Admin>> {
-    OpenApiRouter::with_openapi(document::begun())
-        .routes(routes!(documents::index))
-        .routes(routes!(documents::jwks))
-        .routes(routes!(documents::openapi))
-        .routes(routes!(documents::docs))
-        .routes(routes!(documents::script))
-        .routes(routes!(documents::style))
-        .routes(routes!(get_token::get_token))
-        .routes(routes!(oauth::token))
-        .routes(routes!(oauth::introspect))
-        .routes(routes!(oauth::revoke))
-        .routes(routes!(oauth::metadata))
-        .routes(routes!(issuers::metadata))
-        .routes(routes!(issuers::metadata_of))
-        .routes(routes!(register::register))
-        .routes(routes!(login::log_in))
-        .routes(routes!(sessions::log_out))
-        .routes(routes!(sessions::refresh))
-        .routes(routes!(sessions::verify))
-        .routes(routes!(password::change))
-        .routes(routes!(otp::send))
-        .routes(routes!(otp::log_in))
-        .routes(routes!(profile::change))
-        .routes(routes!(profile::verify))
-        .routes(routes!(refresh_key::set))
-        .routes(routes!(refresh_key::log_in))
-        .routes(routes!(second_factor::show, second_factor::begin))
-        .routes(routes!(second_factor::confirm))
-        .routes(routes!(second_factor::remove))
-        .routes(routes!(keys::list, keys::create))
-        .routes(routes!(keys::end))
-        .routes(routes!(keys::rotate))
-        .routes(routes!(keys::set_scopes))
-        .routes(routes!(usage::show))
-        .routes(routes!(keys::set_terms))
-        .routes(routes!(tokens::list))
-        .routes(routes!(tokens::end))
-        .routes(routes!(pages::login::show, pages::login::log_in))
-        .routes(routes!(pages::login::log_out))
-        .routes(routes!(pages::host::begin))
-        .routes(routes!(pages::host::arrive))
-        .routes(routes!(pages::home::session))
-        .routes(routes!(oidc::log_in, oidc::show_papers))
-        .routes(routes!(oidc::callback))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::end))
-        .routes(routes!(principals::admins::list, principals::admins::create))
-        .routes(routes!(principals::admins::get, principals::admins::change, principals::admins::end))
-        .routes(routes!(principals::clients::list, principals::clients::create))
-        .routes(routes!(principals::clients::get, principals::clients::change, principals::clients::end))
-        .routes(routes!(principals::sub_clients::list, principals::sub_clients::create))
-        .routes(routes!(principals::sub_clients::get, principals::sub_clients::change, principals::sub_clients::end))
-        .routes(routes!(policies::list, policies::create))
-        .routes(routes!(policies::change, policies::end))
-        .routes(routes!(invitations::list, invitations::create))
-        .routes(routes!(invitations::end))
-        .routes(routes!(tenants::list))
-        .routes(routes!(tenants::change))
-        .routes(routes!(issuers::list))
-        .routes(routes!(issuers::denials, issuers::deny))
-        .routes(routes!(issuers::lift))
-        .routes(routes!(audit::list))
-        .routes(routes!(instance::decisions))
-        .routes(routes!(instance::rules))
-        .routes(routes!(instance::explain))
-        .routes(routes!(examinations::open))
-        .routes(routes!(examinations::sights, examinations::close))
+/// Hands `add` every route of the admin listener with what stands in the document about it: one registration gives both.
+fn each_route(add: &mut dyn FnMut(UtoipaMethodRouter<Arc<Admin>>)) {
+    add(routes!(documents::index));
+    add(routes!(documents::jwks));
+    add(routes!(documents::openapi));
+    add(routes!(documents::docs));
+    add(routes!(documents::script));
+    add(routes!(documents::style));
+    add(routes!(get_token::get_token));
+    add(routes!(oauth::token));
+    add(routes!(oauth::introspect));
+    add(routes!(oauth::revoke));
+    add(routes!(oauth::metadata));
+    add(routes!(issuers::metadata));
+    add(routes!(issuers::metadata_of));
+    add(routes!(register::register));
+    add(routes!(login::log_in));
+    add(routes!(sessions::log_out));
+    add(routes!(sessions::refresh));
+    add(routes!(sessions::verify));
+    add(routes!(password::change));
+    add(routes!(otp::send));
+    add(routes!(otp::log_in));
+    add(routes!(profile::change));
+    add(routes!(profile::verify));
+    add(routes!(refresh_key::set));
+    add(routes!(refresh_key::log_in));
+    add(routes!(second_factor::show, second_factor::begin));
+    add(routes!(second_factor::confirm));
+    add(routes!(second_factor::remove));
+    add(routes!(keys::list, keys::create));
+    add(routes!(keys::end));
+    add(routes!(keys::rotate));
+    add(routes!(keys::set_scopes));
+    add(routes!(usage::show));
+    add(routes!(keys::set_terms));
+    add(routes!(tokens::list));
+    add(routes!(tokens::end));
+    add(routes!(pages::login::show, pages::login::log_in));
+    add(routes!(pages::login::log_out));
+    add(routes!(pages::host::begin));
+    add(routes!(pages::host::arrive));
+    add(routes!(pages::home::session));
+    add(routes!(oidc::log_in, oidc::show_papers));
+    add(routes!(oidc::callback));
+    add(routes!(sessions::list));
+    add(routes!(sessions::end));
+    add(routes!(principals::admins::list, principals::admins::create));
+    add(routes!(principals::admins::get, principals::admins::change, principals::admins::end));
+    add(routes!(principals::clients::list, principals::clients::create));
+    add(routes!(principals::clients::get, principals::clients::change, principals::clients::end));
+    add(routes!(principals::sub_clients::list, principals::sub_clients::create));
+    add(routes!(principals::sub_clients::get, principals::sub_clients::change, principals::sub_clients::end));
+    add(routes!(policies::list, policies::create));
+    add(routes!(policies::change, policies::end));
+    add(routes!(invitations::list, invitations::create));
+    add(routes!(invitations::end));
+    add(routes!(tenants::list));
+    add(routes!(tenants::change));
+    add(routes!(issuers::list));
+    add(routes!(issuers::denials, issuers::deny));
+    add(routes!(issuers::lift));
+    add(routes!(audit::list));
+    add(routes!(instance::decisions));
+    add(routes!(instance::rules));
+    add(routes!(instance::explain));
+    add(routes!(examinations::open));
+    add(routes!(examinations::sights, examinations::close));
 }
 
-/// The admin listener.
+/// The admin listener. What the document says of a route goes at once: all of it together is megabytes that nobody may ever ask for.
 pub fn router(state: Arc<Admin>) -> Router {
-    let (router, _) = routes().split_for_parts();
-    router.merge(pages::routes::routes()).layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
+    let mut router = pages::routes::routes();
+    each_route(&mut |route| {
+        let (alone, _) = OpenApiRouter::new().routes(route).split_for_parts();
+        router = std::mem::take(&mut router).merge(alone);
+    });
+    router.layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
 }
 
 /// The OpenAPI document of every route.
 pub fn openapi() -> OpenApi {
-    document::finished(routes().into_openapi())
+    let mut all = OpenApiRouter::with_openapi(document::begun());
+    each_route(&mut |route| all = std::mem::take(&mut all).routes(route));
+    document::finished(all.into_openapi())
 }
 
 #[cfg(test)]

@@ -16,13 +16,15 @@ use std::time::Duration;
 
 use thread_local::ThreadLocal;
 
-use self::table::{DIGITS, Full, Table};
+use self::table::{Full, Table};
 use self::waiting::Waiting;
 use self::writer::Writer;
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
+use crate::decision::holder::Identity;
 use crate::decision::rules::Rule;
 use crate::decision::{Reason, Verdict};
+use crate::id::Id;
 use crate::metrics;
 
 pub use names::RuleNumbers;
@@ -136,12 +138,12 @@ impl Usage {
         match verdict {
             Verdict::Allow(permit) => {
                 if let Some(holder) = permit.holder() {
-                    counting.count(rules, permit.rule(), holder.key_id(), Outcome::Allowed);
+                    counting.count(rules, permit.rule(), holder.key(), Outcome::Allowed);
                 }
             }
             Verdict::Deny(denial) => {
                 if let (Some(holder), Some(rule)) = (&denial.holder, denial.rule) {
-                    counting.count(rules, rule, holder.key_id.as_bytes(), Outcome::of(denial.reason));
+                    counting.count(rules, rule, holder.key(), Outcome::of(denial.reason));
                 }
             }
         }
@@ -170,8 +172,8 @@ impl Outcome {
 }
 
 impl Counting {
-    fn count(&self, rules: &RuleNumbers, rule: &Rule, key: &[u8], outcome: Outcome) {
-        let (Ok(key), Some(rule)) = (<&[u8; DIGITS]>::try_from(key), rules.get(rule)) else { return };
+    fn count(&self, rules: &RuleNumbers, rule: &Rule, key: Option<Id>, outcome: Outcome) {
+        let (Some(key), Some(rule)) = (key, rules.get(rule)) else { return };
         let table = self.tables.get_or(Table::new);
         if table.count(key, rule, outcome) == Err(Full) {
             self.make_room(table);

@@ -7,6 +7,7 @@ use super::network::Network;
 use super::rules::Attribute;
 use super::scopes::{Scope, ScopeSet};
 use super::told::{self, About, Further, FurtherValues};
+use crate::id::Id;
 
 /// Who a live credential speaks for, and what it may do as things are now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +46,8 @@ pub trait Identity: std::fmt::Debug + Send + Sync {
     fn networks(&self) -> &[Network];
     /// What the identity headers say, with `further` besides: the same list for all that is kept.
     fn told(&self, further: &[Further]) -> Told;
-    /// The id of the key, as hex digits; empty where there is none.
-    fn key_id(&self) -> &[u8];
+    /// The key, where there is one.
+    fn key(&self) -> Option<Id>;
     /// The whole holder, for refusals and the log.
     fn holder(&self) -> Holder;
 }
@@ -104,8 +105,8 @@ impl Identity for Holder {
         Told { user, scopes, tenant: header_value(&self.tenant), key_id: header_value(&self.key_id), further: told::render(further, self) }
     }
 
-    fn key_id(&self) -> &[u8] {
-        self.key_id.as_bytes()
+    fn key(&self) -> Option<Id> {
+        self.key_id.parse().ok()
     }
 
     fn holder(&self) -> Holder {

@@ -11,12 +11,13 @@ mod entry;
 mod flight;
 mod name;
 mod table;
+mod text;
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use common::{Common, Commons};
-use entry::{NEVER, Terms};
+use entry::{NEVER, NOBODY, Terms};
 use flight::Flights;
 use name::Namer;
 use table::Table;
@@ -40,8 +41,6 @@ use crate::id::Id;
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 /// How long it is kept that a credential is forged: for as long as its keys are in force, but not for ever.
 const FORGED_FOR: Duration = Duration::from_secs(3600);
-/// Whom no record is about.
-const NOBODY: Id = Id::from_bytes([0; 16]);
 /// The whole table is swept in so many parts, one each [`SWEEP_EVERY`].
 const SWEEP_PARTS: usize = 32;
 /// How often a part of it is.

@@ -10,8 +10,6 @@ use super::names::Number;
 use super::{Counts, Outcome};
 use crate::id::Id;
 
-/// Hex digits of a key's id.
-pub(super) const DIGITS: usize = 32;
 /// As many places, a power of two.
 const PLACES: usize = 1 << BITS;
 const BITS: u32 = 11;
@@ -27,14 +25,14 @@ pub(super) struct Table {
     named: AtomicUsize,
 }
 
-/// Key, rule and what came of their checks; 48 bytes.
+/// Key, rule and what came of their checks; 32 bytes.
 struct Place {
     /// The rule's number; 0 = free.
     rule: AtomicU32,
     /// In the order of [`Outcome`].
     counts: [AtomicU32; 3],
-    /// The key's id, as its hex digits lie in memory.
-    key: [AtomicU64; 4],
+    /// The key's id.
+    key: [AtomicU64; 2],
 }
 
 /// A table has no room for one more name.
@@ -44,12 +42,12 @@ pub(super) struct Full;
 impl Table {
     /// With nothing in it.
     pub(super) fn new() -> Self {
-        let free = || Place { rule: AtomicU32::new(0), counts: [const { AtomicU32::new(0) }; 3], key: [const { AtomicU64::new(0) }; 4] };
+        let free = || Place { rule: AtomicU32::new(0), counts: [const { AtomicU32::new(0) }; 3], key: [const { AtomicU64::new(0) }; 2] };
         Self { places: (0..PLACES).map(|_| free()).collect(), named: AtomicUsize::new(0) }
     }
 
     /// Counts one check. For the thread that owns the table.
-    pub(super) fn count(&self, key: &[u8; DIGITS], rule: Number, outcome: Outcome) -> Result<(), Full> {
+    pub(super) fn count(&self, key: Id, rule: Number, outcome: Outcome) -> Result<(), Full> {
         let words = words(key);
         let [first, ..] = words;
         let mut at = (first.wrapping_add(u64::from(rule.get()))).wrapping_mul(SPREAD) >> (u64::BITS - BITS);
@@ -72,7 +70,7 @@ impl Table {
     }
 
     #[cold]
-    fn name(&self, place: &Place, words: [u64; 4], rule: Number) -> Result<(), Full> {
+    fn name(&self, place: &Place, words: [u64; 2], rule: Number) -> Result<(), Full> {
         let named = self.named.load(Ordering::Relaxed);
         if named >= MOST {
             return Err(Full);
@@ -96,9 +94,7 @@ impl Table {
             if counts == Counts::default() {
                 continue;
             }
-            if let Some(key) = place.key() {
-                take(key, rule, counts);
-            }
+            take(place.key(), rule, counts);
         }
     }
 
@@ -110,19 +106,19 @@ impl Table {
 }
 
 impl Place {
-    fn is_of(&self, words: [u64; 4]) -> bool {
+    fn is_of(&self, words: [u64; 2]) -> bool {
         self.key.each_ref().map(|word| word.load(Ordering::Relaxed)) == words
     }
 
-    fn key(&self) -> Option<Id> {
-        let digits = self.key.each_ref().map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
-        std::str::from_utf8(digits.as_flattened()).ok()?.parse().ok()
+    fn key(&self) -> Id {
+        let [a, b] = self.key.each_ref().map(|word| u128::from(word.load(Ordering::Relaxed)));
+        Id::from_bytes((a << 64 | b).to_be_bytes())
     }
 }
 
-fn words(key: &[u8; DIGITS]) -> [u64; 4] {
-    let (words, _) = key.as_chunks::<8>();
-    std::array::from_fn(|n| words.get(n).map_or(0, |word| u64::from_ne_bytes(*word)))
+fn words(key: Id) -> [u64; 2] {
+    let bytes = u128::from_be_bytes(*key.as_bytes());
+    [bytes >> 64, bytes].map(|word| word as u64)
 }
 
 #[cfg(test)]
@@ -150,7 +146,7 @@ mod tests {
 
     #[test]
     fn small() {
-        assert_eq!(size_of::<Place>(), 48);
+        assert_eq!(size_of::<Place>(), 32);
     }
 
     #[test]
@@ -158,10 +154,10 @@ mod tests {
         let table = Table::new();
         for n in 0..100u32 {
             for _ in 0..=n {
-                table.count(&key(n).hex_digits(), rule(1 + n % 3), Outcome::Allowed).unwrap();
+                table.count(key(n), rule(1 + n % 3), Outcome::Allowed).unwrap();
             }
-            table.count(&key(n).hex_digits(), rule(9), Outcome::Refused).unwrap();
-            table.count(&key(n).hex_digits(), rule(9), Outcome::Limited).unwrap();
+            table.count(key(n), rule(9), Outcome::Refused).unwrap();
+            table.count(key(n), rule(9), Outcome::Limited).unwrap();
         }
         let first = gathered(&table);
         assert_eq!(first.len(), 200);
@@ -170,7 +166,7 @@ mod tests {
             assert_eq!(first[&(key(n), 9)], Counts { allowed: 0, refused: 1, limited: 1 });
         }
         assert!(gathered(&table).is_empty());
-        table.count(&key(7).hex_digits(), rule(9), Outcome::Allowed).unwrap();
+        table.count(key(7), rule(9), Outcome::Allowed).unwrap();
         assert_eq!(gathered(&table), HashMap::from([((key(7), 9), Counts { allowed: 1, ..Counts::default() })]));
     }
 
@@ -179,13 +175,13 @@ mod tests {
         let table = Table::new();
         let most = u32::try_from(MOST).unwrap();
         for n in 0..most {
-            table.count(&key(n).hex_digits(), rule(1), Outcome::Allowed).unwrap();
+            table.count(key(n), rule(1), Outcome::Allowed).unwrap();
         }
-        assert_eq!(table.count(&key(most).hex_digits(), rule(1), Outcome::Allowed), Err(Full));
-        table.count(&key(3).hex_digits(), rule(1), Outcome::Allowed).unwrap();
+        assert_eq!(table.count(key(most), rule(1), Outcome::Allowed), Err(Full));
+        table.count(key(3), rule(1), Outcome::Allowed).unwrap();
         assert_eq!(gathered(&table).values().map(|counts| counts.allowed).sum::<u64>(), u64::from(most) + 1);
         table.clear();
-        table.count(&key(most).hex_digits(), rule(1), Outcome::Allowed).unwrap();
+        table.count(key(most), rule(1), Outcome::Allowed).unwrap();
         assert_eq!(gathered(&table).len(), 1);
     }
 
@@ -196,7 +192,7 @@ mod tests {
         std::thread::scope(|scope| {
             let counting = scope.spawn(|| {
                 for n in 0..200_000u32 {
-                    table.count(&key(n % 700).hex_digits(), rule(1), Outcome::Allowed).unwrap();
+                    table.count(key(n % 700), rule(1), Outcome::Allowed).unwrap();
                 }
             });
             while !counting.is_finished() {

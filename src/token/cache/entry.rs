@@ -1,17 +1,15 @@
 //! An entry: what one presented credential was found to be, judged as far as it can be ahead of a check.
 //!
-//! There may be a million of them, so it is small: what many have in common is kept once, and its own text lies in one
-//! piece from which header values are cut without copying.
+//! There may be a million of them, so it is small, and mostly one piece of memory: what many have in common is kept once, moments take
+//! six bytes, and header values are made of its texts when they are wanted.
 //! INVARIANT: nothing in it points into a request: a slice of a header would keep that connection's whole buffer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use bytes::Bytes;
-use http::HeaderValue;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::common::Common;
 use super::name::Name;
+use super::text::{self, Text};
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
@@ -30,19 +28,19 @@ pub struct Entry {
     name: Name,
     /// The principal.
     subject: Id,
+    /// The key, where it [`HAS_KEY`].
+    key: Id,
     /// The generations it was read under.
     stamps: Stamps,
-    /// Until when it may be used.
-    deadline: UnixMs,
-    /// No later than this does any use move its end: a token's cap, a session's end; of a key, its own end.
-    cap: UnixMs,
     common: Arc<Common>,
-    /// The key's id, where it has one, then what `X-Auth-User` says.
-    text: Bytes,
-    /// From when on a use moves an idle end on.
-    slides: AtomicU64,
-    /// From which minute on a use is noted.
-    noted: AtomicU32,
+    /// What `X-Auth-User` says; empty = the principal's uid.
+    user: Text,
+    /// From when on a use moves an idle end on, and the last minute in which a use was noted.
+    uses: Uses,
+    /// Until when it may be used.
+    deadline: Short,
+    /// No later than this does any use move its end: a token's cap, a session's end; of a key, its own end.
+    cap: Short,
     /// Of what is ours: how long before its cap a token ends in any case, milliseconds. Of another issuer's token, which ends at its
     /// cap: the issuer's place.
     ends_before_cap_ms: u32,
@@ -55,15 +53,10 @@ pub struct Entry {
 const KIND: u8 = 0b111;
 const LIVE: u8 = 0b1000;
 const HAS_KEY: u8 = 0b1_0000;
-/// The name is empty, or none that a header can carry.
-const SHOWS_UID: u8 = 0b10_0000;
-
-/// Hex digits of an id.
-const ID: usize = 32;
-/// Text that fits beside its counter into one small piece of memory.
-const SHORT: usize = 55;
 
 const MINUTE_MS: u64 = 60_000;
+/// Whom no record is about.
+pub(super) const NOBODY: Id = Id::from_bytes([0; 16]);
 /// The end of what has none.
 pub(super) const NEVER: UnixMs = UnixMs(u64::MAX);
 
@@ -135,20 +128,18 @@ impl Entry {
     /// A live credential.
     pub(super) fn live(terms: Terms, standing: Standing<'_>) -> Self {
         let Standing { subject, name, key, common, cap, told_end, slides } = standing;
-        let shown = if header_value(name).is_empty() { None } else { Some(name) };
-        let flag = |flag: u8, up: bool| if up { flag } else { 0 };
-        let key = key.map(|key| key.hex_digits());
-        let uid = subject.hex_digits();
+        let shown = if header_value(name).is_empty() { "" } else { name };
         Self {
             subject,
-            cap,
-            text: in_one_piece(key.as_ref().map_or(&[], <[u8; ID]>::as_slice), shown.map_or(&uid, str::as_bytes)),
-            slides: AtomicU64::new(slides.0),
+            key: key.unwrap_or(NOBODY),
+            user: shown.into(),
+            uses: Uses::due(slides),
+            cap: cap.into(),
             ends_before_cap_ms: match class(terms.kind) {
                 (FOREIGN, place) => place,
                 _ => u32::try_from(cap.0.saturating_sub(told_end.0)).unwrap_or(u32::MAX),
             },
-            traits: class(terms.kind).0 | LIVE | flag(HAS_KEY, key.is_some()) | flag(SHOWS_UID, shown.is_none()),
+            traits: class(terms.kind).0 | LIVE | if key.is_some() { HAS_KEY } else { 0 },
             ..Self::refused(terms, common)
         }
     }
@@ -159,14 +150,14 @@ impl Entry {
         let (class, place) = class(kind);
         Self {
             name,
-            subject: Id::from_bytes([0; 16]),
+            subject: NOBODY,
+            key: NOBODY,
             stamps,
-            deadline,
-            cap: deadline,
             common: nothing,
-            text: Bytes::new(),
-            slides: AtomicU64::new(u64::MAX),
-            noted: AtomicU32::new(0),
+            user: "".into(),
+            uses: Uses::due(NEVER),
+            deadline: deadline.into(),
+            cap: deadline.into(),
             ends_before_cap_ms: place,
             concerned,
             proved_by: provers.of(class),
@@ -181,7 +172,7 @@ impl Entry {
 
     /// Whether it can never be used again: something ended or changed, or its time is over.
     pub(super) fn is_spent(&self, fence: &Fence, now: UnixMs) -> bool {
-        self.deadline <= now || fence.stamps(self.concerned) != self.stamps
+        self.deadline() <= now || fence.stamps(self.concerned) != self.stamps
     }
 
     /// Whether these keys proved it.
@@ -223,55 +214,52 @@ impl Entry {
     pub fn counted_with(&self, per: Per) -> Id {
         match per {
             Per::Tenant => self.common.tenant,
-            Per::Key if self.traits & HAS_KEY != 0 => {
-                std::str::from_utf8(self.split().0).ok().and_then(|key| key.parse().ok()).unwrap_or(self.subject)
-            }
-            Per::Key | Per::Principal => self.subject,
+            Per::Key => self.key().unwrap_or(self.subject),
+            Per::Principal => self.subject,
         }
     }
 
     /// Until when it may be used, as it was read; of a browser's session, its idle end.
     pub fn deadline(&self) -> UnixMs {
-        self.deadline
+        self.deadline.into()
     }
 
     /// No later than this does any use move its end.
     pub fn cap(&self) -> UnixMs {
-        self.cap
+        self.cap.into()
     }
 
     /// `X-Auth-Expires-In` at `now`: seconds left if not used again, never above the ttl. `None` = no end known.
     pub fn expires_in_s(&self, now: UnixMs, ttl_s: u64) -> Option<u64> {
         let before_cap_ms = if self.is_foreign() { 0 } else { u64::from(self.ends_before_cap_ms) };
-        let left = || self.cap.0.saturating_sub(before_cap_ms).saturating_sub(now.0) / 1000;
-        (self.cap != NEVER).then(|| left().min(ttl_s))
+        let cap = self.cap();
+        let left = || cap.0.saturating_sub(before_cap_ms).saturating_sub(now.0) / 1000;
+        (cap != NEVER).then(|| left().min(ttl_s))
     }
 
     /// Whether a use at `now` may move an idle end on. Answers yes to one caller, until [`Entry::slid`] says when next.
     pub fn is_due(&self, now: UnixMs) -> bool {
-        let due = self.slides.load(Ordering::Relaxed);
-        now.0 >= due && self.slides.compare_exchange(due, u64::MAX, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.uses.is_due(now)
     }
 
     /// A use moves it on again from `due` on.
     pub fn slid(&self, due: UnixMs) {
-        self.slides.store(due.0, Ordering::Relaxed);
+        self.uses.slid(due);
     }
 
     /// Whether a use at `now` is the first of its minute.
     pub fn is_first_of_minute(&self, now: UnixMs) -> bool {
-        let minute = u32::try_from(now.0 / MINUTE_MS).unwrap_or(u32::MAX);
-        let noted = self.noted.load(Ordering::Relaxed);
-        minute > noted && self.noted.compare_exchange(noted, minute, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.uses.is_first_of_minute(now)
     }
 
-    fn split(&self) -> (&[u8], &[u8]) {
-        self.text.split_at_checked(if self.traits & HAS_KEY == 0 { 0 } else { ID }).unwrap_or_default()
-    }
-
-    fn value(&self, of: &[u8]) -> HeaderValue {
-        // both came from texts that headers can carry
-        HeaderValue::from_maybe_shared(self.text.slice_ref(of)).unwrap_or(HeaderValue::from_static(""))
+    /// What `X-Auth-User` says; `room` is for the principal's uid, where it says that.
+    fn user<'a>(&'a self, room: &'a mut [u8; 32]) -> &'a [u8] {
+        let user = self.user.as_ref();
+        if !user.is_empty() {
+            return user;
+        }
+        *room = self.subject.hex_digits();
+        room
     }
 }
 
@@ -281,16 +269,15 @@ impl Identity for Entry {
     }
 
     fn is(&self, attribute: Attribute, value: &[u8]) -> bool {
-        let (key, user) = self.split();
         let is = |its: &[u8]| !its.is_empty() && its == value;
         match attribute {
             // another issuer's subject is called what it is called there
-            Attribute::Uid if self.is_foreign() => is(user),
+            Attribute::Uid if self.is_foreign() => is(self.user(&mut [0; 32])),
             Attribute::Uid => is(&self.subject.hex_digits()),
-            Attribute::Name => self.traits & SHOWS_UID == 0 && is(user),
+            Attribute::Name => is(self.user.as_ref()),
             Attribute::Tenant => is(self.common.tenant_value.as_bytes()),
             Attribute::Role => is(self.common.role.as_str().as_bytes()),
-            Attribute::KeyId => is(key),
+            Attribute::KeyId => self.key().is_some_and(|key| is(&key.hex_digits())),
         }
     }
 
@@ -303,30 +290,30 @@ impl Identity for Entry {
     }
 
     fn told(&self, _: &[Further]) -> Told {
-        let (key, user) = self.split();
+        let key = self.key().map(|key| key.hex_digits());
+        let [user, key_id] = text::values(self.user(&mut [0; 32]), key.as_ref().map_or(&[], <[u8; 32]>::as_slice));
         Told {
-            user: self.value(user),
+            user,
             scopes: self.common.scopes_value.clone(),
             tenant: self.common.tenant_value.clone(),
-            key_id: self.value(key),
+            key_id,
             further: self.common.further.clone(),
         }
     }
 
-    fn key_id(&self) -> &[u8] {
-        self.split().0
+    fn key(&self) -> Option<Id> {
+        (self.traits & HAS_KEY != 0).then_some(self.key)
     }
 
     fn holder(&self) -> Holder {
-        let (key, user) = self.split();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Holder {
             kind: self.kind(),
-            uid: if self.is_foreign() { text(user) } else { self.subject.to_string() },
-            name: if self.traits & SHOWS_UID == 0 { text(user) } else { String::new() },
+            uid: if self.is_foreign() { text(self.user(&mut [0; 32])) } else { self.subject.to_string() },
+            name: text(self.user.as_ref()),
             tenant: text(self.common.tenant_value.as_bytes()),
             role: self.common.role.as_str().to_owned(),
-            key_id: text(key),
+            key_id: self.key().map(|key| key.to_string()).unwrap_or_default(),
             networks: self.common.networks.to_vec(),
             // of these only the finished values are kept
             subject: About::default(),
@@ -336,29 +323,55 @@ impl Identity for Entry {
     }
 }
 
-/// Both, one after the other, in memory that clones share from the beginning.
-fn in_one_piece(key: &[u8], user: &[u8]) -> Bytes {
-    let both = [key, user].concat();
-    let mut bytes = [0; SHORT];
-    match (u8::try_from(both.len()), bytes.get_mut(..both.len())) {
-        (Ok(len), Some(room)) => {
-            room.copy_from_slice(&both);
-            Bytes::from_owner(Short { len, bytes })
-        }
-        // the first clone makes it shared, which is not to happen in a check
-        _ => Bytes::from(both).clone(),
+/// A moment in six bytes: milliseconds up to the year 10889. What is later is [`NEVER`].
+#[derive(Clone, Copy, Debug)]
+struct Short([u8; 6]);
+
+const LAST: u64 = (1 << 48) - 1;
+
+impl From<UnixMs> for Short {
+    fn from(moment: UnixMs) -> Self {
+        let [a, b, c, d, e, f, ..] = moment.0.min(LAST).to_le_bytes();
+        Self([a, b, c, d, e, f])
     }
 }
 
-/// Text with its length, in the one allocation that counts its clones.
-struct Short {
-    len: u8,
-    bytes: [u8; SHORT],
+impl From<Short> for UnixMs {
+    fn from(Short([a, b, c, d, e, f]): Short) -> Self {
+        match u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) {
+            LAST => NEVER,
+            moment => Self(moment),
+        }
+    }
 }
 
-impl AsRef<[u8]> for Short {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+/// What uses of an entry may bring about, in one word: from when on one moves an idle end on, a [`Short`] moment, then the minute in which
+/// one was noted last, as far as it fits.
+#[derive(Debug)]
+struct Uses(AtomicU64);
+
+impl Uses {
+    fn due(due: UnixMs) -> Self {
+        Self(AtomicU64::new(due.0.min(LAST) << 16))
+    }
+
+    fn is_due(&self, now: UnixMs) -> bool {
+        self.change(|due, noted| (now.0 >= due && due != LAST).then_some((LAST, noted)))
+    }
+
+    fn slid(&self, due: UnixMs) {
+        self.change(|_, noted| Some((due.0.min(LAST), noted)));
+    }
+
+    fn is_first_of_minute(&self, now: UnixMs) -> bool {
+        let minute = now.0 / MINUTE_MS & 0xffff;
+        self.change(|due, noted| (noted != minute).then_some((due, minute)))
+    }
+
+    /// Whether it was changed; it is only read where there is nothing to change.
+    fn change(&self, to: impl Fn(u64, u64) -> Option<(u64, u64)>) -> bool {
+        let change = |uses: u64| to(uses >> 16, uses & 0xffff).map(|(due, noted)| due << 16 | noted);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change).is_ok()
     }
 }
 
@@ -398,7 +411,7 @@ mod tests {
                 assert_eq!((holder.kind, kept.kind()), (kind, kind));
                 assert_eq!((kept.told(&[]), holder.name.as_str()), (holder.told(&[]), name));
                 assert_eq!(kept.networks(), holder.networks);
-                assert_eq!(kept.key_id(), holder.key_id.as_bytes());
+                assert_eq!((kept.key(), holder.key()), (key, key));
                 assert_eq!(holder.key_id, key.map(|key| key.to_string()).unwrap_or_default());
                 let texts = [&SUBJECT.to_string(), &KEY.to_string(), &TENANT.to_string(), "client", name, ""];
                 for attribute in [Attribute::Uid, Attribute::Name, Attribute::Tenant, Attribute::Role, Attribute::KeyId] {
