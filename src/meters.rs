@@ -120,6 +120,12 @@ impl Meters {
         Charged::Passed
     }
 
+    /// What a check was charged is not used: something else refused it after all.
+    pub fn put_back(&self, charges: &[Charge]) {
+        let known = self.known.pin();
+        charges.iter().filter_map(|charge| known.get(&charge.name)).for_each(|counted| counted.meter.put_back());
+    }
+
     /// Leases what is used up of these; then [`Meters::charge`] says whether there was any.
     ///
     /// # Errors

@@ -165,3 +165,17 @@ async fn what_is_idle_is_given_back() {
     assert_eq!(passed(&second, &charges, 200).await, 99);
     let _ = Arc::new(first);
 }
+
+#[tokio::test]
+async fn what_is_put_back_passes_another() {
+    let house = House::new().await;
+    let meters = house.meters();
+    let charges = charges(("1/h", Some(1), "1/day"), 1);
+    assert_eq!(check(&meters, &charges).await, Charged::Passed);
+    assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
+    meters.put_back(&charges);
+    assert_eq!(check(&meters, &charges).await, Charged::Passed);
+    assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
+    meters.put_back(&[]);
+    assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
+}
