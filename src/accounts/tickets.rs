@@ -53,6 +53,11 @@ impl TicketSource {
     pub fn session(id: Id) -> Self {
         Self { source: Source { kind: CredentialKind::Session, ask: Ask::Session(id), secret: None }, ends: None, made_elsewhere: false }
     }
+
+    /// Whether it is a login's JWT, which routes of people take.
+    pub fn is_login(&self) -> bool {
+        self.source.kind == CredentialKind::Jwt
+    }
 }
 
 impl Accounts {

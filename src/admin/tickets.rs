@@ -62,5 +62,10 @@ async fn source(admin: &Admin, call: &Call) -> Result<TicketSource, Failure> {
         (None, Some(key)) => Presented::ApiKey(key),
         (None, None) => return Ok(TicketSource::session(call.caller(admin).await?.claims.sid)),
     };
-    Ok(admin.accounts.ticket_source(presented, &admin.issuers, call.origin)?)
+    let source = admin.accounts.ticket_source(presented, &admin.issuers, call.origin)?;
+    if source.is_login() {
+        // what else is asked of whoever logged in, is asked here too
+        call.caller(admin).await?;
+    }
+    Ok(source)
 }
