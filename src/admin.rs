@@ -174,6 +174,8 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(second_factor::show, second_factor::begin))
         .routes(routes!(second_factor::confirm))
         .routes(routes!(second_factor::remove))
+        .routes(routes!(second_factor::renew))
+        .routes(routes!(second_factor::reset))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::end))
         .routes(routes!(keys::rotate))

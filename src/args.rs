@@ -57,6 +57,8 @@ pub enum Command {
     Keys(crate::keys_command::KeysCommand),
     /// Make the first admin, or one more.
     CreateAdmin(crate::create_admin_command::CreateAdminCommand),
+    /// Let somebody log in who lost phone and recovery codes.
+    ResetSecondFactor(crate::reset_second_factor_command::ResetSecondFactorCommand),
     /// Find out through the real proxy what is wrong with its configuration.
     Doctor(Box<crate::doctor::DoctorCommand>),
     /// Make tenants, policies, principals and keys what files declare.

@@ -72,7 +72,7 @@ refusals! {
     /// 401
     Unauthorized = "401", "Credentials are missing, wrong or have ended.";
     /// 403
-    Forbidden = "403", "Not the caller's to do.";
+    Forbidden = "403", "Not the caller's to do; or `second_factor_setup_required`: a second factor must be set up before anything else.";
     /// 404
     NotFound = "404", "There is no such thing, or it is not the caller's to see.";
     /// 408
@@ -96,12 +96,12 @@ impl IntoResponses for Read {
     }
 }
 
-/// What every management route answers: [`Read`] and 401.
+/// What every management route answers: [`Read`], 401 and 403.
 pub(super) struct Managed;
 
 impl IntoResponses for Managed {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        [Read::responses(), Unauthorized::responses()].into_iter().flatten().collect()
+        [Read::responses(), Unauthorized::responses(), Forbidden::responses()].into_iter().flatten().collect()
     }
 }
 
