@@ -37,6 +37,7 @@ pub mod sign_up;
 pub mod standing;
 pub mod tenants;
 mod throttle;
+pub mod tickets;
 pub mod tokens;
 pub mod totp;
 mod trail;
@@ -59,7 +60,7 @@ use crate::token::last_used::LastUsed;
 use crate::token::secret::SecretMint;
 use crate::token::store::{Propagated, TokenStore, Unavailable};
 use hashing::Hashing;
-pub use rules::{RequirePhone, Rules, SignUp};
+pub use rules::{RequirePhone, RequireSecondFactor, Rules, SignUp};
 use setup_code::SetupCode;
 use throttle::Throttle;
 pub use throttle::{ClientNetwork, TooMany};
@@ -93,6 +94,8 @@ pub enum Refusal {
     SecondFactorRequired,
     /// The second factor's code is wrong, or has been used.
     IncorrectSecondFactor,
+    /// Nothing is open to this person before a second factor is set up.
+    SecondFactorMissing,
     /// No key before a phone number is proved.
     PhoneRequired,
     /// Wrong password, or nobody of that name.

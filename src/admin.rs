@@ -34,6 +34,7 @@ mod request;
 mod second_factor;
 mod sessions;
 mod tenants;
+mod tickets;
 mod tokens;
 mod usage;
 
@@ -173,6 +174,8 @@ fn each_route(add: &mut dyn FnMut(UtoipaMethodRouter<Arc<Admin>>)) {
     add(routes!(second_factor::show, second_factor::begin));
     add(routes!(second_factor::confirm));
     add(routes!(second_factor::remove));
+    add(routes!(second_factor::renew));
+    add(routes!(second_factor::reset));
     add(routes!(keys::list, keys::create));
     add(routes!(keys::end));
     add(routes!(keys::rotate));
@@ -181,6 +184,7 @@ fn each_route(add: &mut dyn FnMut(UtoipaMethodRouter<Arc<Admin>>)) {
     add(routes!(keys::set_terms));
     add(routes!(tokens::list));
     add(routes!(tokens::end));
+    add(routes!(tickets::make));
     add(routes!(pages::login::show, pages::login::log_in));
     add(routes!(pages::login::log_out));
     add(routes!(pages::host::begin));

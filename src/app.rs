@@ -247,6 +247,7 @@ fn admin_settings(config: &Config, issuers: Arc<Issuers>) -> admin::Settings {
         direct_scopes: config.accounts.direct_scopes.clone(),
         end_users: config.accounts.end_users.clone(),
         require_phone: config.accounts.require_phone,
+        require_second_factor: config.accounts.require_second_factor,
         password_min_length: config.accounts.password_min_length,
         reveal_unknown_users: config.accounts.reveal_unknown_users,
         ttl: config.tokens.ttl,

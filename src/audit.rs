@@ -110,6 +110,10 @@ pub enum Action {
     SecondFactorSet,
     /// A second factor was removed.
     SecondFactorEnd,
+    /// Somebody above, or at the command line, took a person's second factor away.
+    SecondFactorReset,
+    /// Recovery codes were made anew.
+    RecoveryCodesRenew,
     /// A recovery code stood in for the second factor.
     RecoveryCodeUse,
     /// An e-mail address or a phone number was proved.
@@ -191,6 +195,8 @@ impl Action {
             Self::SecondFactorBegin => "second_factor_begin",
             Self::SecondFactorSet => "second_factor_set",
             Self::SecondFactorEnd => "second_factor_end",
+            Self::SecondFactorReset => "second_factor_reset",
+            Self::RecoveryCodesRenew => "recovery_codes_renew",
             Self::RecoveryCodeUse => "recovery_code_use",
             Self::ContactVerify => "contact_verify",
             Self::TakeOver => "take_over",

@@ -36,6 +36,9 @@ pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> 
         Command::CreateAdmin(command) => {
             with(path, environment, |loaded| async move { crate::create_admin_command::run(command, &loaded.config, environment).await })
         }
+        Command::ResetSecondFactor(command) => {
+            with(path, environment, |loaded| async move { crate::reset_second_factor_command::run(command, loaded.config).await })
+        }
         Command::Apply(command) => {
             with(path, environment, |loaded| async move { crate::apply_command::run(command, &loaded.config).await })
         }

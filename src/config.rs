@@ -38,7 +38,7 @@ use secrecy::SecretString;
 
 use crate::decision::scopes::ScopeSet;
 
-pub use crate::accounts::{RequirePhone, SignUp};
+pub use crate::accounts::{RequirePhone, RequireSecondFactor, SignUp};
 pub use crate::database::Engine;
 pub use crate::decision::network::Network;
 pub use crate::dialect::{Carriage, ClientIp, IdentityHeaders, Proxy};
@@ -210,6 +210,8 @@ pub struct AccountsConfig {
     pub direct_scopes: ScopeSet,
     /// Default: first.
     pub require_phone: RequirePhone,
+    /// Default: never.
+    pub require_second_factor: RequireSecondFactor,
     /// In characters. Default 15.
     pub password_min_length: usize,
     /// Whether login tells an unknown user from a wrong password. Default: no.

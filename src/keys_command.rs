@@ -170,13 +170,7 @@ impl CommandLine<'_> {
     }
 
     async fn uid(&self, name: &str) -> Result<Id, String> {
-        if let Ok(uid) = name.parse() {
-            return Ok(uid);
-        }
-        let name_as_typed = name;
-        let name = Name::of_basic(name).map_err(|refusal| said(&refusal))?;
-        let row = self.database.login_row(name.kind, &name.text).await.map_err(|e| e.to_string())?;
-        row.map(|row| row.uid).ok_or_else(|| format!("there is no principal `{name_as_typed}`"))
+        uid_of(self.database, name).await
     }
 
     async fn principal(&self, name: &str) -> Result<Standing, String> {
@@ -216,6 +210,19 @@ impl CommandLine<'_> {
         let note = applied(self.database, self.embedded, act).await?;
         self.note(note)
     }
+}
+
+/// The principal of this uid, user name, e-mail address or phone number.
+///
+/// # Errors
+/// Where there is none, or the database cannot be read.
+pub(crate) async fn uid_of(database: &Database, name: &str) -> Result<Id, String> {
+    if let Ok(uid) = name.parse() {
+        return Ok(uid);
+    }
+    let read = Name::of_basic(name).map_err(|refusal| said(&refusal))?;
+    let row = database.login_row(read.kind, &read.text).await.map_err(|e| e.to_string())?;
+    row.map(|row| row.uid).ok_or_else(|| format!("there is no principal `{name}`"))
 }
 
 /// Waits until a running server has applied the act, or says when it will be.

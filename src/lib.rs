@@ -32,6 +32,7 @@ pub mod oidc;
 pub mod print_config;
 pub mod probes;
 pub mod pulse;
+pub mod reset_second_factor_command;
 pub mod senders;
 pub mod server;
 pub mod token;

@@ -146,6 +146,21 @@ impl Senders {
         self.letters.clone()
     }
 
+    /// Sends a mail that brings no code, where anything does, and tries again once where that may help; never waits.
+    pub fn write(&self, letter: Letter) {
+        let Some(letters) = self.letters() else { return };
+        tokio::spawn(async move {
+            let mut sent = letters.send(&letter).await;
+            if matches!(sent, Err(Unsent::Failed(_))) {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                sent = letters.send(&letter).await;
+            }
+            if let Err(Unsent::Refused(cause) | Unsent::Failed(cause)) = sent {
+                tracing::warn!(target: "senders", cause, subject = letter.subject, "a mail was not sent");
+            }
+        });
+    }
+
     /// Whether anything sends by this channel.
     pub fn sends(&self, channel: Channel) -> bool {
         self.log || self.queue(channel).is_some()

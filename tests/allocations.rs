@@ -19,7 +19,7 @@ use gatepost::accounts::names::Name;
 use gatepost::accounts::password::Password;
 use gatepost::accounts::return_to::ReturnRules;
 use gatepost::accounts::sign_up::Application;
-use gatepost::accounts::{Accounts, Origin, RequirePhone, Rules, SignUp};
+use gatepost::accounts::{Accounts, Origin, RequirePhone, RequireSecondFactor, Rules, SignUp};
 use gatepost::clock::{Clock, UnixMs};
 use gatepost::config::Environment;
 use gatepost::config::file::{self, Loaded};
@@ -127,6 +127,7 @@ fn rules_of_accounts(format: TokenFormat) -> Rules {
         direct_scopes: ScopeSet::everything(),
         end_users: None,
         require_phone: RequirePhone::Never,
+        require_second_factor: RequireSecondFactor::Never,
         password_min_length: 8,
         reveal_unknown_users: false,
         ttl: Duration::from_secs(3600),

@@ -29,6 +29,17 @@ pub enum RequirePhone {
     Never,
 }
 
+/// Who must have a second factor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequireSecondFactor {
+    /// Nobody.
+    Never,
+    /// Admins, and whoever has somebody below.
+    Managers,
+    /// Everybody who logs in.
+    Always,
+}
+
 /// What the accounts rely on.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -40,6 +51,8 @@ pub struct Rules {
     pub end_users: Option<ScopeSet>,
     /// Whether a phone number is asked for.
     pub require_phone: RequirePhone,
+    /// Who must have a second factor.
+    pub require_second_factor: RequireSecondFactor,
     /// In characters.
     pub password_min_length: usize,
     /// Whether login tells an unknown user from a wrong password.

@@ -4,6 +4,9 @@
 //! act, so that of two who show one code, one gets in, on however many replicas. An app's secret is kept sealed, recovery codes as
 //! hashes. Wrong codes are counted like wrong passwords, apart from them: who guesses here knows the password already.
 
+pub mod lost;
+mod required;
+
 use data_encoding::BASE32_NOPAD;
 
 use super::sessions::Caller;
@@ -76,12 +79,13 @@ impl Accounts {
         Ok(())
     }
 
-    /// What the caller has.
+    /// What the caller has, or `of`, who stands below.
     ///
     /// # Errors
-    /// Unavailable.
-    pub async fn second_factor_of(&self, caller: &Caller) -> Result<Having, Refusal> {
-        let (since, recovery_codes) = self.database.second_factor_of(caller.uid()).await?;
+    /// [`Refusal::NotFound`] where `of` does not, or unavailable.
+    pub async fn second_factor_of(&self, caller: &Caller, of: Option<Id>) -> Result<Having, Refusal> {
+        let of = self.seen_by(caller, of).await?;
+        let (since, recovery_codes) = self.database.second_factor_of(of).await?;
         Ok(Having { since, recovery_codes })
     }
 
@@ -134,11 +138,24 @@ impl Accounts {
             self.throttle.failed(tried, network);
             return Err(Refusal::IncorrectSecondFactor);
         };
-        let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect::<Result<_, _>>()?;
-        let hashes: Vec<[u8; 32]> = codes.iter().map(|code| recovery_hash(uid, &plain(code))).collect();
-        act.confirm_second_factor(uid, step, &hashes).await?;
+        act.confirm_second_factor(uid, step).await?;
+        let codes = new_recovery_codes(&mut act, uid).await?;
         let _ = act.commit(&origin.by(uid).did(Action::SecondFactorSet, uid)).await?;
         self.throttle.succeeded(tried);
+        Ok(codes)
+    }
+
+    /// Recovery codes in place of those that there are, by one of its codes; shown once.
+    ///
+    /// # Errors
+    /// As [`Accounts::end_second_factor`].
+    pub async fn renew_recovery_codes(&self, caller: &Caller, code: &str, origin: Origin) -> Result<Vec<String>, Refusal> {
+        let uid = caller.uid();
+        let (mut act, _) = self.acting(caller).await?;
+        act.second_factor(uid).await?.filter(|row| row.confirmed).ok_or(Refusal::NotFound)?;
+        self.second_factor(&mut act, uid, Some(code), origin).await?;
+        let codes = new_recovery_codes(&mut act, uid).await?;
+        let _ = act.commit(&origin.by(uid).did(Action::RecoveryCodesRenew, uid)).await?;
         Ok(codes)
     }
 
@@ -163,6 +180,14 @@ impl Accounts {
 /// A code as it is compared: without what people put between, in capitals.
 fn plain(code: &str) -> String {
     code.chars().filter(|c| !c.is_whitespace() && *c != '-').take(64).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+/// Makes a person's recovery codes anew.
+async fn new_recovery_codes(act: &mut Act, uid: Id) -> Result<Vec<String>, Refusal> {
+    let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect::<Result<_, _>>()?;
+    let hashes: Vec<[u8; 32]> = codes.iter().map(|code| recovery_hash(uid, &plain(code))).collect();
+    act.replace_recovery_codes(uid, &hashes).await?;
+    Ok(codes)
 }
 
 /// `abcd-efgh-ijkl-mnop`

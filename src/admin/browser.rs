@@ -58,7 +58,7 @@ pub(super) async fn enter(admin: &Admin, call: &Call, proof: &Proof, totp: Optio
     }
 }
 
-/// Opens a session of this browser for whoever gave this proof: its cookies.
+/// Opens a session of this browser for whoever gave this proof: its cookies, without the gate's where a second factor must be set up first.
 ///
 /// # Errors
 /// Where the session cannot be made, or the proof no longer stands.
@@ -67,7 +67,8 @@ pub(super) async fn open(admin: &Admin, call: &Call, proof: &Proof, totp: Option
     let session = admin.accounts.open_browser(proof, totp, before, call.origin).await?;
     let console = set_cookie(CONSOLE_COOKIE, &admin.accounts.console_cookie(session)?, None, "");
     let known = admin.accounts.remember_browser(proof)?.map(|value| set_cookie(KNOWN_COOKIE, &value, None, KNOWN_FOR));
-    Ok(std::iter::once(console).chain(own_gate_cookie(admin, call, session)?).chain(known).collect())
+    let gate = if admin.accounts.is_held_up(proof.uid()).await? { None } else { own_gate_cookie(admin, call, session)? };
+    Ok(std::iter::once(console).chain(gate).chain(known).collect())
 }
 
 /// What this browser shows to be known.

@@ -72,7 +72,7 @@ refusals! {
     /// 401
     Unauthorized = "401", "Credentials are missing, wrong or have ended.";
     /// 403
-    Forbidden = "403", "Not the caller's to do.";
+    Forbidden = "403", "Not the caller's to do; or `second_factor_setup_required`: a second factor must be set up before anything else.";
     /// 404
     NotFound = "404", "There is no such thing, or it is not the caller's to see.";
     /// 408
@@ -96,12 +96,12 @@ impl IntoResponses for Read {
     }
 }
 
-/// What every management route answers: [`Read`] and 401.
+/// What every management route answers: [`Read`], 401 and 403.
 pub(super) struct Managed;
 
 impl IntoResponses for Managed {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        [Read::responses(), Unauthorized::responses()].into_iter().flatten().collect()
+        [Read::responses(), Unauthorized::responses(), Forbidden::responses()].into_iter().flatten().collect()
     }
 }
 
@@ -300,6 +300,7 @@ fn components() -> Components {
     }
     let schemes = [
         ("login", HttpAuthScheme::Bearer, "`jwt.token` of a login."),
+        ("token", HttpAuthScheme::Bearer, "An access token."),
         ("refresh_token", HttpAuthScheme::Bearer, "A login's refresh token."),
         ("basic", HttpAuthScheme::Basic, "Name (user, e-mail or phone) and password of a person."),
         ("client", HttpAuthScheme::Basic, "Id and secret of an API key, both form-urlencoded (RFC 6749 §2.3.1)."),
@@ -310,6 +311,8 @@ fn components() -> Components {
     }
     let console = ApiKeyValue::with_description(CONSOLE_COOKIE, "The console's cookie; what changes something needs `X-CSRF-Token`, too.");
     components.security_schemes.insert("console".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(console)).into());
+    let key = ApiKeyValue::with_description("X-Api-Key", "An API key.");
+    components.security_schemes.insert("key".to_owned(), SecurityScheme::ApiKey(ApiKey::Header(key)).into());
     components
 }
 

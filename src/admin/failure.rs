@@ -25,6 +25,9 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    /// The code of what is refused until a second factor is set up.
+    pub(super) const SET_UP_SECOND_FACTOR: &str = "second_factor_setup_required";
+
     /// A failure whose code is its message in snake case.
     pub(super) fn new(status: StatusCode, message: &str) -> Self {
         Self::coded(status, &message.replace([' ', '-'], "_"), message)
@@ -117,6 +120,10 @@ impl From<Refusal> for Failure {
             Refusal::IncorrectCode => Self::new(S::UNAUTHORIZED, "incorrect code"),
             Refusal::SecondFactorRequired => Self::new(S::UNAUTHORIZED, "second factor required"),
             Refusal::IncorrectSecondFactor => Self::new(S::UNAUTHORIZED, "incorrect second factor"),
+            Refusal::SecondFactorMissing => {
+                let how = "set a second factor up first: POST /v1/second-factor, then /v1/second-factor/confirm";
+                Self::coded(S::FORBIDDEN, Self::SET_UP_SECOND_FACTOR, how)
+            }
             Refusal::InvitationRequired => Self::new(S::FORBIDDEN, "invitation required"),
             Refusal::SetupCodeRequired => Self::new(S::FORBIDDEN, "setup code required"),
             Refusal::PhoneRequired => Self::new(S::FORBIDDEN, "phone required"),

@@ -256,7 +256,10 @@ async fn client(admin: &Admin, call: &Call, form: &Form) -> Result<Client, Failu
         Asking::Basic(id, secret) => admin.accounts.client(&id, &secret, call.origin).await.map_err(refused),
         Asking::Body(id, secret) => admin.accounts.client(id, secret, call.origin).await.map_err(refused),
         Asking::Bearer(jwt) => match admin.accounts.caller(jwt).await {
-            Ok(caller) => Ok(Client::of(&caller)),
+            Ok(caller) => {
+                admin.accounts.hold_up(&caller).await?;
+                Ok(Client::of(&caller))
+            }
             // RFC 6750 §3.1: one code, whatever is wrong with the token
             Err(refusal @ (Refusal::ExpiredSignature | Refusal::InvalidSignature | Refusal::InvalidToken)) => {
                 let message = Failure::from(refusal).message().to_owned();

@@ -106,7 +106,7 @@ struct Principals {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "read off by the document alone")]
-struct ByUid {
+pub(super) struct ByUid {
     /// Its uid.
     #[param(value_type = Id)]
     uid: Id,

@@ -128,8 +128,16 @@ impl Call {
         }
     }
 
-    /// Who calls a management route. Whoever says nothing readable of himself is asked to (RFC 9110 §15.5.2).
+    /// Who calls a management route, and has the second factor that may be required.
     pub(super) async fn caller(&self, admin: &Admin) -> Result<Caller, Failure> {
+        let caller = self.caller_setting_up(admin).await?;
+        admin.accounts.hold_up(&caller).await?;
+        Ok(caller)
+    }
+
+    /// The same, where it is the second factor that is being set up. Whoever says nothing readable of himself is asked to
+    /// (RFC 9110 §15.5.2).
+    pub(super) async fn caller_setting_up(&self, admin: &Admin) -> Result<Caller, Failure> {
         match self.authorization() {
             Ok(Some(Authorization::Bearer(token))) => Ok(admin.accounts.caller(token).await?),
             Ok(None) => super::browser::caller(admin, self).await,

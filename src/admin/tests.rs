@@ -23,6 +23,7 @@ mod second_factor;
 mod sessions;
 mod store_away;
 mod terms;
+mod tickets;
 mod tokens;
 mod usage;
 
@@ -41,7 +42,7 @@ use tower_service::Service;
 
 use super::{Admin, Peer, Settings, router};
 use crate::accounts::return_to::ReturnRules;
-use crate::accounts::{Origin, RequirePhone, Rules, SignUp};
+use crate::accounts::{Origin, RequirePhone, RequireSecondFactor, Rules, SignUp};
 use crate::clock::{Clock, UnixMs};
 use crate::database::Database;
 use crate::database::test_server::TestDatabase;
@@ -173,6 +174,7 @@ fn rules() -> Rules {
         direct_scopes: ScopeSet::everything(),
         end_users: None,
         require_phone: RequirePhone::First,
+        require_second_factor: RequireSecondFactor::Never,
         password_min_length: 15,
         reveal_unknown_users: false,
         ttl: Duration::from_secs(3600),

@@ -2,7 +2,7 @@
 
 use super::problem::Complaint;
 use super::reader::{Field, Shape};
-use super::{AccountsConfig, RequirePhone, SessionsConfig, SignUp, values};
+use super::{AccountsConfig, RequirePhone, RequireSecondFactor, SessionsConfig, SignUp, values};
 use crate::decision::scopes::ScopeSet;
 
 /// Least that `password_min_length` may be.
@@ -11,7 +11,15 @@ const PASSWORD_MIN_LENGTH: u64 = 8;
 const PASSWORD_MAX_LENGTH: u64 = 128;
 
 pub(super) fn accounts(field: &Field<'_>) -> Option<AccountsConfig> {
-    field.mapping(&["sign_up", "direct_scopes", "end_users", "require_phone", "password_min_length", "reveal_unknown_users"]);
+    field.mapping(&[
+        "sign_up",
+        "direct_scopes",
+        "end_users",
+        "require_phone",
+        "require_second_factor",
+        "password_min_length",
+        "reveal_unknown_users",
+    ]);
     let at = field.key("sign_up");
     let sign_up = at.read(values::one_of(&[("first", SignUp::First), ("open", SignUp::Open), ("invitation", SignUp::Invitation)]));
     let scopes_at = field.key("direct_scopes");
@@ -29,6 +37,9 @@ pub(super) fn accounts(field: &Field<'_>) -> Option<AccountsConfig> {
     let end_users = end_users(&field.key("end_users"));
     let phone = [("first", RequirePhone::First), ("always", RequirePhone::Always), ("never", RequirePhone::Never)];
     let require_phone = field.key("require_phone").read(values::one_of(&phone));
+    let factor =
+        [("never", RequireSecondFactor::Never), ("managers", RequireSecondFactor::Managers), ("always", RequireSecondFactor::Always)];
+    let require_second_factor = field.key("require_second_factor").read(values::one_of(&factor));
     let length = field.key("password_min_length").read(values::number(PASSWORD_MIN_LENGTH, PASSWORD_MAX_LENGTH));
     let reveal_unknown_users = field.key("reveal_unknown_users").read(values::boolean);
     Some(AccountsConfig {
@@ -36,6 +47,7 @@ pub(super) fn accounts(field: &Field<'_>) -> Option<AccountsConfig> {
         direct_scopes: direct_scopes?,
         end_users: end_users?,
         require_phone: require_phone?,
+        require_second_factor: require_second_factor?,
         password_min_length: usize::try_from(length?).ok()?,
         reveal_unknown_users: reveal_unknown_users?,
     })

@@ -170,6 +170,18 @@ impl Database {
         Ok(row.map(|(name,)| name))
     }
 
+    /// Whether anyone who has not ended stands right below `uid`.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn has_below(&self, uid: Id) -> Result<bool, DatabaseError> {
+        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT 1 FROM principals WHERE parent = ? AND ended_at IS NULL LIMIT 1"))
+            .bind(uid.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.is_some())
+    }
+
     /// Whether `uid` is somewhere below `above` in the tree.
     ///
     /// # Errors

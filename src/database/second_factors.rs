@@ -69,11 +69,11 @@ impl Act {
         Ok(())
     }
 
-    /// From here on it counts; `codes` are the hashes of its recovery codes.
+    /// From here on it counts.
     ///
     /// # Errors
     /// Where it cannot be written.
-    pub async fn confirm_second_factor(&mut self, uid: Id, step: u64, codes: &[[u8; 32]]) -> Result<(), DatabaseError> {
+    pub async fn confirm_second_factor(&mut self, uid: Id, step: u64) -> Result<(), DatabaseError> {
         let now = self.now_column();
         sqlx::query(self.sql("UPDATE second_factors SET confirmed_at = ?, last_step = ? WHERE principal = ?"))
             .bind(now)
@@ -81,6 +81,16 @@ impl Act {
             .bind(uid.to_string())
             .execute(self.connection())
             .await?;
+        Ok(())
+    }
+
+    /// Keeps the hashes of a person's recovery codes, in place of any others.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub async fn replace_recovery_codes(&mut self, uid: Id, codes: &[[u8; 32]]) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query(self.sql("DELETE FROM recovery_codes WHERE principal = ?")).bind(uid.to_string()).execute(self.connection()).await?;
         for code in codes {
             sqlx::query(self.sql("INSERT INTO recovery_codes (code, principal, created_at) VALUES (?, ?, ?)"))
                 .bind(code.to_vec())

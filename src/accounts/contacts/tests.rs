@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::super::names::Name;
 use super::super::password::Password;
 use super::super::sign_up::Application;
-use super::super::{Accounts, Origin, RequirePhone, Rules, SignUp};
+use super::super::{Accounts, Origin, RequirePhone, RequireSecondFactor, Rules, SignUp};
 use super::*;
 use crate::audit::By;
 use crate::clock::{Clock, UnixMs};
@@ -50,6 +50,7 @@ impl House {
             direct_scopes: ScopeSet::everything(),
             end_users: None,
             require_phone: RequirePhone::Never,
+            require_second_factor: RequireSecondFactor::Never,
             password_min_length: 15,
             reveal_unknown_users: false,
             ttl,

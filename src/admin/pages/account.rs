@@ -114,7 +114,7 @@ fn code_form(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, contact: &str, ch
 
 pub(super) async fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
     let profile = profile(visit).await?;
-    let having = visit.admin.accounts.second_factor_of(&visit.caller).await?;
+    let having = visit.admin.accounts.second_factor_of(&visit.caller, None).await?;
     let body = html! {
         (contacts(visit, trouble, &profile))
         (password_card(visit, trouble, having.since.is_some()))

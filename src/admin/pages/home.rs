@@ -28,7 +28,7 @@ pub(in crate::admin) async fn show(admin: &Admin, call: &Call) -> Answer {
 async fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
     let standing = &visit.caller.standing;
     let profile = account::profile(visit).await?;
-    let having = visit.admin.accounts.second_factor_of(&visit.caller).await?;
+    let having = visit.admin.accounts.second_factor_of(&visit.caller, None).await?;
     let manages = standing.outranks(Role::SubClient);
     let live = visit.admin.instance_for(&visit.caller).ok().map(|instance| overview::live(instance, visit.now()));
     let again_s = live.is_some().then_some(AGAIN_S);

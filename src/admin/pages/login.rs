@@ -14,7 +14,8 @@ use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::request::Call;
 use super::super::{Admin, browser, document, oidc};
-use super::{Failures, Page, alert, answered, with_headers, words};
+use super::{Failures, Page, alert, answered, second_factor, with_headers, words};
+use crate::accounts::browsers::Browser;
 use crate::accounts::codes::Given;
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
@@ -72,7 +73,7 @@ async fn try_show(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
     let parameter = |name| call.parameter(name).ok().flatten();
     let way = Way::of(admin, parameter("rd").as_deref(), parameter("state").as_deref());
     match browser::session(admin, call).await? {
-        Some(session) => go_on(admin, call, session.session, &way).await,
+        Some(session) => go_on(admin, call, &session, &way).await,
         None => match oidc::automatic(admin, call, &way.return_to).filter(|_| parameter("ask").as_deref() != Some("true")) {
             Some(away) => Ok(away),
             None => form(admin, call, &way, None, ""),
@@ -81,7 +82,11 @@ async fn try_show(admin: &Admin, call: &Call) -> Result<Answer, Failure> {
 }
 
 /// A browser with a session goes on its way, with fresh cookies.
-async fn go_on(admin: &Admin, call: &Call, session: Id, way: &Way) -> Result<Answer, Failure> {
+async fn go_on(admin: &Admin, call: &Call, browser: &Browser, way: &Way) -> Result<Answer, Failure> {
+    if admin.accounts.is_held_up(browser.standing.uid).await? {
+        return Ok(second_factor::to_set_up(admin));
+    }
+    let session = browser.session;
     match (&way.return_to, &way.state) {
         (ReturnTo::Elsewhere(site, _), Some(state)) if !browser::has_cookie(admin, call, site) => {
             let code = admin.accounts.host_code(session, &site.host, state, &way.return_to).await?;

@@ -97,6 +97,10 @@ async fn try_change(visit: &Visit<'_>, fields: &Form, role: &str, uid: &str, wha
         "block" => (Change { blocked: Some(true), ..Change::default() }, "blocked"),
         "unblock" => (Change { blocked: Some(false), ..Change::default() }, "unblocked"),
         "policies" => (Change { policies: Some(policies::ticked(fields)?), ..Change::default() }, "policies"),
+        "second-factor" => {
+            let act = accounts.reset_second_factor(&visit.caller, uid, origin).await?;
+            return Ok(visit.done(act, &path_of(role, uid), "factor-reset").await);
+        }
         "delete" => {
             let act = accounts.end_principal(&visit.caller, role, uid, origin).await?;
             return Ok(visit.done(act, PATH, "person-deleted").await);
@@ -201,6 +205,7 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
     let attachable = policies::attachable(visit, Some(row.tenant)).await?;
     let names: Vec<&str> =
         attachable.iter().filter(|policy| row.policies.contains(&policy.id)).map(|policy| policy.name.as_str()).collect();
+    let second_factor = visit.admin.accounts.second_factor_of(&visit.caller, Some(row.uid)).await?.since;
     let path = path_of(role, row.uid);
     let (what, block) = match row.blocked {
         true => ("unblock", html! { p { "They and everyone below may come in again." } button { "Let in again" } }),
@@ -212,6 +217,10 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
         button { "Replace the policies" }
     };
     let delete = html! { p { "With everyone below. The name is never given to anyone else." } button.bad { "Delete for good" } };
+    let reset = html! {
+        p { "For whoever lost phone and recovery codes: be sure who asks you. Their logins end, and no code is asked for until they set one up again." }
+        button.bad { "Reset the second factor" }
+    };
     let body = html! {
         p { a href=(visit.path(PATH)) { "All people" } }
         div.card {
@@ -223,6 +232,7 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
             dl {
                 dt { "Id" } dd { code { (row.uid) } }
                 dt { "Since" } dd { (parts::time(visit.now(), row.created_at)) }
+                dt { "Second factor" } dd { (parts::maybe_time(visit.now(), second_factor, "none")) }
                 dt { "Policies" } dd { (parts::chips(names.into_iter(), "none")) }
                 dt { "May do now" } dd { (parts::scopes(&effective, "nothing")) }
                 (parts::terms(&row.terms))
@@ -235,6 +245,9 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
             @if row.uid != visit.caller.uid() {
                 (visit.folded(if row.blocked { "Let in again…" } else { "Block…" }, &format!("{path}/{what}"), what, trouble, block))
                 (visit.folded("Policies…", &format!("{path}/policies"), "policies", trouble, attach))
+                @if second_factor.is_some() {
+                    (visit.folded("Second factor…", &format!("{path}/second-factor"), "second-factor", trouble, reset))
+                }
                 (visit.folded("Delete…", &format!("{path}/delete"), "delete", trouble, delete))
             }
         }

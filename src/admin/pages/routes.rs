@@ -32,6 +32,7 @@ pub(in crate::admin) fn routes() -> Router<Arc<Admin>> {
         .route("/console/account/second-factor", get(second_factor::begun).post(second_factor::begin))
         .route("/console/account/second-factor/confirm", post(second_factor::confirm))
         .route("/console/account/second-factor/remove", post(second_factor::remove))
+        .route("/console/account/second-factor/recovery-codes", post(second_factor::renew))
         .route("/console/people", get(people::show).post(people::create))
         .route("/console/people/{role}/{uid}", get(people::show_one))
         .route("/console/people/{role}/{uid}/{what}", post(people::change))

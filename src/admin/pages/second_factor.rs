@@ -13,7 +13,6 @@ use super::super::request::Call;
 use super::super::{Admin, browser};
 use super::visit::{Trouble, Visit, acted, shown};
 use super::{Page, account, login, parts};
-use crate::accounts::Refusal;
 use crate::accounts::proof::Proof;
 use crate::accounts::return_to::ReturnTo;
 use crate::accounts::second_factor::Having;
@@ -21,6 +20,16 @@ use crate::accounts::second_factor::Having;
 const PATH: &str = "/console/account/second-factor";
 /// White around a picture that is read by a camera, in modules (ISO/IEC 18004 §9.1).
 const QUIET: usize = 4;
+
+/// Whether this request is for the pages that set one up: they are open to who lacks one.
+pub(super) fn is_set_up_by(call: &Call) -> bool {
+    call.target().starts_with(PATH)
+}
+
+/// To where one is set up.
+pub(super) fn to_set_up(admin: &Admin) -> Answer {
+    browser::redirect(&format!("{}{PATH}", browser::base(admin)), None)
+}
 
 /// The form for the second factor of whoever gave this proof; the login goes on where it is answered in this browser.
 ///
@@ -72,6 +81,11 @@ pub(super) fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, having: Hav
                     "Every login asks for a code of your authenticator app, since " (parts::time(visit.now(), since)) ". "
                     (having.recovery_codes) " recovery codes are left."
                 }
+                (visit.folded("New recovery codes…", &format!("{PATH}/recovery-codes"), "renew", trouble, html! {
+                    p { "The ones you have are good no longer then." }
+                    (code_field(false))
+                    button { "Make new recovery codes" }
+                }))
                 (visit.folded("Remove it…", &format!("{PATH}/remove"), "remove", trouble, html! {
                     p { "From then on your password alone logs you in." }
                     (code_field(false))
@@ -86,8 +100,7 @@ pub(super) fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, having: Hav
 }
 
 pub(super) async fn begin(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
-    use account::page;
-    acted!(admin, call, "begin", try_begin(), page())
+    acted!(admin, call, "begin", try_begin(), set_up())
 }
 
 /// Again, for who came back to it.
@@ -104,6 +117,11 @@ pub(super) async fn remove(State(admin): State<Arc<Admin>>, call: Call) -> Answe
     acted!(admin, call, "remove", try_remove(), page())
 }
 
+pub(super) async fn renew(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
+    use account::page;
+    acted!(admin, call, "renew", try_renew(), page())
+}
+
 async fn try_begin(visit: &Visit<'_>, _: &Form) -> Result<Answer, Failure> {
     visit.admin.accounts.begin_second_factor(&visit.caller, visit.call.origin).await?;
     Ok(browser::redirect(&visit.path(PATH), None))
@@ -112,14 +130,26 @@ async fn try_begin(visit: &Visit<'_>, _: &Form) -> Result<Answer, Failure> {
 async fn try_confirm(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure> {
     let code = fields.get("totp").unwrap_or_default();
     let codes = visit.admin.accounts.confirm_second_factor(&visit.caller, code, visit.call.origin).await?;
+    Ok(recovery_codes(visit, "The second factor is on.", &codes))
+}
+
+async fn try_renew(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure> {
+    let code = fields.get("totp").unwrap_or_default();
+    let codes = visit.admin.accounts.renew_recovery_codes(&visit.caller, code, visit.call.origin).await?;
+    Ok(recovery_codes(visit, "The recovery codes you had are good no longer.", &codes))
+}
+
+fn recovery_codes(visit: &Visit<'_>, lead: &str, codes: &[String]) -> Answer {
+    // by the login page, which has the cookies ready that were held back until now
+    let on = format!("{}?rd={}", visit.path("/login"), browser::encoded(&visit.path(account::PATH)));
     let body = html! {
         div.card {
-            p { "The second factor is on. These recovery codes are shown this once; each logs you in once if your phone is lost. Print them, or keep them where you keep passwords." }
-            ol.codes { @for code in &codes { li { code { (code) } } } }
-            p { a.button href=(visit.path(account::PATH)) { "I have kept them" } }
+            p { (lead) " These recovery codes are shown this once; each logs you in once if your phone is lost. Print them, or keep them where you keep passwords." }
+            ol.codes { @for code in codes { li { code { (code) } } } }
+            p { a.button href=(on) { "I have kept them" } }
         }
     };
-    Ok(visit.page(account::PATH, "Recovery codes", body).answer())
+    visit.page(account::PATH, "Recovery codes", body).answer()
 }
 
 async fn try_remove(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure> {
@@ -129,7 +159,13 @@ async fn try_remove(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure>
 }
 
 async fn set_up(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
-    let begun = visit.admin.accounts.begun_second_factor(&visit.caller).await?.ok_or(Refusal::NotFound)?;
+    let accounts = &visit.admin.accounts;
+    let Some(begun) = accounts.begun_second_factor(&visit.caller).await? else {
+        return match accounts.second_factor_of(&visit.caller, None).await?.since {
+            Some(_) => account::page(visit, trouble).await,
+            None => Ok(before(visit, trouble)),
+        };
+    };
     let body = html! {
         div.card {
             p { "1. Scan this with an authenticator app." }
@@ -145,6 +181,18 @@ async fn set_up(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page
         p { a href=(visit.path(account::PATH)) { "Back to the account" } }
     };
     Ok(visit.page(account::PATH, "Set up a second factor", body))
+}
+
+/// Before it is begun: where whoever must have one is led to.
+fn before(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Page {
+    let body = html! {
+        div.card {
+            p { "A second factor is a code of an app on your phone, which is asked for beside your password: whoever knows only one of the two does not get in." }
+            p { "Where you look after others you may have to set one up before anything else." }
+            (visit.form(PATH, "begin", trouble, html! { button { "Set it up" } }))
+        }
+    };
+    visit.page(account::PATH, "Set up a second factor", body)
 }
 
 /// `text` as a QR code.

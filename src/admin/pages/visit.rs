@@ -15,7 +15,7 @@ use super::super::lists::Asked;
 use super::super::request::{Call, scope_list};
 use super::super::{Admin, browser};
 use super::frame::Frame;
-use super::{Page, failed, words};
+use super::{Page, failed, second_factor, words};
 use crate::accounts::sessions::Caller;
 use crate::audit::By;
 use crate::clock::UnixMs;
@@ -45,11 +45,15 @@ impl<'a> Visit<'a> {
     /// Somebody looks.
     ///
     /// # Errors
-    /// Where nobody is logged in.
+    /// Where nobody is logged in, or a second factor must be set up first.
     pub(super) async fn begin(admin: &'a Admin, call: &'a Call) -> Result<Self, Failure> {
         let session = browser::needed_session(admin, call).await?;
         let token = admin.accounts.csrf_token(session.session)?;
-        Ok(Self { admin, call, caller: admin.accounts.caller_of(session), token })
+        let caller = admin.accounts.caller_of(session);
+        if !second_factor::is_set_up_by(call) {
+            admin.accounts.hold_up(&caller).await?;
+        }
+        Ok(Self { admin, call, caller, token })
     }
 
     /// Somebody sends a form.
@@ -149,7 +153,7 @@ pub(super) fn refused(page: Page, failure: &Failure) -> Answer {
     super::with_headers(page.with_status(failure.status()).answer(), failure.headers())
 }
 
-/// The answer; who is not logged in goes to the login page and comes back.
+/// The answer; who is not logged in goes to the login page and comes back, who lacks a second factor goes where it is set up.
 pub(super) fn told(admin: &Admin, call: &Call, result: Result<Answer, Failure>) -> Answer {
     let base = browser::base(admin);
     result.unwrap_or_else(|failure| {
@@ -160,6 +164,9 @@ pub(super) fn told(admin: &Admin, call: &Call, result: Result<Answer, Failure>) 
                 _ => String::new(),
             };
             return browser::redirect(&format!("{base}/login{rd}"), None);
+        }
+        if failure.code() == Failure::SET_UP_SECOND_FACTOR {
+            return second_factor::to_set_up(admin);
         }
         failed(&failure, html! { p { a.button.second href={ (base) "/" } { "To the overview" } } })
     })

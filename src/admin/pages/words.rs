@@ -47,6 +47,7 @@ pub(super) fn done(code: &str) -> Option<&'static str> {
         "proved" => "Proved.",
         "password" => "Your password is changed.",
         "factor-removed" => "The second factor is removed. Your password alone logs you in from now on.",
+        "factor-reset" => "The second factor is reset, and their logins have ended.",
         "blocked" => "Blocked, with everyone below.",
         "unblocked" => "Let in again.",
         "policies" => "The policies are changed.",

@@ -157,6 +157,7 @@ const CONTRACT: &[&str] = &[
 const BESIDE: &[&str] = &[
     "DELETE /v1/examinations/{id}",
     "DELETE /v1/issuers/{name}/denials/{id}",
+    "DELETE /v1/second-factor/{uid}",
     "GET /.gatepost/login",
     "GET /.gatepost/session",
     "GET /.well-known/oauth-protected-resource",
@@ -177,7 +178,9 @@ const BESIDE: &[&str] = &[
     "POST /v1/oidc/{provider}/login",
     "POST /v1/second-factor",
     "POST /v1/second-factor/confirm",
+    "POST /v1/second-factor/recovery-codes",
     "POST /v1/second-factor/remove",
+    "POST /v1/tickets",
     "PUT /v1/keys/{id}/terms",
 ];
 
