@@ -17,6 +17,7 @@ use crate::decision::scopes::ScopeSet;
 use crate::decision::told::Further;
 use crate::decision::{Evidence, Shown};
 use crate::dialect::{Asked, Call};
+use crate::id::Id;
 use crate::meters::Charge;
 use crate::token::cache::{Cached, Entry, Provers};
 use crate::token::store::{Ask, Unavailable};
@@ -178,8 +179,8 @@ impl Identity for Narrowed {
         Told { scopes, ..self.source.told(further) }
     }
 
-    fn key_id(&self) -> &[u8] {
-        self.source.key_id()
+    fn key(&self) -> Option<Id> {
+        self.source.key()
     }
 
     fn holder(&self) -> Holder {

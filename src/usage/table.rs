@@ -117,8 +117,8 @@ impl Place {
 }
 
 fn words(key: Id) -> [u64; 2] {
-    let bytes = u128::from_be_bytes(*key.as_bytes());
-    [bytes >> 64, bytes].map(|word| word as u64)
+    let (words, _) = key.as_bytes().as_chunks::<8>();
+    std::array::from_fn(|n| words.get(n).map_or(0, |word| u64::from_be_bytes(*word)))
 }
 
 #[cfg(test)]

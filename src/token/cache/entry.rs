@@ -367,7 +367,7 @@ impl Uses {
     }
 
     fn is_first_of_minute(&self, now: UnixMs) -> bool {
-        let minute = now.0 / MINUTE_MS & 0xffff;
+        let minute = (now.0 / MINUTE_MS) & 0xffff;
         self.change(|due, noted| (noted != minute).then_some((due, minute)))
     }
 

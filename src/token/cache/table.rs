@@ -310,9 +310,9 @@ mod tests {
     /// As good as random (splitmix64).
     fn mixed(n: u64) -> u64 {
         let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let n = (n ^ n >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let n = (n ^ n >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        n ^ n >> 31
+        let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        n ^ (n >> 31)
     }
 
     /// What an allocator may add to each piece: its own word, and what rounds up to the next size.
@@ -328,7 +328,7 @@ mod tests {
             let took = allocation_counter::measure(|| {
                 while n < up_to {
                     n += 1;
-                    let (groups, set) = (mixed(n) / 10 & !u64::from(u32::MAX), mixed(n) & u64::from(u32::MAX));
+                    let (groups, set) = ((mixed(n) / 10) & !u64::from(u32::MAX), mixed(n) & u64::from(u32::MAX));
                     table.insert(Arc::new(live(Name([groups | set, mixed(!n)]), Arc::clone(&common), UnixMs(20))), is_spent);
                 }
             });

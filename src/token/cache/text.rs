@@ -8,7 +8,7 @@ use std::cell::Cell;
 use bytes::BytesMut;
 use http::HeaderValue;
 
-/// Bytes that stand in place: with their length as large as a pointer, a length and what tells them apart.
+/// Bytes that stand in place: a text is no larger than one that stands apart, its address and length, and what tells the two apart.
 const HERE: usize = 22;
 /// What a thread asks for at once: the values of some twenty answers.
 const ROOM: usize = 1024;
@@ -61,10 +61,10 @@ pub(super) fn values(one: &[u8], other: &[u8]) -> [HeaderValue; 2] {
     }
     room.extend_from_slice(one);
     room.extend_from_slice(other);
-    let one = room.split_to(one.len()).freeze();
-    let other = room.split().freeze();
+    let mut both = room.split().freeze();
     WRITTEN.set(room);
-    [one, other].map(|bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("")))
+    let first = both.split_to(one.len());
+    [first, both].map(|bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("")))
 }
 
 #[cfg(test)]
