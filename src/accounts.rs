@@ -37,6 +37,7 @@ pub mod sign_up;
 pub mod standing;
 pub mod tenants;
 mod throttle;
+pub mod tickets;
 pub mod tokens;
 pub mod totp;
 mod trail;

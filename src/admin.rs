@@ -34,6 +34,7 @@ mod request;
 mod second_factor;
 mod sessions;
 mod tenants;
+mod tickets;
 mod tokens;
 mod usage;
 
@@ -184,6 +185,7 @@ fn routes() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(keys::set_terms))
         .routes(routes!(tokens::list))
         .routes(routes!(tokens::end))
+        .routes(routes!(tickets::make))
         .routes(routes!(pages::login::show, pages::login::log_in))
         .routes(routes!(pages::login::log_out))
         .routes(routes!(pages::host::begin))

@@ -133,7 +133,7 @@ pub struct ExplainArguments {
     /// As if it were of this holder: uid=…, name=…, tenant=…, role=…, key_id=…
     #[arg(long = "as", value_name = "NAME=VALUE", conflicts_with_all = ["token", "api_key"])]
     pub attributes: Vec<String>,
-    /// Which kind of credential is presented: none, token, api_key, session or jwt. Default: token with --scopes or --as, else none.
+    /// Which kind of credential is presented: none, token, api_key, session, jwt or ticket. Default: token with --scopes or --as, else none.
     #[arg(long, value_name = "KIND", conflicts_with_all = ["token", "api_key"])]
     pub credential: Option<String>,
     /// What becomes of the credential.
@@ -172,6 +172,8 @@ pub enum State {
     Live,
     /// It is malformed, forged, unknown or ended.
     Invalid,
+    /// It is a ticket that has been used.
+    Used,
     /// The store cannot be asked.
     StoreUnavailable,
 }
@@ -181,6 +183,7 @@ impl From<State> for CredentialState {
         match state {
             State::Live => Self::Live,
             State::Invalid => Self::Invalid,
+            State::Used => Self::Used,
             State::StoreUnavailable => Self::StoreUnavailable,
         }
     }

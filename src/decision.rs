@@ -44,6 +44,8 @@ pub enum Evidence<'e> {
     Invalid(&'static str),
     /// A session that is forged, unknown or has ended: its person may log in anew.
     EndedSession,
+    /// A ticket that let something pass already.
+    UsedTicket,
     /// A session, and another site's page may have sent the request.
     ForeignPage,
     /// The store could not be asked.
@@ -367,6 +369,7 @@ fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evide
         }
         Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind, request.ways)),
         Evidence::Invalid(why) => return Err(Refusal::new(Reason::InvalidCredential, *why)),
+        Evidence::UsedTicket => return Err(Refusal::new(Reason::TicketUsed, Reason::TicketUsed.usual_message())),
         Evidence::EndedSession => return Err(Refusal::new(Reason::InvalidCredential, "unknown or ended session")),
         Evidence::ForeignPage => {
             let message = "a session stands for this request only where a page of the same host sends it: send Sec-Fetch-Site or Origin";
@@ -417,6 +420,7 @@ fn kind_in_words(kind: CredentialKind) -> &'static str {
         CredentialKind::ApiKey => "an API key directly",
         CredentialKind::Session => "a browser's session",
         CredentialKind::Jwt => "a login's JWT",
+        CredentialKind::Ticket => "a ticket",
         CredentialKind::Issuer(_) => "a token of this issuer",
     }
 }
@@ -437,6 +441,7 @@ fn how_to_get(accepts: Accepts, ways: Option<&Ways>) -> String {
         CredentialKind::ApiKey => (!key.is_empty()).then(|| format!("an API key in {key}")),
         CredentialKind::Session => Some("the session of a login in a browser".to_owned()),
         CredentialKind::Jwt => (!token.is_empty()).then(|| format!("a login's JWT in {token} (POST /v1/login gives one)")),
+        CredentialKind::Ticket => Some("a ticket in the query, `?ticket=` (POST /v1/tickets gives one)".to_owned()),
         CredentialKind::Issuer(_) => others(),
     });
     match ways.chain(accepts.takes_issuers().then(others).flatten()).collect::<Vec<_>>() {

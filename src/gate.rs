@@ -7,6 +7,7 @@
 mod examined;
 mod log;
 mod recent;
+mod ticket;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -37,7 +38,9 @@ use crate::token::last_used::LastUsed;
 use crate::token::recognise::{At, Authentic, NOT_OURS, Unproved, recognise};
 use crate::token::secret::SecretMint;
 use crate::token::store::{Ask, TokenStore, Unavailable};
+use crate::token::ticket::{Purpose, Ticket};
 use crate::usage::{RuleNumbers, Usage};
+use ticket::Ticketed;
 
 /// Rules in force with their counters.
 #[derive(Debug)]
@@ -111,6 +114,10 @@ enum Question {
     Credential { name: Name, provers: Provers, authentic: Authentic },
     /// Whoever counts, for more of these.
     Limits(Vec<Charge>),
+    /// The cache or the store, what a ticket was made from.
+    Ticket(Box<Ticket>, Provers),
+    /// The store, what that ticket is worth; a check that nothing else refuses was charged so.
+    Worth(Purpose, Vec<Charge>),
 }
 
 /// What was answered to the questions of a check. Each is asked once.
@@ -118,6 +125,7 @@ enum Question {
 struct Heard {
     credential: Option<(CredentialKind, Result<Arc<Entry>, Unavailable>)>,
     limits: Option<Result<(), Unknown>>,
+    ticket: Option<Box<Ticketed>>,
 }
 
 /// An answer that lacks nothing but the memory for its headers.
@@ -212,6 +220,15 @@ impl Gate {
                     heard.credential = Some((authentic.kind, self.shared.tokens.check(name, provers, &authentic, at).await));
                 }
                 Question::Limits(charges) if heard.limits.is_none() => heard.limits = Some(self.shared.meters.lease(&charges).await),
+                Question::Ticket(ticket, provers) if heard.ticket.is_none() => {
+                    // boxed, so that the future of a check stays small
+                    heard.ticket = Some(Box::new(Box::pin(self.stands_for(*ticket, provers, at)).await));
+                }
+                Question::Worth(purpose, charged) if heard.ticket.as_ref().is_some_and(|ticket| !ticket.is_weighed()) => {
+                    if let Some(ticket) = &mut heard.ticket {
+                        Box::pin(self.weigh(ticket, purpose, &charged)).await;
+                    }
+                }
                 // nothing is asked twice
                 _ => return self.dialect.render(Call::Verify, &unavailable()),
             }
@@ -273,7 +290,7 @@ impl Gate {
             (verdict, _) => verdict,
         };
         if let (Verdict::Allow(_), Some(Call::Verify), Some(used)) = (&verdict, asked.call, used) {
-            self.used(used, asked, request, at.now);
+            self.used(used, asked, request, heard, at.now);
         }
         Ok((verdict, kind))
     }
@@ -289,18 +306,26 @@ impl Gate {
         heard: &Heard,
         now: UnixMs,
     ) -> Result<Verdict<'r>, Question> {
+        // charged before it was asked what its ticket is worth
+        if heard.ticket.as_ref().is_some_and(|ticket| ticket.is_weighed()) {
+            return Ok(Verdict::Allow(permit));
+        }
+        let passes = |permit, charged: &mut dyn Iterator<Item = Charge>| match heard.ticket {
+            None => Ok(Verdict::Allow(permit)),
+            Some(_) => Err(Question::worth(call, charged.collect())),
+        };
         let own = if judged.limits().next().is_none() { used.limits() } else { &[] };
         let charges = judged.limits().chain(own).map(|limit| Charge::new(used.counted_with(limit.per), limit.of, limit.allowance));
-        let Some(first) = charges.clone().next() else { return Ok(Verdict::Allow(permit)) };
+        let Some(first) = charges.clone().next() else { return passes(permit, &mut std::iter::empty()) };
         let meters = &self.shared.meters;
         if call == Some(Call::Explain) {
-            return Ok(match meters.refused(charges, now) {
-                Some(exceeded) => limited(permit, exceeded),
-                None => Verdict::Allow(permit),
-            });
+            return match meters.refused(charges, now) {
+                Some(exceeded) => Ok(limited(permit, exceeded)),
+                None => passes(permit, &mut std::iter::empty()),
+            };
         }
         match (meters.charge(charges.clone(), now), heard.limits) {
-            (Charged::Passed, _) => Ok(Verdict::Allow(permit)),
+            (Charged::Passed, _) => passes(permit, &mut charges.clone()),
             (Charged::Refused(exceeded), _) => Ok(limited(permit, exceeded)),
             (Charged::Asks, None) => Err(Question::Limits(charges.collect())),
             (Charged::Asks, Some(Err(Unknown))) => Ok(unavailable()),
@@ -324,6 +349,11 @@ impl Gate {
                 (Ok(()), Ok(entry)) => self.known(entry, at.now),
                 (Ok(()), Err(Unavailable)) => Known::of_kind(Evidence::Unavailable, *kind),
             });
+        }
+        if judged.takes(CredentialKind::Ticket)
+            && let Some(presented) = ticket::presented(asked)
+        {
+            return self.ticketed(presented, asked, at, heard);
         }
         let shared = &self.shared;
         let place = At { host: &request.host, domains: &shared.domains };
@@ -392,7 +422,7 @@ impl Gate {
     }
 
     /// Keeps alive what an allowed check used: two comparisons, unless something is due.
-    fn used(&self, entry: &Entry, asked: &Asked<'_>, request: &Request<'_>, now: UnixMs) {
+    fn used(&self, entry: &Entry, asked: &Asked<'_>, request: &Request<'_>, heard: &Heard, now: UnixMs) {
         // nothing of another issuer's token moves, and to prove it again would cost a signature
         if matches!(entry.kind(), CredentialKind::Issuer(_)) {
             return;
@@ -404,9 +434,13 @@ impl Gate {
         let shared = &self.shared;
         let place = At { host: &request.host, domains: &shared.domains };
         // what is kept does not say of what id it is; what is presented does
-        let Ok(Authentic { ask, .. }) = recognise(asked.presented, &shared.keyring.load(), &shared.mint, &shared.issuers, Some(place), now)
-        else {
-            return;
+        let recognised = || recognise(asked.presented, &shared.keyring.load(), &shared.mint, &shared.issuers, Some(place), now);
+        let ask = match &heard.ticket {
+            Some(ticket) => ticket.source(),
+            None => match recognised() {
+                Ok(Authentic { ask, .. }) => ask,
+                Err(_) => return,
+            },
         };
         if let (true, Some(key)) = (is_first, ask.key()) {
             shared.last_used.used(key, now);

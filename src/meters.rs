@@ -10,12 +10,14 @@ mod bucket;
 mod meter;
 mod source;
 
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 pub use meter::{Lease, Meter, Taken};
 use papaya::HashMap;
 pub use source::Source;
+use tokio::time::MissedTickBehavior;
 
 use crate::clock::{Clock, UnixMs};
 use crate::decision::limit::{Allowance, Exceeded};
@@ -29,6 +31,9 @@ const IDLE: u32 = 2;
 const IDLE_QUOTA: u32 = 30;
 /// After so many it is forgotten.
 const FORGOTTEN: u32 = 60;
+/// How often quotas of the past are looked for, and how old the day or month is that is forgotten: later than any that runs began.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+const PAST: Duration = Duration::from_secs(35 * 24 * 3600);
 /// So long after a refusal `/explain` tells of it, though the limit may have room again.
 const TOLD_FOR: Duration = Duration::from_secs(30);
 
@@ -86,8 +91,8 @@ pub struct Meters {
 struct Counted {
     meter: Meter,
     allowance: arc_swap::ArcSwap<Allowance>,
-    seen: std::sync::atomic::AtomicU64,
-    idle: std::sync::atomic::AtomicU32,
+    seen: AtomicU64,
+    idle: AtomicU32,
 }
 
 impl Meters {
@@ -118,6 +123,12 @@ impl Meters {
             };
         }
         Charged::Passed
+    }
+
+    /// What a check was charged is not used: something else refused it after all.
+    pub fn put_back(&self, charges: &[Charge]) {
+        let known = self.known.pin();
+        charges.iter().filter_map(|charge| known.get(&charge.name)).for_each(|counted| counted.meter.put_back());
     }
 
     /// Leases what is used up of these; then [`Meters::charge`] says whether there was any.
@@ -156,10 +167,19 @@ impl Meters {
         self.give_back(|_, _| true).await;
     }
 
+    /// What nobody uses is given back, and forgotten when nobody has for long.
+    async fn sweep(&self) {
+        self.known.pin().values().for_each(|counted| counted.look());
+        let rests = |name: &Name, counted: &Counted| counted.idle() >= if name.is_quota { IDLE_QUOTA } else { IDLE };
+        self.give_back(|name, counted| rests(name, counted) && counted.meter.left() > 0).await;
+        self.known.pin().retain(|_, counted| counted.idle() <= FORGOTTEN || counted.meter.left() > 0);
+        self.source.tidy(self.clock.now());
+    }
+
     async fn give_back(&self, which: impl Fn(&Name, &Counted) -> bool) {
-        let idle: Vec<_> =
+        let unused: Vec<_> =
             self.known.pin().iter().filter(|(name, counted)| which(name, counted)).map(|(n, c)| (*n, Arc::clone(c))).collect();
-        for (name, counted) in idle {
+        for (name, counted) in unused {
             let charge = Charge { name, allowance: **counted.allowance.load() };
             let (units, now) = (counted.meter.drain(), self.clock.now());
             if units > 0 {
@@ -174,13 +194,19 @@ impl Counted {
         Self { meter: Meter::default(), allowance: arc_swap::ArcSwap::from_pointee(allowance), seen: 0.into(), idle: 0.into() }
     }
 
-    /// For how many sweeps in a row nothing was taken of it.
-    fn idle_now(&self) -> u32 {
-        use std::sync::atomic::Ordering::Relaxed;
+    /// One more sweep: was something taken since the last?
+    fn look(&self) {
         let left = self.meter.left();
-        let idle = if self.seen.swap(left, Relaxed) == left { self.idle.load(Relaxed) + 1 } else { 0 };
-        self.idle.store(idle, Relaxed);
-        idle
+        if self.seen.swap(left, Relaxed) == left {
+            self.idle.fetch_add(1, Relaxed);
+        } else {
+            self.idle.store(0, Relaxed);
+        }
+    }
+
+    /// For how many sweeps in a row nothing was taken of it.
+    fn idle(&self) -> u32 {
+        self.idle.load(Relaxed)
     }
 }
 
@@ -193,23 +219,20 @@ fn exceeded(allowance: Allowance, after_ms: u64, now: UnixMs) -> Exceeded {
 }
 
 async fn sweep(meters: Weak<Meters>) {
-    let mut due = tokio::time::interval(SWEEP_EVERY);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut due, mut hourly) = (tokio::time::interval(SWEEP_EVERY), tokio::time::interval(FORGET_EVERY));
+    due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    hourly.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        due.tick().await;
+        let is_hour = tokio::select! {
+            _ = due.tick() => false,
+            _ = hourly.tick() => true,
+        };
         let Some(meters) = meters.upgrade() else { return };
-        meters
-            .give_back(|name, counted| counted.idle_now() >= if name.is_quota { IDLE_QUOTA } else { IDLE } && counted.meter.left() > 0)
-            .await;
-        let known = meters.known.pin();
-        let forgotten = |counted: &Counted| counted.idle.load(std::sync::atomic::Ordering::Relaxed) > FORGOTTEN;
-        let gone: Vec<_> =
-            known.iter().filter(|(_, counted)| forgotten(counted) && counted.meter.left() == 0).map(|(name, _)| *name).collect();
-        for name in gone {
-            known.remove(&name);
+        if is_hour {
+            meters.source.forget(meters.clock.now().before(PAST)).await;
+        } else {
+            meters.sweep().await;
         }
-        drop(known);
-        meters.source.tidy(meters.clock.now());
     }
 }
 

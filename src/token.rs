@@ -23,3 +23,4 @@ pub mod secret;
 mod sliding;
 pub mod store;
 pub mod terms;
+pub mod ticket;

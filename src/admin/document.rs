@@ -300,6 +300,7 @@ fn components() -> Components {
     }
     let schemes = [
         ("login", HttpAuthScheme::Bearer, "`jwt.token` of a login."),
+        ("token", HttpAuthScheme::Bearer, "An access token."),
         ("refresh_token", HttpAuthScheme::Bearer, "A login's refresh token."),
         ("basic", HttpAuthScheme::Basic, "Name (user, e-mail or phone) and password of a person."),
         ("client", HttpAuthScheme::Basic, "Id and secret of an API key, both form-urlencoded (RFC 6749 §2.3.1)."),
@@ -310,6 +311,8 @@ fn components() -> Components {
     }
     let console = ApiKeyValue::with_description(CONSOLE_COOKIE, "The console's cookie; what changes something needs `X-CSRF-Token`, too.");
     components.security_schemes.insert("console".to_owned(), SecurityScheme::ApiKey(ApiKey::Cookie(console)).into());
+    let key = ApiKeyValue::with_description("X-Api-Key", "An API key.");
+    components.security_schemes.insert("key".to_owned(), SecurityScheme::ApiKey(ApiKey::Header(key)).into());
     components
 }
 

@@ -23,6 +23,7 @@ mod second_factor;
 mod sessions;
 mod store_away;
 mod terms;
+mod tickets;
 mod tokens;
 mod usage;
 

@@ -105,6 +105,19 @@ impl Act {
         Ok(())
     }
 
+    /// Writes a column of a record's row, and that the record changed. `update`: binds what is written, when, and the record.
+    pub(super) async fn rewrite(
+        &mut self,
+        update: &'static str,
+        text: Option<String>,
+        kind: PendingKind,
+        id: Id,
+    ) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query(self.sql(update)).bind(text).bind(now).bind(id.to_string()).execute(self.connection()).await?;
+        self.tell(kind, id).await
+    }
+
     /// This was done, too: another entry beside the one that [`Act::commit`] is given.
     pub fn note(&mut self, entry: Entry) {
         self.noted.push(entry);
@@ -136,12 +149,12 @@ impl Act {
     }
 }
 
-/// What a text column of `table` spells.
-/// What a column of terms holds.
+/// What a column of terms of `table` holds.
 pub(super) fn agreed(table: &str, text: Option<&str>) -> Result<Terms, DatabaseError> {
     Terms::read(text).map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))
 }
 
+/// What a text column of `table` spells.
 pub(super) fn spelled<T: FromStr>(table: &str, text: &str) -> Result<T, DatabaseError> {
     text.parse().map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))
 }

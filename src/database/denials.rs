@@ -99,6 +99,13 @@ pub(super) async fn changed(read: &mut AnyConnection, since: i64, now: i64) -> R
     buckets.into_iter().map(record).collect()
 }
 
+/// Reads denials that stand: what follows narrows it, after the time.
+macro_rules! live_denials {
+    ($rest:literal) => {
+        concat!("SELECT id, issuer, kind, value, until_at, created_at FROM denials WHERE (until_at IS NULL OR until_at > ?) ", $rest)
+    };
+}
+
 impl Database {
     /// The denials of one issuer's tokens and subjects that stand, oldest first.
     ///
@@ -106,17 +113,15 @@ impl Database {
     /// Where the database cannot be read.
     pub async fn denials_of(&self, issuer: &str, page: Page) -> Result<Vec<DenialRow>, DatabaseError> {
         let (at, id) = page.after_columns();
-        let rows: Vec<Columns> = sqlx::query_as(self.sql(
-            "SELECT id, issuer, kind, value, until_at, created_at FROM denials
-             WHERE issuer = ? AND (until_at IS NULL OR until_at > ?) AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?",
-        ))
-        .bind(issuer)
-        .bind(self.now())
-        .bind(at)
-        .bind(id)
-        .bind(i64::from(page.limit))
-        .fetch_all(&self.pool)
-        .await?;
+        let rows: Vec<Columns> =
+            sqlx::query_as(self.sql(live_denials!("AND issuer = ? AND (created_at, id) > (?, ?) ORDER BY created_at, id LIMIT ?")))
+                .bind(self.now())
+                .bind(issuer)
+                .bind(at)
+                .bind(id)
+                .bind(i64::from(page.limit))
+                .fetch_all(&self.pool)
+                .await?;
         rows.into_iter().map(row).collect()
     }
 }
@@ -144,13 +149,7 @@ impl Act {
     pub async fn denial(&mut self, id: Id) -> Result<Option<DenialRow>, DatabaseError> {
         let now = self.now_column();
         let found: Option<Columns> =
-            sqlx::query_as(self.sql(
-                "SELECT id, issuer, kind, value, until_at, created_at FROM denials WHERE id = ? AND (until_at IS NULL OR until_at > ?)",
-            ))
-            .bind(id.to_string())
-            .bind(now)
-            .fetch_optional(self.connection())
-            .await?;
+            sqlx::query_as(self.sql(live_denials!("AND id = ?"))).bind(now).bind(id.to_string()).fetch_optional(self.connection()).await?;
         found.map(row).transpose()
     }
 

@@ -229,14 +229,8 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn set_key_scopes(&mut self, key: Id, scopes: &ScopeSet) -> Result<(), DatabaseError> {
-        let now = self.now_column();
-        sqlx::query(self.sql("UPDATE api_keys SET scopes = ?, version = version + 1, changed_at = ? WHERE id = ?"))
-            .bind(scopes.to_string())
-            .bind(now)
-            .bind(key.to_string())
-            .execute(self.connection())
-            .await?;
-        self.tell(PendingKind::Key, key).await
+        let update = "UPDATE api_keys SET scopes = ?, version = version + 1, changed_at = ? WHERE id = ?";
+        self.rewrite(update, Some(scopes.to_string()), PendingKind::Key, key).await
     }
 
     /// Changes what is agreed about a key.
@@ -244,14 +238,8 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn set_key_terms(&mut self, key: Id, terms: &Terms) -> Result<(), DatabaseError> {
-        let now = self.now_column();
-        sqlx::query(self.sql("UPDATE api_keys SET terms = ?, version = version + 1, changed_at = ? WHERE id = ?"))
-            .bind(terms.written())
-            .bind(now)
-            .bind(key.to_string())
-            .execute(self.connection())
-            .await?;
-        self.tell(PendingKind::Key, key).await
+        let update = "UPDATE api_keys SET terms = ?, version = version + 1, changed_at = ? WHERE id = ?";
+        self.rewrite(update, terms.written(), PendingKind::Key, key).await
     }
 
     /// Ends a key: one row, however many tokens were minted from it.

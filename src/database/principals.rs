@@ -211,14 +211,8 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn set_principal_terms(&mut self, uid: Id, terms: &Terms) -> Result<(), DatabaseError> {
-        let now = self.now_column();
-        sqlx::query(self.sql("UPDATE principals SET terms = ?, version = version + 1, changed_at = ? WHERE uid = ?"))
-            .bind(terms.written())
-            .bind(now)
-            .bind(uid.to_string())
-            .execute(self.connection())
-            .await?;
-        self.tell(PendingKind::Subject, uid).await
+        let update = "UPDATE principals SET terms = ?, version = version + 1, changed_at = ? WHERE uid = ?";
+        self.rewrite(update, terms.written(), PendingKind::Subject, uid).await
     }
 
     /// The tenant.

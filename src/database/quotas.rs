@@ -84,12 +84,12 @@ impl Database {
         Ok(())
     }
 
-    /// Forgets days and months that began before this.
+    /// Forgets days and months that began before this; how many rows those were.
     ///
     /// # Errors
     /// Where the database cannot be written.
-    pub async fn forget_quotas(&self, before: UnixMs) -> Result<(), DatabaseError> {
-        sqlx::query(self.sql("DELETE FROM quotas WHERE begins < ?")).bind(column(before)).execute(&self.pool).await?;
-        Ok(())
+    pub async fn forget_quotas(&self, before: UnixMs) -> Result<u64, DatabaseError> {
+        let gone = sqlx::query(self.sql("DELETE FROM quotas WHERE begins < ?")).bind(column(before)).execute(&self.pool).await?;
+        Ok(gone.rows_affected())
     }
 }

@@ -4,6 +4,7 @@
 //! and two carriers must agree.
 
 pub mod basic;
+pub mod ticket;
 
 use super::cookies::{self, DOMAIN_COOKIE, HOST_COOKIE};
 use super::issuer::IssuerNumber;
@@ -19,13 +20,15 @@ pub enum CredentialKind {
     Session,
     /// `jwt`: a login's JWT.
     Jwt,
+    /// `ticket`: a ticket in the query, good once.
+    Ticket,
     /// `issuer:NAME`: a token of another issuer.
     Issuer(IssuerNumber),
 }
 
 impl CredentialKind {
     /// Every kind that is made here.
-    pub const OWN: [Self; 4] = [Self::Token, Self::ApiKey, Self::Session, Self::Jwt];
+    pub const OWN: [Self; 5] = [Self::Token, Self::ApiKey, Self::Session, Self::Jwt, Self::Ticket];
     /// How many classes there are.
     pub const CLASSES: usize = Self::OWN.len() + 1;
 
@@ -36,7 +39,8 @@ impl CredentialKind {
             Self::ApiKey => 1,
             Self::Session => 2,
             Self::Jwt => 3,
-            Self::Issuer(_) => 4,
+            Self::Ticket => 4,
+            Self::Issuer(_) => 5,
         }
     }
 
@@ -47,6 +51,7 @@ impl CredentialKind {
             Self::ApiKey => "api_key",
             Self::Session => "session",
             Self::Jwt => "jwt",
+            Self::Ticket => "ticket",
             Self::Issuer(_) => "issuer",
         }
     }

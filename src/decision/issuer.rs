@@ -60,7 +60,7 @@ impl IssuerNames {
 
     /// What may be written in place of a kind that is not known.
     pub fn known(&self) -> String {
-        let own = "token, api_key, session, jwt";
+        let own = "token, api_key, session, jwt, ticket";
         self.0.iter().fold(own.to_owned(), |known, name| format!("{known}, {PREFIX}{name}"))
     }
 }
@@ -72,13 +72,13 @@ mod tests {
     #[test]
     fn kinds_have_one_name_each() {
         let names = IssuerNames::new(["corp".to_owned(), "partner".to_owned()]);
-        for text in ["token", "api_key", "session", "jwt", "issuer:corp", "issuer:partner"] {
+        for text in ["token", "api_key", "session", "jwt", "ticket", "issuer:corp", "issuer:partner"] {
             assert_eq!(names.name(names.kind(text).unwrap()), text);
         }
         for text in ["", "issuer", "issuer:", "issuer:Corp", "issuer:other", "corp"] {
             assert_eq!(names.kind(text), None, "{text}");
         }
-        assert_eq!(names.known(), "token, api_key, session, jwt, issuer:corp, issuer:partner");
+        assert_eq!(names.known(), "token, api_key, session, jwt, ticket, issuer:corp, issuer:partner");
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub enum Reason {
     CredentialNotAccepted,
     /// Malformed, forged, unknown, ended, or two carriers that differ.
     InvalidCredential,
+    /// A ticket that let something pass already.
+    TicketUsed,
     /// A scope is missing.
     InsufficientScope,
     /// No rule for this host and path.
@@ -37,10 +39,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::NoCredential,
         Self::CredentialNotAccepted,
         Self::InvalidCredential,
+        Self::TicketUsed,
         Self::InsufficientScope,
         Self::NoRule,
         Self::MethodNotListed,
@@ -61,6 +64,7 @@ impl Reason {
             Self::NoCredential => "no_credential",
             Self::CredentialNotAccepted => "credential_not_accepted",
             Self::InvalidCredential => "invalid_credential",
+            Self::TicketUsed => "ticket_used",
             Self::InsufficientScope => "insufficient_scope",
             Self::NoRule => "no_rule",
             Self::MethodNotListed => "method_not_listed",
@@ -79,7 +83,7 @@ impl Reason {
     /// The status (RFC 9110 §15.5, RFC 6585 §4; 503 so that a store outage is never taken for a logout).
     pub fn status(self) -> u16 {
         match self {
-            Self::NoCredential | Self::CredentialNotAccepted | Self::InvalidCredential => 401,
+            Self::NoCredential | Self::CredentialNotAccepted | Self::InvalidCredential | Self::TicketUsed => 401,
             Self::InsufficientScope
             | Self::NoRule
             | Self::MethodNotListed
@@ -98,7 +102,7 @@ impl Reason {
     pub fn challenge(self, scope: Option<&super::scopes::ScopeSet>) -> Option<String> {
         match self {
             Self::NoCredential | Self::CredentialNotAccepted => Some(r#"Bearer realm="gatepost""#.to_owned()),
-            Self::InvalidCredential => Some(r#"Bearer realm="gatepost", error="invalid_token""#.to_owned()),
+            Self::InvalidCredential | Self::TicketUsed => Some(r#"Bearer realm="gatepost", error="invalid_token""#.to_owned()),
             Self::InsufficientScope => {
                 let scope = scope.map(ToString::to_string).unwrap_or_default();
                 Some(format!(r#"Bearer realm="gatepost", error="insufficient_scope", scope="{scope}""#))
@@ -123,6 +127,7 @@ impl Reason {
             Self::NoCredential => "no credential",
             Self::CredentialNotAccepted => "credential not accepted here",
             Self::InvalidCredential => "invalid credential",
+            Self::TicketUsed => "this ticket has been used: get one for each connection (POST /v1/tickets)",
             Self::InsufficientScope => "missing scope",
             Self::NoRule => "no rule for this host and path",
             Self::MethodNotListed => "no rule for this method",

@@ -121,6 +121,7 @@ pub struct Accepts {
     api_key: bool,
     session: bool,
     jwt: bool,
+    ticket: bool,
     /// One bit for each other issuer.
     issuers: u64,
 }
@@ -134,6 +135,7 @@ impl Accepts {
             CredentialKind::ApiKey => self.api_key = true,
             CredentialKind::Session => self.session = true,
             CredentialKind::Jwt => self.jwt = true,
+            CredentialKind::Ticket => self.ticket = true,
             CredentialKind::Issuer(number) => self.issuers |= number.bit(),
         }
         self
@@ -146,6 +148,7 @@ impl Accepts {
             CredentialKind::ApiKey => self.api_key,
             CredentialKind::Session => self.session,
             CredentialKind::Jwt => self.jwt,
+            CredentialKind::Ticket => self.ticket,
             CredentialKind::Issuer(number) => self.issuers & number.bit() != 0,
         }
     }

@@ -52,7 +52,8 @@ fn every_reason_of_a_credential() {
     assert_eq!(outcome(vec![token()], &Trial { credential: None, ..trial("/a") }), Err(Reason::NoCredential));
     assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::Invalid, ..trial("/a") }), Err(Reason::InvalidCredential));
     assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::StoreUnavailable, ..trial("/a") }), Err(Reason::StoreUnavailable));
-    for kind in [CredentialKind::ApiKey, CredentialKind::Jwt] {
+    assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::Used, ..trial("/a") }), Err(Reason::TicketUsed));
+    for kind in [CredentialKind::ApiKey, CredentialKind::Jwt, CredentialKind::Ticket] {
         assert_eq!(outcome(vec![token()], &Trial { credential: Some(kind), ..trial("/a") }), Err(Reason::CredentialNotAccepted));
         let takes = Requirement { credentials: Accepts::default().with(kind), ..Requirement::token() };
         assert_eq!(outcome(vec![rule("/a", takes)], &Trial { credential: Some(kind), ..trial("/a") }), Ok(()));

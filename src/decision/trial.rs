@@ -57,6 +57,8 @@ pub enum CredentialState {
     Live,
     /// It is malformed, forged, unknown or ended.
     Invalid,
+    /// It is a ticket that has been used.
+    Used,
     /// The store cannot be asked.
     StoreUnavailable,
 }
@@ -67,6 +69,7 @@ impl CredentialState {
         match self {
             Self::Live => "live",
             Self::Invalid => "invalid",
+            Self::Used => "used",
             Self::StoreUnavailable => "store-unavailable",
         }
     }
@@ -103,8 +106,11 @@ impl Trial {
     pub fn evidence<'e>(&self, judged: &Judged<'_>) -> Evidence<'e> {
         match (self.credential, self.state) {
             (None, _) => Evidence::Nothing,
-            (Some(kind), CredentialState::Live | CredentialState::StoreUnavailable) if !judged.takes(kind) => Evidence::NotTaken(kind),
+            (Some(kind), CredentialState::Live | CredentialState::Used | CredentialState::StoreUnavailable) if !judged.takes(kind) => {
+                Evidence::NotTaken(kind)
+            }
             (Some(_), CredentialState::Invalid) => Evidence::Invalid("malformed, forged, unknown or ended credential"),
+            (Some(_), CredentialState::Used) => Evidence::UsedTicket,
             (Some(_), CredentialState::StoreUnavailable) => Evidence::Unavailable,
             (Some(kind), CredentialState::Live) => Evidence::made(
                 Holder {

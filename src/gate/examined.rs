@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::{Checked, Gate, Head, Heard, HungUp};
 use crate::clock::Moment;
-use crate::decision::credential::{Carrier, CredentialKind};
+use crate::decision::credential::{Carrier, CredentialKind, ticket};
 use crate::decision::holder::{Grant, Holder};
 use crate::decision::rules::{Method, PathPattern, Requirement, RuleSet, RuleSpec};
 use crate::decision::scopes::ScopeSet;
@@ -158,12 +158,18 @@ fn somebody() -> Holder {
 }
 
 fn line(method: &str, target: &Uri) -> String {
-    crate::decisions::kept(format!("{method} {target}").as_bytes())
+    // a ticket, where the line carries the original URI
+    let shown = target
+        .path_and_query()
+        .filter(|target| ticket::may_stand_in(target.as_str().as_bytes()))
+        .map_or_else(|| target.to_string(), |_| target.path().to_owned());
+    crate::decisions::kept(format!("{method} {shown}").as_bytes())
 }
 
 fn said(carrier: Carrier<'_>) -> Said {
     match carrier {
         Carrier::Absent => Said::default(),
+        Carrier::Once(value) if ticket::may_stand_in(value) => Said { times: 1, value: None },
         Carrier::Once(value) => Said { times: 1, value: Some(String::from_utf8_lossy(value).chars().take(1024).collect()) },
         Carrier::Doubled => Said { times: 2, value: None },
     }

@@ -79,6 +79,7 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
     }
     match denial.reason {
         Reason::InvalidCredential => command.push_str(" --state invalid"),
+        Reason::TicketUsed => command.push_str(" --state used"),
         Reason::StoreUnavailable => command.push_str(" --state store-unavailable"),
         Reason::ProxySecret => command.push_str(" --no-proxy-secret"),
         _ => {}
@@ -97,7 +98,7 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
     command
 }
 
-/// No rule looks at a query, and a secret may stand there.
+/// Nothing of a query decides but a ticket, and that is a secret; others may stand there, too.
 fn path_of(uri: &[u8]) -> &[u8] {
     uri.split(|byte| *byte == b'?').next().unwrap_or_default()
 }

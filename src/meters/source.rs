@@ -91,6 +91,14 @@ impl Source {
         }
     }
 
+    /// Forgets quotas of days and months that began before this.
+    pub(super) async fn forget(&self, before: UnixMs) {
+        match self.database.forget_quotas(before).await {
+            Ok(rows) => tracing::debug!(rows, "quotas of the past are forgotten"),
+            Err(error) => tracing::warn!(%error, "quotas of the past are still in the database; the next hour tries again"),
+        }
+    }
+
     /// Forgets buckets that are full.
     pub(super) fn tidy(&self, now: UnixMs) {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, bucket| !bucket.is_full(now));

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
@@ -15,7 +14,7 @@ struct House {
     _data: tempfile::TempDir,
 }
 
-const BEGAN: UnixMs = UnixMs(1_900_022_400_000); // 2030-03-17T16:00Z
+const BEGAN: UnixMs = UnixMs(1_900_022_400_000); // 2030-03-18T00:00Z
 
 impl House {
     async fn new() -> Self {
@@ -156,12 +155,47 @@ async fn others_are_counted_by_themselves_and_an_explanation_charges_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_idle_is_given_back() {
+async fn what_is_idle_is_given_back_and_then_forgotten() {
     let house = House::new().await;
     let (first, second) = (house.meters(), house.meters());
-    let charges = charges(("", None, "100/day"), 1);
+    let charges = charges(("", None, "1000/day"), 1);
     assert_eq!(passed(&first, &charges, 1).await, 1);
-    first.give_back(|_, counted| counted.meter.left() > 0).await;
-    assert_eq!(passed(&second, &charges, 200).await, 99);
-    let _ = Arc::new(first);
+    assert!(first.known.pin().values().any(|counted| counted.meter.left() > 0));
+    for _ in 0..=IDLE_QUOTA {
+        first.sweep().await;
+    }
+    assert_eq!(passed(&second, &charges, 2000).await, 999);
+    assert_eq!(first.known.len(), 1);
+    for _ in 0..2 * FORGOTTEN {
+        first.sweep().await;
+    }
+    assert_eq!(first.known.len(), 0);
+}
+
+#[tokio::test]
+async fn a_quota_that_runs_is_never_forgotten_and_one_of_the_past_is() {
+    let house = House::new().await;
+    let of_month = charges(("", None, "100/month"), 1);
+    assert_eq!(passed(&house.meters(), &of_month, 100).await, 100);
+    for _hour in 0..13 * 24 {
+        assert_eq!(house.database.forget_quotas(house.clock.now().before(PAST)).await.unwrap(), 0);
+        house.clock.advance(FORGET_EVERY);
+    }
+    assert_eq!(passed(&house.meters(), &of_month, 1).await, 0);
+    house.clock.advance(PAST);
+    assert_eq!(house.database.forget_quotas(house.clock.now().before(PAST)).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_put_back_passes_another() {
+    let house = House::new().await;
+    let meters = house.meters();
+    let charges = charges(("1/h", Some(1), "1/day"), 1);
+    assert_eq!(check(&meters, &charges).await, Charged::Passed);
+    assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
+    meters.put_back(&charges);
+    assert_eq!(check(&meters, &charges).await, Charged::Passed);
+    assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
+    meters.put_back(&[]);
+    assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
 }

@@ -30,6 +30,7 @@ use super::holder::{Standing, judge, judge_foreign};
 use super::recognise::{At, Authentic};
 use super::record::{Fill, Role};
 use super::store::{Ask, Unavailable};
+use super::ticket::Source;
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::holder::Grant;
@@ -108,6 +109,11 @@ impl Cache {
     /// What a presented credential is called here.
     pub fn name(&self, presented: &Presented<'_>, at: At<'_>) -> Option<Name> {
         self.namer.name(presented, at)
+    }
+
+    /// What that is called here which a ticket was made from.
+    pub(super) fn name_of_source(&self, source: &Source) -> Name {
+        self.namer.of_source(source)
     }
 
     /// What is known of a credential that `provers` would prove.

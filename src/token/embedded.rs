@@ -13,6 +13,7 @@
 
 mod mark;
 mod memory;
+mod tickets;
 mod upkeep;
 
 use std::collections::HashMap;
@@ -21,12 +22,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use mark::Mark;
 use memory::Memory;
+use tickets::Tickets;
 
 use super::fence::Fence;
 use super::minting;
 use super::record::{Fill, TokenRecord};
 use super::sliding::Grid;
 use super::store::{Ask, BATCH, MintOrder, MintRefusal, Minted, Propagated, Settings, TOKENS_PER_KEY, Unavailable};
+use super::ticket::{Purpose, Ticket, Worth};
 use crate::clock::{Clock, UnixMs};
 use crate::database::{Database, DatabaseError, LiveToken, Lock, Pending, PendingKind};
 use crate::id::Id;
@@ -51,6 +54,7 @@ struct State {
     fence: Arc<Fence>,
     /// The number of the last import whose keys are in memory.
     imported: AtomicI64,
+    tickets: Tickets,
 }
 
 impl Embedded {
@@ -61,6 +65,7 @@ impl Embedded {
     pub async fn start(database: Database, settings: Settings) -> Result<Arc<Self>, DatabaseError> {
         let lock = database.lock().await?;
         let mark = Mark::begin(&database).await?;
+        let epoch = Id::random().map_err(|_| DatabaseError::Unavailable("the system gave no randomness".to_owned()))?;
         let mut memory = Memory::default();
         // rows that another process left in the outbox are done by this: what they say is read here
         let left: Vec<i64> = database.pending(u32::MAX).await?.iter().map(|row| row.n).collect();
@@ -82,6 +87,7 @@ impl Embedded {
             lock,
             fence: Arc::default(),
             imported: AtomicI64::new(imported),
+            tickets: Tickets::new(epoch),
             database,
             settings,
             mark,
@@ -127,6 +133,20 @@ impl Embedded {
 
     pub(super) fn clock(&self) -> &Clock {
         self.state.database.clock()
+    }
+
+    /// The life of this store, which a ticket made now names.
+    pub(super) fn epoch(&self) -> Id {
+        self.state.tickets.epoch
+    }
+
+    /// See [`super::store::TokenStore::ticket`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the lock is lost, or too many were used to keep one more.
+    pub(super) fn ticket(&self, ticket: &Ticket, purpose: Purpose) -> Result<Worth, Unavailable> {
+        self.state.serves()?;
+        self.state.tickets.worth(ticket, purpose, self.clock().now())
     }
 
     /// Whether checks can be answered at `now` without anything being written first.

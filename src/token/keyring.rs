@@ -130,7 +130,7 @@ impl SecretKey {
     /// Seals what must be read again.
     pub(super) fn sealing(&self, of: SealUse) -> Option<&aead::LessSafeKey> {
         match (of, &self.seals) {
-            (SealUse::SecondFactor, [key, _]) | (SealUse::HalfLogin, [_, key]) => key.as_ref(),
+            (SealUse::SecondFactor, [key, ..]) | (SealUse::HalfLogin, [_, key, _]) | (SealUse::Ticket, [.., key]) => key.as_ref(),
         }
     }
 

@@ -9,6 +9,7 @@
 //!   like any change; as with `gp_mint`, the epoch is taken before the database is read;
 //! * live tokens that came with a copy of another database → [`arrive`];
 //! * a check that is not in the cache → the fill ([`fill`]), which reads and nothing else;
+//! * which tickets were used → [`ticket`];
 //! * the log of ends, and who has applied it → [`log`], [`strict`];
 //! * Redis restarted, flushed or promoted → RECOVER ([`recover`]), found out by the heartbeat ([`heartbeat`]).
 //!
@@ -37,6 +38,7 @@ mod scripts;
 mod socket;
 mod strict;
 mod text;
+mod ticket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +52,7 @@ use self::core::Core;
 use super::fence::Fence;
 use super::record::Fill;
 use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, Unavailable};
+use super::ticket::{Purpose, Ticket, Worth};
 use crate::clock::{Clock, UnixMs, boottime_ns};
 use crate::database::Database;
 use crate::decision::limit::Rate;
@@ -203,6 +206,27 @@ impl Redis {
     /// [`Unavailable`] where Redis cannot be asked.
     pub async fn lease(&self, name: &str, rate: Rate, wanted: i64) -> Result<(u64, u64), Unavailable> {
         self.core.lease(name, rate, wanted).await
+    }
+
+    /// See [`super::store::TokenStore::ticket_terms`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] without a lease.
+    pub fn ticket_terms(&self, ends: UnixMs) -> Result<(Id, UnixMs), Unavailable> {
+        self.core.ticket_terms(ends)
+    }
+
+    /// Whether a ticket is over at `now`, as far as Redis's clock is known.
+    pub fn is_over(&self, ticket: &Ticket, now: UnixMs) -> bool {
+        ticket.ends <= self.core.redis_time(now)
+    }
+
+    /// See [`super::store::TokenStore::ticket`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] where Redis cannot be asked.
+    pub async fn ticket(&self, ticket: &Ticket, purpose: Purpose) -> Result<Worth, Unavailable> {
+        self.core.ticket(ticket, purpose).await
     }
 
     /// How many processes share this store, as far as is known; at least one.

@@ -15,16 +15,19 @@ pub enum SealUse {
     SecondFactor,
     /// A login that still lacks its second factor; bound to the browser.
     HalfLogin,
+    /// A ticket; bound to nobody: whoever has it may use it.
+    Ticket,
 }
 
 impl SealUse {
     /// Every use.
-    pub const ALL: [Self; 2] = [Self::SecondFactor, Self::HalfLogin];
+    pub const ALL: [Self; 3] = [Self::SecondFactor, Self::HalfLogin, Self::Ticket];
 
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::SecondFactor => "gatepost second factor seal v1",
             Self::HalfLogin => "gatepost half login seal v1",
+            Self::Ticket => "gatepost ticket seal v1",
         }
     }
 }

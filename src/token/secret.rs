@@ -48,7 +48,7 @@ pub struct KeyPrefix(String);
 impl KeyPrefix {
     /// The prefix, where it is 1 to 20 of a-z, 0-9 and `_`, `_` the last, and none of another kind of credential.
     pub fn parse(text: &str) -> Option<Self> {
-        (Self::fits(text) && !["gpr_", "gpi_", "gpt_"].contains(&text)).then(|| Self(text.to_owned()))
+        (Self::fits(text) && !["gpr_", "gpi_", "gpt_", "gpw_"].contains(&text)).then(|| Self(text.to_owned()))
     }
 
     /// As it is written.
@@ -266,7 +266,7 @@ mod tests {
             }
         }
         assert!(acme.make(SecretKind::RefreshToken, old.id).unwrap().text.starts_with("gpr_"));
-        for prefix in ["", "a", "_a", "Acme_", "acme-", "gpr_", "gpi_", "gpt_", "abcdefghij_0123456789_"] {
+        for prefix in ["", "a", "_a", "Acme_", "acme-", "gpr_", "gpi_", "gpt_", "gpw_", "abcdefghij_0123456789_"] {
             assert_eq!(KeyPrefix::parse(prefix), None, "{prefix}");
         }
     }

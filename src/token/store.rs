@@ -12,6 +12,7 @@ use super::imported::{Imported, Imports};
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
 use super::redis::Redis;
+use super::ticket::{Purpose, Source, Ticket, Worth};
 use crate::clock::{Moment, UnixMs, boottime_ns};
 use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::limit::Rate;
@@ -176,6 +177,11 @@ impl TokenStore {
         self.cache.name(presented, at)
     }
 
+    /// What that is called in the cache which a ticket was made from.
+    pub fn name_of_source(&self, source: &Source) -> Name {
+        self.cache.name_of_source(source)
+    }
+
     /// What is known, without asking, of a credential that `provers` would prove. Neither waits, locks nor allocates.
     pub fn cached(&self, name: Name, provers: Provers, at: Moment) -> Cached {
         self.cache.find(self.leave(at), name, provers, at.now)
@@ -329,6 +335,36 @@ impl TokenStore {
         match &self.store {
             Store::Embedded(_) => Ok(None),
             Store::Redis(store) => store.lease(name, rate, wanted).await.map(Some),
+        }
+    }
+
+    /// What a ticket says that is made now and lasts until `ends`: the life of the store, and that end by the store's clock.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where checks cannot be answered.
+    pub fn ticket_terms(&self, ends: UnixMs) -> Result<(Id, UnixMs), Unavailable> {
+        match &self.store {
+            Store::Embedded(store) => Ok((store.epoch(), ends)),
+            Store::Redis(store) => store.ticket_terms(ends),
+        }
+    }
+
+    /// Whether the time of a ticket is over at `now`, as far as is known without asking.
+    pub fn is_over(&self, ticket: &Ticket, now: UnixMs) -> bool {
+        match &self.store {
+            Store::Embedded(_) => ticket.ends <= now,
+            Store::Redis(store) => store.is_over(ticket, now),
+        }
+    }
+
+    /// What an authentic ticket is worth, to use it up or to know. Of all who use one it is good for one, whatever the store loses.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the store cannot be asked: it may then have been used up.
+    pub async fn ticket(&self, ticket: &Ticket, purpose: Purpose) -> Result<Worth, Unavailable> {
+        match &self.store {
+            Store::Embedded(store) => store.ticket(ticket, purpose),
+            Store::Redis(store) => Box::pin(store.ticket(ticket, purpose)).await,
         }
     }
 

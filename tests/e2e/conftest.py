@@ -1,12 +1,24 @@
-"""The services that tests ask for. Ports are those of the shipped files, so tests run one after another."""
+"""The services that tests ask for. Ports are those of the shipped files: tests run one after another, or (`pytest -n`) in processes that
+each have a network and a folder below the target directory of their own."""
+
+import os
 
 import pytest
 
-from support import binaries, services
+from support import binaries, network, services
 from support.application import Application
 from support.gatepost import Gatepost
 from support.image import Image
 from support.proxies import PROXIES, Running
+
+
+def pytest_configure(config):
+    worker = getattr(config, "workerinput", None)
+    if worker:
+        network.leave_the_shared_one()
+        # what the shipped scripts start lies below the target directory, at one place of each
+        os.environ["GATEPOST_BIN"] = os.path.abspath(binaries.GATEPOST)
+        os.environ["CARGO_TARGET_DIR"] = str(binaries.TARGET / "tests" / worker["workerid"])
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from support import binaries
+
+pytestmark = pytest.mark.alone
 
 
 def test_a_part_of_the_benchmark_writes_rows(tmp_path):

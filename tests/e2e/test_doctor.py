@@ -1,17 +1,13 @@
 """`gatepost doctor` through each real proxy: nothing is found in the shipped files, and each fault in files that were broken on purpose."""
 
-import copy
 import json
-import shutil
-from contextlib import contextmanager
 
 import pytest
 
-from support import binaries
 from support.certificates import Authority
 from support.gate import IDENTITY, PORTS, check, refused
 from support.gatepost import ADMIN, PASSWORD, Gatepost
-from support.proxies import PROXIES
+from support.proxies import PROXIES, through
 from support.services import until
 from support.wire import ask
 
@@ -26,24 +22,6 @@ def gatepost(tmp_path_factory):
     with Gatepost(tmp_path_factory.mktemp("gatepost"), RULES, environment={"ANN": PASSWORD}) as started:
         started.ann = started.sign_up("ann")  # the founder is super admin
         yield started
-
-
-@contextmanager
-def through(proxy, folder, edits=()):
-    """This proxy with the shipped files, changed: (file, old, new) each; at every place where the old text stands."""
-    files = folder / "files"
-    shutil.copytree(binaries.REPOSITORY / proxy.files, files)
-    for name, old, new in edits:
-        text = (files / name).read_text()
-        assert old in text, f"{name} has no {old!r} any more"
-        (files / name).write_text(text.replace(old, new))
-    changed = copy.copy(proxy)
-    changed.files = files
-    try:
-        changed.start(folder / "run")
-        yield changed
-    finally:
-        changed.stop()
 
 
 def doctor(gatepost, url, *more, user="ann"):

@@ -15,6 +15,8 @@ from support.replica import Replica
 from support.services import until
 from support.wire import ask
 
+pytestmark = pytest.mark.alone
+
 SLOW = {"rate": "1/h", "burst": 2}
 RULES = [
     {"id": "slow", "path": "/slow/**", "credentials": ["token", "api_key"], "scopes": {"all": ["a"]}, "limit": SLOW},

@@ -26,6 +26,7 @@ from support.nemesis_scenes import DECK, Desk, GaveUp, Odd, basic
 from support.replica import Replica
 from support.services import until
 
+pytestmark = pytest.mark.alone
 SEED = int(os.environ.get("GATEPOST_NEMESIS_SEED") or random.SystemRandom().randrange(10**6))
 SECONDS = float(os.environ.get("GATEPOST_NEMESIS_SECONDS") or (300 if os.environ.get("GATEPOST_LONG") else 60))
 BOUNDS_MS = (500, 500, 300)  # of three replicas: they may differ

@@ -62,6 +62,8 @@ def house(tmp_path_factory):
         key, secret = cleo.key("orders:read")
         schemes = {
             "login": {"bearer": login["token"]},
+            "token": {"bearer": ann.token()},
+            "key": {"api_key": ann.api_key},
             "refresh_token": {"bearer": bob.login()["refresh_token"]},
             "basic": {"username": "bob", "password": PASSWORD},
             "client": {"username": key, "password": secret},
@@ -95,6 +97,7 @@ GUESSES = {
     "GET /v1/login", "POST /v1/login", "POST /login", "POST /v1/refresh-key/login", "POST /v1/password/change", "POST /v1/register",
     "POST /v1/otp/send", "POST /v1/otp/login", "POST /v1/profile/verify", "POST /get-token", "POST /v1/oauth/token",
     "POST /v1/introspect", "POST /v1/revoke", "POST /v1/second-factor/confirm", "POST /v1/second-factor/recovery-codes", "POST /v1/second-factor/remove",
+    "POST /v1/tickets",
 }
 
 

@@ -50,6 +50,7 @@ def test_redis_stopped(world, proxy):
     assert until("allowed again", 5, lambda: send("GET").status == 200) < 1
 
 
+@pytest.mark.alone
 def test_a_short_outage_is_not_noticed(world):
     def is_known():
         return check("traefik", uri="/orders/1", headers=bearer(world.token)).status == 200

@@ -6,6 +6,8 @@ import pytest
 
 from support.browser import DOMAIN, RULES, SECTIONS, Hand, asked
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("store", ["embedded", "redis"])
 def test_a_session_in_use_goes_on_and_an_unused_one_ends(gatepost_with, request, store):

@@ -180,6 +180,7 @@ const BESIDE: &[&str] = &[
     "POST /v1/second-factor/confirm",
     "POST /v1/second-factor/recovery-codes",
     "POST /v1/second-factor/remove",
+    "POST /v1/tickets",
     "PUT /v1/keys/{id}/terms",
 ];
 

@@ -210,6 +210,7 @@ async fn whoever_manages_others_sets_one_up_before_anything_else() {
         Ask::post("/v1/keys").json(json!({ "scopes": ["a"] })),
         Ask::get("/v1/audit"),
         Ask::get("/v1/rules"),
+        Ask::post("/v1/tickets"),
         Ask::post("/v1/clients").json(json!({ "user": "carl", "password": PASSWORD })),
         Ask::post("/v1/profile").json(json!({ "email": "ann@example.com" })),
         Ask::post("/v1/second-factor/remove").json(json!({ "totp": "123456" })),

@@ -61,6 +61,8 @@ async fn what_needs_the_store_is_503() {
     let reply = house.exchange(&ann.api_key).await;
     assert_eq!((reply.is(503).header("retry-after"), &reply.body["code"]), (Some("1"), &json!(411)));
     house.exchange("gpk_made_up").await.is(401);
+    let ticket = house.ask(Ask::post("/v1/tickets").bearer(&ann.jwt)).await;
+    assert_eq!(ticket.is(503).header("retry-after"), Some("1"));
 }
 
 #[tokio::test]

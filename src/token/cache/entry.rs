@@ -127,6 +127,8 @@ fn class(kind: CredentialKind) -> (u8, u32) {
         CredentialKind::ApiKey => (1, 0),
         CredentialKind::Session => (2, 0),
         CredentialKind::Jwt => (3, 0),
+        // none is kept: what it was made from is
+        CredentialKind::Ticket => (5, 0),
         CredentialKind::Issuer(number) => (FOREIGN, u32::try_from(number.place()).unwrap_or_default()),
     }
 }
@@ -205,6 +207,7 @@ impl Entry {
             1 => CredentialKind::ApiKey,
             2 => CredentialKind::Session,
             FOREIGN => IssuerNumber::new(self.ends_before_cap_ms as usize).map_or(CredentialKind::Jwt, CredentialKind::Issuer),
+            5 => CredentialKind::Ticket,
             _ => CredentialKind::Jwt,
         }
     }

@@ -11,6 +11,7 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::decision::credential::{Presented, SessionCookies};
 use crate::id::random_bytes;
 use crate::token::recognise::At;
+use crate::token::ticket::Source;
 
 /// Names what is presented.
 pub(super) struct Namer(SipHasher24);
@@ -28,6 +29,7 @@ enum Way {
     HostCookie = 4,
     DomainCookie = 5,
     BasicKey = 6,
+    TicketSource = 7,
 }
 
 impl Namer {
@@ -52,6 +54,12 @@ impl Namer {
                 None => self.of(Way::HostCookie, host?, at.host.as_bytes()),
             },
         })
+    }
+
+    /// The name of what a ticket was made from.
+    pub(super) fn of_source(&self, source: &Source) -> Name {
+        let (fixed, secret) = (source.fixed(), source.secret.as_ref().map_or(&[][..], |secret| secret));
+        self.of(Way::TicketSource, &fixed, secret)
     }
 
     /// No two inputs are written alike: the length of the first part stands before it, the second is the last.

@@ -31,6 +31,8 @@ pub(super) enum Script {
     Found,
     /// A part of a rate.
     Lease,
+    /// Whether a ticket was used.
+    Ticket,
 }
 
 /// Ends, heartbeats and RECOVER work under memory pressure too; mints do not.
@@ -47,7 +49,7 @@ macro_rules! reading {
     };
 }
 
-const ALL: [(Script, &str, &str); 12] = [
+const ALL: [(Script, &str, &str); 13] = [
     (Script::Beat, "beat", script!(" flags=allow-oom", "beat.lua")),
     (Script::Fill, "fill", reading!("fill.lua")),
     (Script::Ends, "idle_ends", reading!("ends.lua")),
@@ -60,10 +62,11 @@ const ALL: [(Script, &str, &str); 12] = [
     (Script::Hold, "hold", script!(" flags=allow-oom", "hold.lua")),
     (Script::Found, "found", script!(" flags=allow-oom", "found.lua")),
     (Script::Lease, "lease", concat!("#!lua\n", include_str!("lease.lua"))),
+    (Script::Ticket, "ticket", script!("", "ticket.lua")),
 ];
 
 /// SHA-1 only names a script to Redis; nothing rests on it.
-static DIGESTS: LazyLock<[String; 12]> =
+static DIGESTS: LazyLock<[String; 13]> =
     LazyLock::new(|| ALL.map(|(_, _, text)| hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref())));
 
 impl Script {

@@ -13,6 +13,7 @@ mod minting;
 mod outage;
 mod server;
 mod start;
+mod tickets;
 
 use house::House;
 
@@ -95,6 +96,12 @@ every_engine! {
         without_the_database_nothing_is_guessed,
         a_restart_loses_nothing,
     }
+    tickets::{
+        a_ticket_is_good_once,
+        a_ticket_is_over_at_its_end,
+        of_many_who_use_one_at_once_it_is_good_for_one,
+        after_a_restart_none_is_good_twice,
+    }
 }
 
 every_redis! {
@@ -135,6 +142,10 @@ every_redis! {
         busy_it_is_unavailable_and_back_within_a_second,
         a_half_open_connection_is_replaced_within_a_second,
         more_than_it_takes_are_refused_at_once,
+    }
+    tickets::{
+        what_one_process_used_is_used_for_all,
+        whatever_redis_loses_no_ticket_is_good_twice,
     }
     start::{
         another_installation_is_refused,

@@ -1,5 +1,7 @@
-"""The application behind the proxies: records every request that reaches it and answers 200, or N to …/answers-N."""
+"""The application behind the proxies: records every request that reaches it and answers 200, or N to …/answers-N; a WebSocket to /ws/echo echoes."""
 
+import base64
+import hashlib
 import re
 import socket
 import threading
@@ -62,11 +64,21 @@ class Application:
             try:
                 while request := self._read(reader):
                     self.seen.append(request)
+                    if request.target.startswith("/ws/echo") and request.one("upgrade") == "websocket":
+                        return self._echo(connection, reader, request)
                     body = b"" if request.method == "HEAD" else b"from the application"
                     status = re.search(r"/answers-(\d+)$", request.target)
                     connection.sendall(b"HTTP/1.1 %s Its\r\nX-App: reached\r\nContent-Length: %d\r\n\r\n" % (status[1].encode() if status else b"200", len(body)) + body)
             except (OSError, ValueError):
                 pass
+
+    @staticmethod
+    def _echo(connection, reader, request):
+        """RFC 6455 §4.2.2; what follows goes back as it came."""
+        accept = base64.b64encode(hashlib.sha1(request.one("sec-websocket-key").encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+        while data := reader.read1(4096):
+            connection.sendall(data)
 
     @staticmethod
     def _read(reader):

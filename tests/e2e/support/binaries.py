@@ -10,12 +10,12 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 TARGET = REPOSITORY / os.environ.get("CARGO_TARGET_DIR", "target")
+GATEPOST = Path(os.environ.get("GATEPOST_BIN", TARGET / "release" / "gatepost"))
 SEARCH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"))
 
 
 def gatepost():
-    path = Path(os.environ.get("GATEPOST_BIN", TARGET / "release" / "gatepost"))
-    return str(path) if path.is_file() else missing(str(path), "cargo static")
+    return str(GATEPOST) if GATEPOST.is_file() else missing(GATEPOST, "cargo static")
 
 
 def debian(name):

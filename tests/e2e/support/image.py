@@ -57,7 +57,8 @@ class Image:
             if (binaries.REPOSITORY / name).is_file():
                 (context / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(binaries.REPOSITORY / name, context / name)
-        run([binaries.REPOSITORY / "examples/docker/binary", context / "prebuilt"], timeout=1200)
+        run([binaries.REPOSITORY / "examples/docker/binary", context / "prebuilt"], timeout=1200,
+            env={**os.environ, "CARGO_TARGET_DIR": str(binaries.TARGET)})
         return context
 
     def _base(self):

