@@ -2,6 +2,7 @@
 
 mod greeting;
 mod instance;
+mod networks;
 mod proxy_secret;
 mod reload;
 mod secret_key;
@@ -41,6 +42,7 @@ use crate::token::secret::SecretMint;
 use crate::token::store::TokenStore;
 use crate::usage::Usage;
 
+use networks::Blind;
 pub use secret_key::read as read_secret_keys;
 pub use stores::{existing_database, open_database, outage, redis_of};
 pub use supervisor::Supervisor;
@@ -242,6 +244,7 @@ impl App {
         let metrics_listener = server::bind(&Listen::Tcp(config.metrics), &mut passed).await?;
         passed.all_taken()?;
         let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
+        Blind::of(&config.gates).tell_of_keys(database);
         Ok(Self {
             gates,
             admin: admin_listener,
@@ -259,7 +262,7 @@ impl App {
             usage: shared.usage.clone(),
             pulse,
             clock: shared.clock.clone(),
-            reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls },
+            reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls, blind: Blind::of(&config.gates) },
             greeting,
             _alone: alone,
         })
