@@ -2,19 +2,20 @@
 
 mod greeting;
 mod instance;
+mod networks;
 mod proxy_secret;
 mod reload;
 mod secret_key;
+mod signals;
+mod stores;
 mod supervisor;
 
 use std::collections::HashMap;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::ExposeSecret;
 use tokio::sync::Notify;
 
 use crate::accounts::Rules;
@@ -23,12 +24,11 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::file::Loaded;
 use crate::config::watch::Watch;
-use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles, TokensConfig};
-use crate::database::{Database, Engine, Lock};
+use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles};
+use crate::database::Lock;
 use crate::decision::cookies::Domains;
 use crate::decision::rules::RuleSet;
 use crate::dialect::{self, Dialect};
-use crate::explain::Outage;
 use crate::gate::{Gate, InForce, Shared};
 use crate::issuers::Issuers;
 use crate::meters::{Meters, Source};
@@ -37,15 +37,18 @@ use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
 use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Passed, PassedError, Stopper, Tls};
-use crate::token::embedded::Embedded;
 use crate::token::last_used::LastUsed;
-use crate::token::redis::Redis;
 use crate::token::secret::SecretMint;
-use crate::token::store::{Settings, TokenStore};
+use crate::token::store::TokenStore;
 use crate::usage::Usage;
 
+use networks::Blind;
 pub use secret_key::read as read_secret_keys;
+pub use stores::{existing_database, open_database, outage, redis_of};
 pub use supervisor::Supervisor;
+
+use signals::{Signal, Signals};
+use stores::{Stores, open_stores};
 
 /// Why the program cannot start. Exit status 1.
 #[derive(Debug, thiserror::Error)]
@@ -125,117 +128,6 @@ pub struct App {
     _alone: Option<Lock>,
 }
 
-/// What the stores of a configuration are.
-pub struct Stores {
-    /// The authority.
-    pub database: Database,
-    /// Which tokens and keys are live.
-    pub tokens: TokenStore,
-    /// Held while this process serves from a database that takes one server only, where the token store does not hold it.
-    alone: Option<Lock>,
-}
-
-/// Opens the database, making the data directory where it is not there.
-///
-/// # Errors
-/// Where either cannot be.
-pub async fn open_database(config: &Config) -> Result<Database, StartError> {
-    let mut builder = std::fs::DirBuilder::new();
-    let made = builder.recursive(true).mode(0o700).create(&config.data);
-    made.map_err(|error| StartError::Data { path: config.data.display().to_string(), error })?;
-    check_writable(&config.data)?;
-    Ok(match &config.database {
-        DatabaseConfig::Sqlite(file) => Database::open_sqlite(&config.data.join(file), Clock::system()).await?,
-        DatabaseConfig::Server(engine, url) => Database::open(*engine, url, Clock::system()).await?,
-    })
-}
-
-/// Writes into the data directory, and takes that away again: what a database says of a directory that is another user's tells nobody
-/// what to do.
-fn check_writable(data: &std::path::Path) -> Result<(), StartError> {
-    let probe = data.join(format!(".written-by-{}", std::process::id()));
-    let written = std::fs::File::create(&probe).and_then(|_| std::fs::remove_file(&probe));
-    written.map_err(|error| StartError::DataNotOurs {
-        path: data.display().to_string(),
-        user: rustix::process::geteuid().as_raw(),
-        group: rustix::process::getegid().as_raw(),
-        error,
-    })
-}
-
-/// The database, if there is one: for commands that have no business making one, whose keys would belong to nobody.
-///
-/// # Errors
-/// Where there is none, or it cannot be opened; with what to do.
-pub async fn existing_database(config: &Config) -> Result<Database, String> {
-    let database = match &config.database {
-        DatabaseConfig::Sqlite(file) => {
-            let path = config.data.join(file);
-            if !path.exists() {
-                return Err(format!(
-                    "there is no database at `{}`; start `gatepost` once, or name the configuration with --config",
-                    path.display()
-                ));
-            }
-            Database::open_sqlite(&path, Clock::system()).await
-        }
-        DatabaseConfig::Server(engine, url) => {
-            if !Database::is_made(*engine, url).await.map_err(|error| error.to_string())? {
-                return Err("the database is empty; start `gatepost` once, or name the configuration with --config".to_owned());
-            }
-            Database::open(*engine, url, Clock::system()).await
-        }
-    };
-    database.map_err(|error| error.to_string())
-}
-
-/// The token store in Redis where the configuration names one: for a command that has to ask it.
-///
-/// # Errors
-/// Where it must not be used.
-pub async fn redis_of(config: &Config, database: &Database) -> Result<Option<Arc<Redis>>, StartError> {
-    match &config.tokens.store {
-        StoreConfig::Embedded => Ok(None),
-        StoreConfig::Redis(url) => {
-            let started = Redis::start(url, database.clone(), settings(config)).await;
-            started.map(Some).map_err(|error| StartError::Store(error.to_string()))
-        }
-    }
-}
-
-fn settings(config: &Config) -> Settings {
-    Settings { ttl: config.tokens.ttl, max_lifetime: config.tokens.max_lifetime, staleness_bound: config.tokens.staleness_bound }
-}
-
-/// Opens database and token store.
-///
-/// # Errors
-/// Where either cannot be, or another process serves from them that must be alone.
-async fn open_stores(config: &Config) -> Result<Stores, StartError> {
-    let database = open_database(config).await?;
-    let randomness = |_| no_randomness();
-    let settings = settings(config);
-    let (tokens, alone) = match &config.tokens.store {
-        StoreConfig::Embedded => (TokenStore::embedded(Embedded::start(database.clone(), settings).await?).map_err(randomness)?, None),
-        StoreConfig::Redis(url) => {
-            let alone = match database.engine() {
-                // a file that two machines seem to share is not locked well enough to hold anybody's rights
-                Engine::Sqlite => Some(database.lock().await?),
-                Engine::Postgres | Engine::Mysql if database.is_served().await? => {
-                    return Err(StartError::Store(
-                        "another gatepost serves from this database with `store: embedded`, or imports into it, and would not hear of ends; stop that one first"
-                            .to_owned(),
-                    ));
-                }
-                Engine::Postgres | Engine::Mysql => None,
-            };
-            let store = Redis::start(url, database.clone(), settings).await.map_err(|error| StartError::Store(error.to_string()))?;
-            (TokenStore::redis(store).map_err(randomness)?, alone)
-        }
-    };
-    Ok(Stores { database, tokens, alone })
-}
-
 fn no_randomness() -> StartError {
     StartError::Process("the system gave no randomness".to_owned())
 }
@@ -263,17 +155,6 @@ fn admin_settings(config: &Config, issuers: Arc<Issuers>) -> admin::Settings {
         issuer: config.admin.public_url.clone().unwrap_or_else(|| "gatepost".to_owned()),
     };
     admin::Settings { rules, trusted_proxies: config.admin.trusted_proxies.clone(), oidc: config.oidc.clone(), issuers }
-}
-
-/// What a rule's `on_store_error` is added to.
-pub fn outage(tokens: &TokensConfig) -> Outage {
-    match &tokens.store {
-        StoreConfig::Embedded => Outage::Embedded,
-        StoreConfig::Redis(address) => match address.expose_secret().split_once(':') {
-            Some((scheme, _)) if scheme.contains('+') => Outage::BoundAndFailover(tokens.staleness_bound),
-            _ => Outage::Bound(tokens.staleness_bound),
-        },
-    }
 }
 
 /// TLS of every listener that has it.
@@ -363,6 +244,7 @@ impl App {
         let metrics_listener = server::bind(&Listen::Tcp(config.metrics), &mut passed).await?;
         passed.all_taken()?;
         let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
+        Blind::of(&config.gates).tell_of_keys(database);
         Ok(Self {
             gates,
             admin: admin_listener,
@@ -380,7 +262,7 @@ impl App {
             usage: shared.usage.clone(),
             pulse,
             clock: shared.clock.clone(),
-            reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls },
+            reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls, blind: Blind::of(&config.gates) },
             greeting,
             _alone: alone,
         })
@@ -466,42 +348,5 @@ impl App {
         self.usage.stop().await;
         tracing::info!("stopped");
         Ok(())
-    }
-}
-
-enum Signal {
-    Hangup,
-    Terminate,
-    Interrupt,
-}
-
-struct Signals {
-    hangup: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, StartError> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let hear = |kind| signal(kind).map_err(|error| StartError::Process(format!("signals cannot be heard: {error}")));
-        Ok(Self {
-            hangup: hear(SignalKind::hangup())?,
-            terminate: hear(SignalKind::terminate())?,
-            interrupt: hear(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.hangup.recv() => Signal::Hangup,
-            _ = self.terminate.recv() => Signal::Terminate,
-            _ = self.interrupt.recv() => Signal::Interrupt,
-        }
-    }
-
-    /// The next signal that ends.
-    async fn again(&mut self) {
-        while matches!(self.next().await, Signal::Hangup) {}
     }
 }

@@ -27,7 +27,7 @@ A file:
   tenants:
     - { name: acme }
   policies:
-    - { tenant: acme, name: readers, allow: [orders:read] }
+    - { tenant: acme, name: readers, allow: [orders:read], limit: { rate: 100/s, quota: 10000/day } }
   principals:                           # tenant: one of these files, or the id of any; without it, the founder's
     - { tenant: acme, user: acme-ops, role: admin, scopes: [orders:*] }
     - { tenant: acme, user: acme-ci, role: client, below: acme-ops, policies: [readers] }

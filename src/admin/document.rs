@@ -318,6 +318,9 @@ fn components() -> Components {
 
 /// The document once every route is registered.
 pub(super) fn finished(mut document: OpenApi) -> OpenApi {
+    // a rest of a path is the router's to know: OpenAPI has no word for it
+    let paths = std::mem::take(&mut document.paths.paths);
+    document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     for (path, item) in &mut document.paths.paths {
         let shape = Shape::of(path);
         if let Some(get) = &mut item.get {

@@ -49,7 +49,7 @@ pub(super) struct ByNameAndId {
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "read off by the document alone")]
 pub(super) struct ByPath {
-    /// The path of the resource, as in its address.
+    /// The path of the resource, as in its address, with its slashes.
     path: String,
 }
 
@@ -202,7 +202,9 @@ pub(super) async fn metadata(State(admin): State<Arc<Admin>>, call: Call) -> Res
 }
 
 /// Whose tokens are taken at one path of the host that is asked, where that is an audience.
-#[utoipa::path(get, path = "/.well-known/oauth-protected-resource/{path}", tag = document::EXCHANGE, params(ByPath),
+///
+/// RFC 9728 §3.1: the path may have slashes.
+#[utoipa::path(get, path = "/.well-known/oauth-protected-resource/{*path}", tag = document::EXCHANGE, params(ByPath),
     responses((status = 200, description = "The document.", body = Metadata), Read, NotFound))]
 pub(super) async fn metadata_of(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let path = call.target().split('?').next().and_then(|path| path.strip_prefix(METADATA_PATH)).unwrap_or_default();
@@ -234,7 +236,7 @@ fn origin(call: &Call) -> Option<String> {
 
 impl Admin {
     /// What an issuer of the configuration calls itself; told to super admins only.
-    fn issuer(&self, caller: &crate::accounts::sessions::Caller, name: &str) -> Result<&str, Failure> {
+    pub(super) fn issuer(&self, caller: &crate::accounts::sessions::Caller, name: &str) -> Result<&str, Failure> {
         self.accounts.super_admins_only(caller)?;
         let found = self.issuers.settings().find(|issuer| issuer.name == name);
         Ok(&found.ok_or(Refusal::NotFound)?.issuer)

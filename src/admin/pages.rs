@@ -9,6 +9,7 @@ mod frame;
 pub(super) mod home;
 pub(super) mod host;
 mod invitations;
+mod issuers;
 mod keys;
 mod limits;
 pub(super) mod login;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::networks::Blind;
 use crate::config::TlsFiles;
 use crate::config::watch::{Change, Watch};
 use crate::gate::InForce;
@@ -25,6 +26,8 @@ pub(super) struct Reloaded {
     pub keyring: Arc<ArcSwap<Keyring>>,
     /// The pairs that listeners serve TLS by.
     pub tls: HashMap<TlsFiles, Tls>,
+    /// The gates that do not know where clients are.
+    pub blind: Blind,
 }
 
 /// Takes changes until dropped.
@@ -36,6 +39,7 @@ pub(super) async fn run(mut watch: Watch, reloaded: Reloaded) {
                 generation += 1;
                 let rules = file.rules.rules().len();
                 file.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                reloaded.blind.of_rules(&file.rules).iter().for_each(|warning| tracing::warn!("{warning}"));
                 reloaded.tests.store(Arc::new(file.tests));
                 let in_force = InForce::new(file.rules);
                 reloaded.tokens.want_cached(Duration::from_millis(in_force.rules.longest_cached_ms()));

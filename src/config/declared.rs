@@ -77,11 +77,13 @@ fn tenant(field: &Field<'_>) -> Option<Tenant> {
 }
 
 fn policy(field: &Field<'_>) -> Option<Policy> {
-    field.mapping(&["name", "tenant", "allow", "deny"]);
+    field.mapping(&["name", "tenant", "allow", "deny", "limit"]);
     let named = field.key("name").need(name);
     let tenant = optional(&field.key("tenant"), None, |text| name(text).map(Some));
     let (allow, deny) = (scopes_or(&field.key("allow"), ScopeSet::default), scopes_or(&field.key("deny"), ScopeSet::default));
-    Some(Policy { name: named?, tenant: tenant?, allow: allow?, deny: deny?, at: at(field) })
+    let limit = limit(&field.key("limit"));
+    let terms = Terms { limit: limit?.map(LimitText::from), ..Terms::default() };
+    Some(Policy { name: named?, tenant: tenant?, allow: allow?, deny: deny?, terms, at: at(field) })
 }
 
 fn principal(field: &Field<'_>) -> Option<Principal> {

@@ -73,6 +73,17 @@ macro_rules! live_keys {
 }
 
 impl Database {
+    /// Whether any live key may be used from some networks only.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn has_keys_of_networks(&self) -> Result<bool, DatabaseError> {
+        // as `Terms` writes it; a quote within a text has a backslash before it
+        let statement = r#"SELECT 1 FROM api_keys WHERE ended_at IS NULL AND terms LIKE '%"networks":[%' LIMIT 1"#;
+        let row: Option<(i64,)> = sqlx::query_as(self.sql(statement)).fetch_optional(&self.pool).await?;
+        Ok(row.is_some())
+    }
+
     /// Live keys, oldest first.
     ///
     /// # Errors

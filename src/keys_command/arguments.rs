@@ -92,7 +92,7 @@ pub(super) struct List {
 /// Import keys that were made elsewhere, one JSON object a line.
 ///
 /// {"sha256": "9f86…", "owner": "shop", "scopes": ["orders:read"], "expires_at": "2027-12-31T00:00:00Z", "name": "till 7",
-/// "external_id": "cus_1", "metadata": {"plan": "gold"}}
+/// "external_id": "cus_1", "metadata": {"plan": "gold"}, "limit": {"rate": "100/s"}, "networks": ["10.0.0.0/8"]}
 ///
 /// `key` with the text may stand in place of `sha256`; `owner` is a user name, e-mail address, phone number or uid; `expires_at` may be Unix
 /// seconds. What is not written is nothing; `owner` and `scopes` must be. Every line is checked before any is written, a key that is there is

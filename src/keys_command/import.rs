@@ -18,15 +18,18 @@ use crate::accounts::standing::Standing;
 use crate::audit::By;
 use crate::clock::{UnixMs, millis};
 use crate::database::{Committed, IMPORTED_AT_ONCE, ImportedKey};
+use crate::decision::network::Network;
 use crate::decision::scopes::ScopeSet;
 use crate::id::from_hex;
 use crate::token::secret::HashedSecret;
-use crate::token::terms::Terms;
+use crate::token::terms::{LimitText, Terms};
 
 /// So many mistakes are told one by one.
 const TOLD: usize = 100;
 /// After so many batches is told how far it is.
 const PROGRESS: usize = 20;
+/// After so many lines is told how many were checked.
+const CHECKED: usize = 100_000;
 
 /// One line.
 #[derive(Deserialize)]
@@ -41,6 +44,9 @@ struct Line {
     external_id: Option<String>,
     #[serde(default)]
     metadata: std::collections::BTreeMap<String, String>,
+    limit: Option<LimitText>,
+    #[serde(default)]
+    networks: Vec<Network>,
 }
 
 /// Unix seconds, or as RFC 3339 writes it.
@@ -125,12 +131,14 @@ impl CommandLine<'_> {
         let mut seen: HashMap<HashedSecret, usize> = HashMap::new();
         for (n, line) in BufReader::new(File::open(file).map_err(unreadable)?).lines().enumerate() {
             let (number, line) = (n + 1, line.map_err(unreadable)?);
+            if n > 0 && n % CHECKED == 0 {
+                self.note(&format!("{n} lines checked"))?;
+            }
             if line.trim().is_empty() {
                 continue;
             }
-            let Some(Line { sha256, key, owner, scopes, expires_at, name, external_id, metadata }) = parse(&line, number, mistakes) else {
-                continue;
-            };
+            let Some(line) = parse(&line, number, mistakes) else { continue };
+            let Line { sha256, key, owner, scopes, expires_at, name, external_id, metadata, limit, networks } = line;
             let before = mistakes.count;
             let secret = match (sha256, key) {
                 (Some(hash), None) => match from_hex(&hash.to_ascii_lowercase()) {
@@ -167,7 +175,7 @@ impl CommandLine<'_> {
                 None => None,
             };
             if let (Some(secret), Some(scopes), Some(owner), true) = (secret, scopes, owner, mistakes.count == before) {
-                let terms = Terms::naming(external_id, metadata);
+                let terms = Terms { external_id, metadata, limit, networks };
                 match self.keys().importable(owner, ForeignKey { secret, name, scopes, expires_at: expires_at.flatten(), terms }) {
                     Ok(key) => match seen.insert(key.hash, number) {
                         None => keys.push(key),
@@ -220,6 +228,12 @@ fn parse(text: &str, number: usize, mistakes: &mut Mistakes<'_>) -> Option<Line>
                 "owner" | "sha256" | "key" | "name" | "external_id" => format!("{path}: not a text"),
                 "scopes" => "scopes: not a list of texts".to_owned(),
                 "expires_at" => "expires_at: neither Unix seconds nor like 2027-01-31T00:00:00Z".to_owned(),
+                // what a limit says is wrong with it repeats nothing of it
+                "limit" if inner.to_string().starts_with('`') => {
+                    format!("limit: {}", inner.to_string().split(" at line").next().unwrap_or_default())
+                }
+                path if path.starts_with("limit") => r#"limit: not like {"rate": "100/s", "quota": "10000/day"}"#.to_owned(),
+                path if path.starts_with("networks") => r#"networks: not a list like ["10.0.0.0/8"]"#.to_owned(),
                 _ => format!("{path}: not what belongs here"),
             };
             mistakes.add(number, what);

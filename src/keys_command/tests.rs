@@ -161,7 +161,8 @@ impl Machine {
 }
 
 const TILL: &str = r#"{"key": "sk_live_0123456789abcdef", "owner": "ann", "scopes": ["orders:read"], "name": "till 7",
-    "expires_at": "2999-01-31T00:00:00Z", "external_id": "cus_1", "metadata": {"plan": "gold"}}"#;
+    "expires_at": "2999-01-31T00:00:00Z", "external_id": "cus_1", "metadata": {"plan": "gold"},
+    "limit": {"rate": "100/s", "burst": 200, "quota": "9/day", "per": "principal"}, "networks": ["10.0.0.0/8", "::1"]}"#;
 
 #[tokio::test]
 async fn keys_are_imported_once() {
@@ -183,7 +184,9 @@ async fn keys_are_imported_once() {
     let list = machine.json("list --json --imported --unused").await;
     let key = list["keys"].as_array().unwrap().iter().find(|key| key["name"] == "till 7").unwrap().clone();
     assert_eq!((&key["scopes"], &key["imported"], &key["last_used_at"]), (&json!(["orders:read"]), &json!(true), &Value::Null));
-    assert_eq!(key["terms"], json!({ "external_id": "cus_1", "metadata": { "plan": "gold" } }));
+    let limit = json!({ "rate": "100/s", "burst": 200, "quota": "9/day", "per": "principal" });
+    let networks = json!(["10.0.0.0/8", "::1/128"]);
+    assert_eq!(key["terms"], json!({ "external_id": "cus_1", "metadata": { "plan": "gold" }, "networks": networks, "limit": limit }));
     assert_eq!(key["expires_at"], json!(32_474_736_000_u64));
     // ended, it stays so; and what was made here is not imported
     machine.types(&format!("revoke {}", key["id"].as_str().unwrap())).await.unwrap();
@@ -223,9 +226,13 @@ async fn every_mistake_is_told_before_anything_is_written() {
         r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": []} {}"#,
         ours.as_str(),
         r#"{"key": "gpk_0123456789abcdef", "owner": "ann", "scopes": []}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": [], "limit": {"rate": "fast"}}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": [], "limit": "a_secret_that_was_pasted"}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": [], "limit": {"rates": "1/s"}}"#,
+        r#"{"key": "sk_live_0123456789abcdee", "owner": "ann", "scopes": [], "networks": ["a_secret_that_was_pasted"]}"#,
     ];
     let (told, result) = machine.imports(&lines).await;
-    assert_eq!(result.unwrap_err(), "19 mistakes: nothing was imported", "{told}");
+    assert_eq!(result.unwrap_err(), "23 mistakes: nothing was imported", "{told}");
     for wanted in [
         ":2: not a JSON object",
         ":3: sha256: not 64 hex digits",
@@ -246,6 +253,10 @@ async fn every_mistake_is_told_before_anything_is_written() {
         ":16: something follows",
         ":17: key: was made here",
         ":18: key: begins as keys made here do",
+        ":19: limit: `rate`: a number and s, m or h, like 100/s\n",
+        ":20: limit: not like {",
+        ":21: limit.rates: unknown field",
+        ":22: networks: not a list like [",
     ] {
         assert!(told.contains(&format!("keys.jsonl{wanted}")), "{wanted}: {told}");
     }

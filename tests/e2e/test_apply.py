@@ -57,6 +57,13 @@ def test_files_are_what_stands(gatepost):
     (people / "10-people.yaml").write_text(PEOPLE)
     gatepost.run("apply", "people", check=0)
     until("and back", 2, lambda: gatepost.check(bearer(token)).status == 200)
+    (people / "10-people.yaml").write_text(PEOPLE.replace("allow: [orders:read]", "allow: [orders:read], limit: { quota: 1/day }"))
+    assert '"quota":"1/day"' in gatepost.run("apply", "people", check=0).stdout
+    until("the limit acts", 2, lambda: gatepost.check(bearer(token)).one("x-deny-status") == "429")
+    # what is not declared is not agreed
+    (people / "10-people.yaml").write_text(PEOPLE)
+    gatepost.run("apply", "people", check=0)
+    until("and no longer", 2, lambda: gatepost.check(bearer(token)).status == 200)
 
     # a key that vanished stays until somebody says otherwise
     (people / "20-keys.yaml").unlink()

@@ -12,7 +12,9 @@ from support import binaries, totp
 from support.browser import Hand
 from support.gate import bearer, check
 from support.gatepost import PASSWORD, Gatepost
+from support.issuer import Issuer
 from support.mail_server import Mailbox
+from support.services import until
 
 BASE, MAIL = "http://localhost:8000", 2525
 RULES = json.dumps({
@@ -20,6 +22,7 @@ RULES = json.dumps({
         {"id": "orders-read", "hosts": ["api.example.com"], "methods": ["GET"], "path": "/orders/{id}", "scopes": {"all": ["orders:read"]}},
         {"id": "orders-write", "hosts": ["api.example.com"], "methods": ["POST"], "path": "/orders/{id}", "scopes": {"all": ["orders:write"]}, "enforce": False},
         {"id": "health", "path": "/health", "access": "anonymous"},
+        {"id": "theirs", "path": "/theirs", "credentials": ["issuer:corp"]},
     ],
     "tests": [
         {"request": "GET https://api.example.com/orders/1", "scopes": ["orders:read"], "expect": "allow"},
@@ -27,7 +30,11 @@ RULES = json.dumps({
     ],
 })
 PAGES = ["/", *(f"/console/{name}" for name in ("keys", "tokens", "logins", "account", "people", "policies", "invitations", "audit", "rules",
-                                                 "try", "refusals", "tenants"))]
+                                                 "try", "refusals", "issuers", "issuers/corp", "tenants"))]
+
+
+def issuers(issuer):
+    return [{"name": "corp", "issuer": issuer.address, "audiences": ["https://app.example"], "algorithms": ["RS256", "ES256", "EdDSA"]}]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +43,11 @@ def world(tmp_path_factory):
     mailbox = Mailbox(folder, MAIL).start()
     senders = {"email": {"smtp": f"smtp://localhost:{MAIL}", "from": "gatepost@example.com"}}
     try:
-        with Gatepost(folder, RULES, ports={"nginx": 9001}, senders=senders) as gatepost, sync_playwright() as playwright:
+        with (Issuer(folder) as issuer, Gatepost(folder, RULES, ports={"nginx": 9001}, senders=senders, issuers=issuers(issuer)) as gatepost,
+              sync_playwright() as playwright):
             ann = gatepost.sign_up("ann")
             browser = playwright.chromium.launch(executable_path=binaries.debian("chromium"), args=["--no-sandbox", "--disable-gpu"])
-            yield SimpleNamespace(gatepost=gatepost, browser=browser, ann=ann, mailbox=mailbox)
+            yield SimpleNamespace(gatepost=gatepost, browser=browser, ann=ann, mailbox=mailbox, issuer=issuer)
             browser.close()
     finally:
         mailbox.stop()
@@ -161,6 +169,60 @@ def test_tokens_and_logins_end(world, visit):
     assert page.get_by_role("button", name="End login").count() == before - 1
     other.goto(f"{BASE}/console/keys")
     other.wait_for_url(re.compile(r"/login\?rd=%2Fconsole%2Fkeys$"))
+
+
+def test_the_networks_of_a_key(world, visit):
+    page = visit()
+    go(page, "API keys")
+    form = page.locator("section.card", has_text="A new key")
+    form.get_by_label("Name").fill("office")
+    form.get_by_label("Networks").fill("10.0.0.0/8\n10.0.0.0/33")
+    form.get_by_role("button").click()
+    # told at the field, and there alone
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect(form.locator("label", has_text="Networks").get_by_role("alert")).to_contain_text("10.0.0.0/33")
+    expect(form.get_by_label("Networks")).to_have_attribute("aria-invalid", "true")
+    expect(form.get_by_label("Networks")).to_have_value("10.0.0.0/8\n10.0.0.0/33")
+    form.get_by_label("Networks").fill("10.0.0.0/8, 2001:db8::/32")
+    form.get_by_role("button").click()
+    page.get_by_role("link", name="I have copied it").click()
+    card = page.locator("article.card", has_text="office")
+    expect(card.get_by_role("definition").filter(has_text="10.0.0.0/8")).to_contain_text("2001:db8::/32")
+    card.get_by_text("Change what is agreed…").click()
+    expect(card.get_by_label("Networks")).to_have_value("10.0.0.0/8\n2001:db8::/32")
+    card.get_by_label("Networks").fill("nowhere")
+    card.get_by_role("button", name="Change it").click()
+    expect(card.locator("label", has_text="Networks").get_by_role("alert")).to_contain_text("nowhere")
+    card.get_by_label("Networks").fill("192.0.2.7")
+    card.get_by_role("button", name="Change it").click()
+    expect(page.get_by_role("status")).to_contain_text("agreed")
+    key = next(key for key in world.ann.call("GET", "/v1/keys").json["keys"] if key["name"] == "office")
+    assert key["terms"] == {"networks": ["192.0.2.7/32"]}
+
+
+def test_what_is_denied_of_other_issuers(world, visit):
+    token = world.issuer.token(sub="auth0|7", jti="one")
+    until("the issuer's keys are fetched", 10, lambda: status(token, path="/theirs") == 200)
+    page = visit()
+    go(page, "Issuers")
+    page.get_by_role("link", name="Denials of corp").click()
+    form = page.locator("section.card", has_text="Deny")
+    form.get_by_label("Which").fill("a b")
+    form.get_by_role("button").click()
+    expect(form.locator("label", has_text="Which").get_by_role("alert")).to_contain_text("visible ASCII")
+    form.get_by_label("Which").fill("auth0|7")
+    form.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_contain_text("Denied")
+    assert status(token, path="/theirs") == 401
+    form.get_by_label("What").select_option("jti")
+    form.get_by_label("Which").fill("two")
+    form.get_by_label("It stands").select_option("3600")
+    form.get_by_role("button").click()
+    expect(page.get_by_role("row").filter(has_text="two")).to_contain_text("in 59 minutes")
+    page.get_by_role("button", name="Lift the denial of auth0|7").click()
+    expect(page.get_by_role("status")).to_contain_text("lifted")
+    assert status(token, path="/theirs") == 200
+    assert [one["jti"] for one in world.ann.call("GET", "/v1/issuers/corp/denials").json["denials"]] == ["two"]
 
 
 def test_the_account(world, visit):

@@ -1,8 +1,11 @@
 //! What is declared is made, changed and ended; what is not stays as it is.
 
+use super::super::standing;
 use super::*;
 use crate::clock::{Clock, UnixMs};
+use crate::database::NameKind;
 use crate::database::test_server::TestDatabase;
+use crate::decision::limit::Limit;
 
 struct World {
     database: Database,
@@ -23,6 +26,7 @@ fn house() -> Declared {
             tenant: Some("acme".into()),
             allow: scopes("orders:read"),
             deny: ScopeSet::default(),
+            terms: Terms::default(),
             at: at("policies[0]"),
         }],
         // whoever stands below is named first
@@ -153,6 +157,15 @@ async fn what_changes_is_shown_and_made_so() {
     let mut act = world.database.act().await.unwrap();
     assert_eq!(act.live_key(again.keys[0].id).await.unwrap().unwrap().terms, gold());
     drop(act);
+    let limit = Limit::parse(Some("10/m"), None, None, None).unwrap();
+    again.policies[0].terms.limit = Some(limit.into());
+    let limited = r#"~ policy acme/readers | terms: none → {"limit":{"rate":"10/m","burst":1,"per":"key"}}"#;
+    assert_eq!(world.apply(&again, Mode::Apply).await, [limited]);
+    assert_eq!(world.apply(&again, Mode::Check).await, [""; 0]);
+    // what is not declared is not agreed
+    again.policies[0].terms = Terms::default();
+    assert_eq!(world.apply(&again, Mode::Apply).await.len(), 1);
+    assert_eq!(world.apply(&again, Mode::Check).await, [""; 0]);
     let trail = world.audit().await;
     for action in [
         "key_terms",

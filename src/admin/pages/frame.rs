@@ -48,6 +48,7 @@ const PLACES: [(&str, &[Place]); 3] = [
             ("/console/rules", "Rules", For::SuperAdmins),
             ("/console/try", "Try a request", For::SuperAdmins),
             ("/console/refusals", "Refusals", For::SuperAdmins),
+            ("/console/issuers", "Issuers", For::SuperAdmins),
             ("/console/tenants", "Tenants", For::SuperAdmins),
         ],
     ),

@@ -13,7 +13,7 @@ use super::super::form::Form;
 use super::super::keys::which;
 use super::super::lists::{Asked, id};
 use super::super::request::Call;
-use super::visit::{Trouble, Visit, acted, scopes_of, seconds_of, shown};
+use super::visit::{Trouble, Visit, acted, networks_of, scopes_of, seconds_of, shown};
 use super::{Page, limits, parts, secret};
 use crate::accounts::Refusal;
 use crate::accounts::keys::NewKey;
@@ -59,7 +59,7 @@ async fn try_create(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure>
         name: fields.get("name").map(str::to_owned),
         scopes: scopes_of(fields, "scopes")?,
         expires_in: seconds_of(fields, "expires_in")?,
-        ..NewKey::default()
+        terms: Terms { networks: networks_of(fields)?, ..Terms::default() },
     };
     let (key, secret, act) = visit.admin.accounts.create_key(&visit.caller, None, new, visit.call.origin).await?;
     visit.admin.accounts.propagate(act).await;
@@ -89,7 +89,8 @@ async fn try_set_terms(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<An
     let metadata: Option<BTreeMap<String, String>> = lines.map(line).collect();
     let metadata = metadata.ok_or_else(|| Refusal::field("metadata", "write `name=value`, one a line"))?;
     let limit = limits::said(fields)?;
-    let change = |terms: &mut Terms| (terms.external_id, terms.metadata, terms.limit) = (external_id, metadata, limit);
+    let terms = Terms { external_id, metadata, limit, networks: networks_of(fields)? };
+    let change = |agreed: &mut Terms| *agreed = terms;
     let (_, act) = visit.admin.accounts.set_key_terms(&visit.caller, id(key)?, change, visit.call.origin).await?;
     Ok(visit.done(act, &back(visit), "key-terms").await)
 }
@@ -183,6 +184,7 @@ fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Markup {
         label { "Name" input name="name" value=(was("name")) maxlength="100" autocomplete="off" placeholder="nightly report"; }
         (parts::scopes_field("Scopes", "with spaces between; empty: all that you may do", "scopes", was("scopes")))
         (parts::choice("It lives", "expires_in", was("expires_in"), &LIVES))
+        (parts::networks_field(trouble, "create", was("networks")))
         button { "Create the key" }
     };
     html! { section.card #new { h2 { "A new key" } (visit.form(PATH, "create", trouble, fields)) } }
@@ -206,6 +208,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
     let now_or =
         |was: String, stands: String| if trouble.is_some_and(|trouble| trouble.form == format!("terms-{id}")) { was } else { stands };
     let metadata = key.terms.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
+    let networks = key.terms.networks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let terms = html! {
         label {
             span { "External id " small { "what another system calls it" } }
@@ -216,6 +219,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
             span { "Metadata " small { "name=value, one a line" } }
             textarea name="metadata" rows="3" spellcheck="false" { (now_or(was("metadata"), metadata)) }
         }
+        (parts::networks_field(trouble, &format!("terms-{id}"), &now_or(was("networks"), networks)))
         (limits::fields(|field| now_or(was(field), limits::field(key.terms.limit.as_ref(), field))))
         button { "Change it" }
     };

@@ -37,11 +37,16 @@ pub(super) fn field(limit: Option<&LimitText>, field: &str) -> String {
 pub(super) fn fields(value: impl Fn(&str) -> String) -> Markup {
     html! {
         fieldset {
-            legend { "Limit " span.quiet { "nothing = none" } }
-            label { "Rate " span.quiet { "like 100/s, 30/m, 5/h" } input name="rate" value=(value("rate")) autocomplete="off"; }
-            label { "At once " span.quiet { "after a pause; as many as in a second" } input name="burst" value=(value("burst")) inputmode="numeric" autocomplete="off"; }
-            label { "Quota " span.quiet { "like 10000/day or 200000/month" } input name="quota" value=(value("quota")) autocomplete="off"; }
-            (parts::choice("Shared by all of", "per", &value("per"), &[("key", "a key"), ("principal", "a person"), ("tenant", "a tenant")]))
+            legend { "Limit " small { "empty: none" } }
+            div.pair {
+                label { span { "Rate " small { "like 100/s, 30/m, 5/h" } } input name="rate" value=(value("rate")) autocomplete="off"; }
+                label {
+                    span { "At once " small { "after a pause" } }
+                    input name="burst" value=(value("burst")) inputmode="numeric" autocomplete="off" placeholder="as many as in a second";
+                }
+                label { span { "Quota " small { "like 10000/day" } } input name="quota" value=(value("quota")) autocomplete="off"; }
+                (parts::choice("Shared by all of", "per", &value("per"), &[("key", "a key"), ("principal", "a person"), ("tenant", "a tenant")]))
+            }
         }
     }
 }

@@ -4,6 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use maud::{Markup, html};
 
+use super::visit::Trouble;
+use super::words;
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::token::terms::Terms;
@@ -46,6 +48,10 @@ pub(super) fn terms(terms: &Terms) -> Markup {
             dt { "Metadata" }
             dd { @for (name, value) in &terms.metadata { span.chip { (name) "=" (value) } " " } }
         }
+        @if !terms.networks.is_empty() {
+            @let networks: Vec<_> = terms.networks.iter().map(ToString::to_string).collect();
+            dt { "From networks" } dd { (chips(networks.iter().map(String::as_str), "")) }
+        }
         @if let Some(limit) = &terms.limit { dt { "Limit" } dd { (super::limits::in_words(limit)) } }
     }
 }
@@ -84,6 +90,29 @@ pub(super) fn scopes_field(label: &str, hint: &str, name: &str, value: &str) -> 
         label {
             span { (label) " " small { (hint) } }
             input name=(name) value=(value) autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="8192";
+        }
+    }
+}
+
+/// What is wrong with the field of `form` that refusals call one of `names`: a mark for it, and the words below it.
+pub(super) fn told_at(trouble: Option<&Trouble<'_>>, form: &str, names: &[&str]) -> (Option<&'static str>, Markup) {
+    let wrong = trouble.filter(|trouble| trouble.form == form && trouble.field().is_some_and(|field| names.contains(&field)));
+    let id = names.first().map(|name| format!("wrong-{name}"));
+    (
+        wrong.map(|_| "true"),
+        html! { @if let Some(trouble) = wrong { small.wrong id=[id] role="alert" { (words::plain(trouble.failure)) } } },
+    )
+}
+
+/// The networks that a key may be used from.
+pub(super) fn networks_field(trouble: Option<&Trouble<'_>>, form: &str, value: &str) -> Markup {
+    let (wrong, told) = told_at(trouble, form, &["networks"]);
+    html! {
+        label {
+            span { "Networks " small { "it may be used from, one a line, like 10.0.0.0/8; empty: from anywhere" } }
+            textarea name="networks" rows="2" spellcheck="false" autocapitalize="none"
+                aria-invalid=[wrong] aria-describedby=[wrong.map(|_| "wrong-networks")] { (value) }
+            (told)
         }
     }
 }

@@ -7,7 +7,8 @@ use axum::routing::{get, post};
 
 use super::super::Admin;
 use super::{
-    account, audit, invitations, keys, people, policies, refusals, rules, second_factor, sessions, sign_up, tenants, tokens, try_it, usage,
+    account, audit, invitations, issuers, keys, people, policies, refusals, rules, second_factor, sessions, sign_up, tenants, tokens,
+    try_it, usage,
 };
 
 /// Every page but the start page, the login pages and those on other hosts.
@@ -45,6 +46,10 @@ pub(in crate::admin) fn routes() -> Router<Arc<Admin>> {
         .route("/console/rules", get(rules::show))
         .route("/console/try", get(try_it::show).post(try_it::explain))
         .route("/console/refusals", get(refusals::show))
+        .route("/console/issuers", get(issuers::show))
+        .route("/console/issuers/{name}", get(issuers::show_one))
+        .route("/console/issuers/{name}/denials", post(issuers::deny))
+        .route("/console/issuers/{name}/denials/{id}/lift", post(issuers::lift))
         .route("/console/tenants", get(tenants::show))
         .route("/console/tenants/{id}/block", post(tenants::block))
         .route("/console/tenants/{id}/unblock", post(tenants::unblock))

@@ -16,10 +16,12 @@ use super::super::request::{Call, scope_list};
 use super::super::{Admin, browser};
 use super::frame::Frame;
 use super::{Page, failed, second_factor, words};
+use crate::accounts::Refusal;
 use crate::accounts::sessions::Caller;
 use crate::audit::By;
 use crate::clock::UnixMs;
 use crate::database::Committed;
+use crate::decision::network::{Network, NetworkError};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::store::Propagated;
@@ -116,7 +118,7 @@ impl<'a> Visit<'a> {
             // where it is shown again the browser goes to what was wrong with it
             form id=[trouble.map(|_| name)] method="post" action={ (self.path(action)) "#" (name) } {
                 input type="hidden" name="token" value=(self.token);
-                @if let Some(trouble) = trouble { (super::alert(&words::plain(trouble.failure))) }
+                @if let Some(trouble) = trouble.filter(|trouble| trouble.on_top()) { (super::alert(&words::plain(trouble.failure))) }
                 (inside)
             }
         }
@@ -141,7 +143,20 @@ impl<'a> Visit<'a> {
     }
 }
 
+/// Fields that have beside them what is wrong with them, as refusals call them.
+const TOLD_AT_THE_FIELD: [&str; 3] = ["networks", "jti", "sub"];
+
 impl Trouble<'_> {
+    /// The field that the refusal names.
+    pub(super) fn field(&self) -> Option<&str> {
+        self.failure.message().strip_prefix('`')?.split_once('`').map(|(field, _)| field)
+    }
+
+    /// What is wrong with the form as a whole, or with a field that does not say it itself.
+    fn on_top(&self) -> bool {
+        !self.field().is_some_and(|field| TOLD_AT_THE_FIELD.contains(&field))
+    }
+
     /// What was filled into a field of `form`.
     pub(super) fn was<'a>(trouble: Option<&'a Trouble<'_>>, form: &str, field: &str) -> &'a str {
         trouble.filter(|trouble| trouble.form == form).and_then(|trouble| trouble.fields.get(field)).unwrap_or_default()
@@ -210,6 +225,13 @@ pub(super) fn scopes_of(fields: &Form, name: &'static str) -> Result<Option<Scop
     let Some(text) = fields.get(name) else { return Ok(None) };
     let list: Vec<String> = text.split([' ', ',', '\n', '\r', '\t']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
     if list.is_empty() { Ok(None) } else { scope_list(name, &list).map(Some) }
+}
+
+/// The networks of a field, with spaces, commas or lines between.
+pub(super) fn networks_of(fields: &Form) -> Result<Vec<Network>, Failure> {
+    let texts = fields.get("networks").unwrap_or_default().split([' ', ',', '\n', '\r', '\t']).filter(|text| !text.is_empty());
+    let read = |text: &str| text.parse().map_err(|error: NetworkError| Refusal::field("networks", error.to_string()).into());
+    texts.map(read).collect()
 }
 
 /// Whole seconds in a field. `None` = it is empty.

@@ -55,6 +55,8 @@ pub(super) fn done(code: &str) -> Option<&'static str> {
         "policy-made" => "The policy is made. Attach it to someone on the page of people.",
         "policy-changed" => "The policy is changed; whoever has it follows at the next check.",
         "policy-deleted" => "The policy is deleted; it gives and takes nothing any more.",
+        "denied" => "Denied: refused from now on, like an ended token.",
+        "denial-lifted" => "The denial is lifted; the issuer's word counts again.",
         "invitation-ended" => "The invitation is withdrawn.",
         LATER => "Done. The token store cannot be reached at the moment and hears of it when it returns; until then nobody is let in.",
         _ => return None,

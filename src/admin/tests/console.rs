@@ -5,7 +5,7 @@ use super::*;
 use crate::token::record::Role;
 
 /// Every page, and from which role on it is seen.
-const PAGES: [(&str, Role); 13] = [
+const PAGES: [(&str, Role); 14] = [
     ("/", Role::EndUser),
     ("/console/keys", Role::EndUser),
     ("/console/tokens", Role::EndUser),
@@ -18,6 +18,7 @@ const PAGES: [(&str, Role); 13] = [
     ("/console/rules", Role::SuperAdmin),
     ("/console/try", Role::SuperAdmin),
     ("/console/refusals", Role::SuperAdmin),
+    ("/console/issuers", Role::SuperAdmin),
     ("/console/tenants", Role::SuperAdmin),
 ];
 
@@ -150,6 +151,9 @@ async fn nobody_does_by_a_form_what_the_routes_refuse() {
         ("/console/policies".to_owned(), vec![("name", "all"), ("allow", "*")], 403),
         ("/console/invitations".to_owned(), vec![("role", "admin")], 403),
         (format!("/console/tenants/{carl}/block"), vec![], 403),
+        ("/console/issuers/corp/denials".to_owned(), vec![("what", "sub"), ("value", "ann")], 403),
+        (format!("/console/issuers/corp/denials/{carl}/lift"), vec![], 403),
+        (format!("/console/people/clients/{carl}/second-factor"), vec![], 404),
         ("/console/try".to_owned(), vec![("url", "/")], 403),
     ] {
         let fields: Vec<(&str, &str)> = [("token", token.as_str())].into_iter().chain(fields).collect();

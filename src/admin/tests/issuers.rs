@@ -18,7 +18,7 @@ fn issuer(name: &str, iss: &str, audiences: &[&str]) -> Issuer {
 
 async fn house() -> House {
     let configured = vec![
-        issuer("corp", "https://id.example/", &["https://app.example.com/mcp", "other"]),
+        issuer("corp", "https://id.example/", &["https://app.example.com/mcp", "other", "https://deep.example.com/tenants/7/mcp"]),
         issuer("partner", "https://partner.example", &["https://api.example.com", "https://app.example.com/mcp"]),
     ];
     House::taking(Issuers::known(configured)).await
@@ -29,8 +29,8 @@ async fn super_admins_deny_and_lift() {
     let house = house().await;
     let ann = house.person("ann").await;
     let list = house.ask(Ask::get("/v1/issuers").bearer(&ann.jwt)).await;
-    let corp =
-        json!({ "name": "corp", "issuer": "https://id.example/", "audiences": ["https://app.example.com/mcp", "other"], "keys": null });
+    let audiences = ["https://app.example.com/mcp", "other", "https://deep.example.com/tenants/7/mcp"];
+    let corp = json!({ "name": "corp", "issuer": "https://id.example/", "audiences": audiences, "keys": null });
     assert_eq!(list.is(200).body["issuers"][0], corp);
 
     let path = "/v1/issuers/corp/denials";
@@ -105,7 +105,22 @@ async fn clients_learn_whose_tokens_are_taken() {
     let elsewhere = document("localhost:8443", "").await;
     assert_eq!(elsewhere.is(200).body["resource"], json!("http://localhost:8443"));
     assert_eq!(elsewhere.body["authorization_servers"].as_array().unwrap().len(), 2);
-    for (host, path) in [("app.example.com", "/other"), ("app.example.com", "/mcp/x"), ("evil", "/mcp"), ("a/b", ""), ("", "")] {
+    // with slashes in it, byte for byte
+    let deep = document("deep.example.com", "/tenants/7/mcp").await;
+    assert_eq!(deep.is(200).body["resource"], json!("https://deep.example.com/tenants/7/mcp"));
+    for (host, path) in [
+        ("app.example.com", "/other"),
+        ("app.example.com", "/mcp/x"),
+        ("app.example.com", "/mcp/"),
+        ("app.example.com", "/x/../mcp"),
+        ("deep.example.com", "/tenants/7"),
+        ("deep.example.com", "/tenants/7/mcp/"),
+        ("deep.example.com", "/tenants%2F7/mcp"),
+        ("deep.example.com", "//tenants/7/mcp"),
+        ("evil", "/mcp"),
+        ("a/b", ""),
+        ("", ""),
+    ] {
         document(host, path).await.is(404);
     }
     let none = House::new().await;

@@ -20,7 +20,7 @@ tenants:
   - { name: acme }
   - { name: gone, blocked: true }
 policies:
-  - { tenant: acme, name: readers, allow: [orders:read], deny: ['*:delete'] }
+  - { tenant: acme, name: readers, allow: [orders:read], deny: ['*:delete'], limit: { rate: 100/s, quota: 9/day, per: tenant } }
 principals:
   - { tenant: acme, user: ops, role: admin, scopes: ['orders:*'] }
   - { tenant: acme, user: ci, role: client, below: ops, policies: [readers] }
@@ -44,6 +44,8 @@ fn everything_that_can_be_declared() {
         [("acme", false), ("gone", true)]
     );
     assert_eq!(declared.policies[0].allow.to_string(), "orders:read");
+    let limit = crate::decision::limit::Limit::parse(Some("100/s"), None, Some("9/day"), Some("tenant")).unwrap();
+    assert_eq!(declared.policies[0].terms, Terms { limit: Some(limit.into()), ..Terms::default() });
     let scopes: Vec<String> = declared.principals.iter().map(|principal| principal.scopes.to_string()).collect();
     assert_eq!(scopes, ["orders:*", "", "*"], "with policies exactly what they allow, without them whatever the one above may");
     assert_eq!((declared.keys[0].id, declared.keys[0].hash), (Id::from_bytes([7; 16]), [8; 32]));
@@ -55,7 +57,7 @@ fn everything_that_can_be_declared() {
 #[test]
 fn each_mistake_is_told_where_it_is() {
     let said = problems(&[
-        ("a.yaml", "tenants: [{ nam: acme }]\npolicies:\n  - { name: p, allow: [a b] }\n"),
+        ("a.yaml", "tenants: [{ nam: acme }]\npolicies:\n  - { name: p, allow: [a b] }\n  - { name: q, limit: { rate: 5 } }\n"),
         (
             "b.yaml",
             "principals:\n  - { user: ci, role: emperor, below: ops }\n  - { user: top, role: admin }\nkeys: [{ id: x, hash: gpk_secret, principal: ci, name: k, terms: { external_id: \u{e9}, metadata: { a: [] }, limits: 1 } }]\n",
@@ -65,6 +67,7 @@ fn each_mistake_is_told_where_it_is() {
     for wanted in [
         "a.yaml:1:13: tenants[0].nam: unknown key; did you mean `name`?",
         "a.yaml:3:24: policies[0].allow[0]: ",
+        "a.yaml:4:31: policies[1].limit.rate: ",
         "b.yaml:2:23: principals[0].role: ",
         "b.yaml:3:5: principals[1].scopes: missing; nobody stands above",
         "b.yaml:4:14: keys[0].id: ",

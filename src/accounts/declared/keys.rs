@@ -1,0 +1,116 @@
+//! API keys as files declare them: compared with everything else, made after it, because a key may hold only what its owner holds then.
+
+use super::super::standing;
+use super::work::{Work, agreed, changed, terms};
+use super::{ApplyError, Key, commit, wrong};
+use crate::audit::{Action, By};
+use crate::database::{Committed, Database, DeclaredKind, KeyRow};
+use crate::id::Id;
+
+/// A key that differs.
+pub(super) struct KeyWork<'d> {
+    key: &'d Key,
+    owner: Id,
+    is_new: bool,
+    scopes: bool,
+    secret: bool,
+    terms: bool,
+}
+
+/// Makes it so, in an act of its own.
+///
+/// # Errors
+/// Where its owner is refused, or does not hold what it is to hold.
+pub(super) async fn make_key(database: &Database, work: KeyWork<'_>) -> Result<Committed, ApplyError> {
+    let KeyWork { key, owner, is_new, scopes, secret, terms } = work;
+    let by = By::cli();
+    let unheld = match standing::of_principal(database, owner).await? {
+        None => {
+            return Err(wrong(
+                &key.at,
+                format!("`{}`, or someone above, is blocked; keys are made for whoever may use them", key.principal),
+            ));
+        }
+        Some(standing) => standing.grant.missing(&key.scopes),
+    };
+    if !unheld.is_empty() {
+        let names: Vec<String> = unheld.iter().map(|scope| format!("`{scope}`")).collect();
+        return Err(wrong(&key.at, format!("`{}` does not hold {}; give it by a policy, or take it out", key.principal, names.join(", "))));
+    }
+    let mut act = database.act().await?;
+    let mut entries = Vec::new();
+    if is_new {
+        let row = KeyRow {
+            id: key.id,
+            principal: owner,
+            name: key.name.clone(),
+            scopes: key.scopes.clone(),
+            created_at: act.now(),
+            expires_at: None,
+            last_used_at: None,
+            terms: key.terms.clone(),
+            imported: false,
+        };
+        act.insert_key(&row, key.hash).await?;
+        act.declare(DeclaredKind::Key, &key.id.to_string(), key.id).await?;
+        entries.push(by.did(Action::KeyCreate, key.id));
+    }
+    if scopes {
+        act.set_key_scopes(key.id, &key.scopes).await?;
+        entries.push(by.did(Action::KeyScopes, key.id));
+    }
+    if secret {
+        act.rotate_key(key.id, key.hash, None).await?;
+        entries.push(by.did(Action::KeyRotate, key.id));
+    }
+    if terms {
+        act.set_key_terms(key.id, &key.terms).await?;
+        entries.push(by.did(Action::KeyTerms, key.id));
+    }
+    let last = entries.pop().unwrap_or_else(|| by.did(Action::KeyCreate, key.id));
+    Ok(commit(act, entries, &last).await?)
+}
+
+impl Work {
+    /// What is to be done about keys: not yet, because a key may hold only what its owner holds then.
+    pub(super) async fn keys<'d>(&mut self, declared: &'d [Key]) -> Result<Vec<KeyWork<'d>>, ApplyError> {
+        let mut work = Vec::new();
+        for key in declared {
+            let id = key.id.to_string();
+            let known = self.known(DeclaredKind::Key, &id, &key.at)?;
+            let owner = self.user(&key.principal, &key.at).await?;
+            let shown = format!("{} ({id}) of {}", key.name, key.principal);
+            match (known, self.act.live_key(key.id).await?) {
+                (None, None) => {
+                    let details = std::iter::once(format!("scopes: {}", key.scopes)).chain(terms(&key.terms)).collect();
+                    self.differs('+', DeclaredKind::Key, &shown, details);
+                    work.push(KeyWork { key, owner, is_new: true, scopes: false, secret: false, terms: false });
+                }
+                (None, Some(_)) => return Err(wrong(&key.at, "there is a key of that id, which apply did not make; declare another")),
+                (Some(_), None) => return Err(wrong(&key.at, "it has ended; take it out, or declare another")),
+                (Some(_), Some(row)) => {
+                    if row.principal != owner || row.name != key.name {
+                        return Err(wrong(&key.at, "name and owner of a key stay as they were made; declare another"));
+                    }
+                    let (scopes, secret) = (row.scopes != key.scopes, !self.act.is_key_secret(key.id, &key.hash).await?);
+                    let mut details = Vec::new();
+                    if scopes {
+                        details.push(changed("scopes", &row.scopes, &key.scopes));
+                    }
+                    if secret {
+                        details.push("hash: another".to_owned());
+                    }
+                    let terms = row.terms != key.terms;
+                    if terms {
+                        details.push(changed("terms", agreed(&row.terms), agreed(&key.terms)));
+                    }
+                    if !details.is_empty() {
+                        self.differs('~', DeclaredKind::Key, &shown, details);
+                        work.push(KeyWork { key, owner, is_new: false, scopes, secret, terms });
+                    }
+                }
+            }
+        }
+        Ok(work)
+    }
+}
