@@ -64,6 +64,9 @@ pub struct DoctorCommand {
     /// Read the password from this environment variable.
     #[arg(long, value_name = "NAME", requires = "user")]
     password_env: Option<String>,
+    /// A code of the user's second factor, or a recovery code.
+    #[arg(long, value_name = "CODE", requires = "user")]
+    totp: Option<String>,
     /// A file with a super admin's login, the `jwt.token` of POST /v1/login; `-` = standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "user")]
     admin_token_file: Option<PathBuf>,
@@ -277,5 +280,5 @@ fn credential(command: &DoctorCommand, environment: &Environment) -> Result<Cred
         (None, Some(_)) => first_line(std::io::stdin().lock()).map_err(|error| format!("standard input: {error}"))?,
         (None, None) => ask("password: ")?,
     };
-    Ok(Credential::Password(user.clone(), password.into()))
+    Ok(Credential::Password(user.clone(), password.into(), command.totp.clone()))
 }

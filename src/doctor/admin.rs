@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum Credential {
     /// A login's JWT.
     Login(SecretString),
-    /// A user name, e-mail address or phone number, and its password.
-    Password(String, SecretString),
+    /// A user name, e-mail address or phone number, its password, and a code of its second factor.
+    Password(String, SecretString, Option<String>),
 }
 
 /// The admin listener, logged in to.
@@ -62,9 +62,10 @@ impl Admin {
         let mut admin = Self { client, base, login: SecretString::default(), own: false };
         match credential {
             Credential::Login(jwt) => admin.login = jwt,
-            Credential::Password(name, password) => {
+            Credential::Password(name, password, totp) => {
                 let basic = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
-                let answer = admin.call(Method::POST, "/v1/login", format!("Basic {basic}"), None).await?;
+                let code = totp.map(|totp| json!({ "totp": totp }));
+                let answer = admin.call(Method::POST, "/v1/login", format!("Basic {basic}"), code).await?;
                 let jwt = answer.pointer("/jwt/token").and_then(Value::as_str).ok_or("the login was answered without a token")?;
                 admin.login = jwt.to_owned().into();
                 admin.own = true;
@@ -132,7 +133,10 @@ impl Admin {
             return Ok(body);
         }
         let message = body.get("message").and_then(Value::as_str).unwrap_or("no message");
+        let code = body.get("error").and_then(Value::as_str).unwrap_or_default();
         let hint = match status.as_u16() {
+            _ if code == "second_factor_required" => "; give a code of it, or a recovery code, by --totp",
+            _ if code == "second_factor_setup_required" => "",
             401 => "; give a super admin's --user and password, or a login's token",
             403 => "; only a super admin may examine",
             404 => "; is --admin a Gatepost of this version?",

@@ -20,7 +20,7 @@ def gatepost(tmp_path_factory):
     mailbox = Mailbox(folder, MAIL).start()
     senders = {"email": {"smtp": f"smtp://localhost:{MAIL}", "from": "gatepost@example.com"}}
     try:
-        with Gatepost(folder, [], ports={"nginx": 9001}, senders=senders, accounts=ACCOUNTS) as gatepost:
+        with Gatepost(folder, [], ports={"nginx": 9001}, environment={"CHOSEN": PASSWORD}, senders=senders, accounts=ACCOUNTS) as gatepost:
             gatepost.mailbox = mailbox
             gatepost.sign_up("ann")  # the founder, who is above everybody
             yield gatepost
@@ -116,7 +116,11 @@ def test_somebody_above_or_the_machine_lets_in_who_lost_it(gatepost, visit):
     again = gatepost.run("reset-second-factor", "ann", check=1)
     assert "`ann` has no second factor" in again.stderr
     page = visit("ann")
-    set_up(page)
+    _, codes = set_up(page)
+    # doctor is let in by a code, and then finds no proxy
+    doctor = ("doctor", "http://127.0.0.1:8081/", "--user", "ann", "--password-env", "CHOSEN")
+    assert "second factor required; give a code of it" in gatepost.run(*doctor, check=1).stderr
+    assert "second factor" not in gatepost.run(*doctor, "--totp", codes[0], check=1).stderr
 
     lena = gatepost.sign_up("lena")
     hers = visit("lena")
