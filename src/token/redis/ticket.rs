@@ -4,7 +4,7 @@
 //! So a ticket that names the epoch can be used in that one process alone, where a script is atomic: once, whatever Redis loses.
 
 use super::core::{Core, Held};
-use super::link::{CHECK, Call};
+use super::link::{CHECK, Call, Failure};
 use super::scripts::Script;
 use crate::clock::{UnixMs, boottime_ns};
 use crate::id::Id;
@@ -19,24 +19,38 @@ impl Core {
 
     /// What it is worth, to use it up or to know.
     pub(super) async fn ticket(&self, ticket: &Ticket, purpose: Purpose) -> Result<Worth, Unavailable> {
-        let held = self.leased()?;
+        let user = match purpose {
+            Purpose::Use => Id::random().map_err(|_| Unavailable)?.to_string(),
+            Purpose::Look => String::new(),
+        };
+        match self.ticket_once(ticket, &user).await {
+            // it may have been used without our hearing of it
+            Err(Some(Failure::Stalled)) => self.ticket_once(ticket, &user).await,
+            worth => worth,
+        }
+        .map_err(|_| Unavailable)
+    }
+
+    async fn ticket_once(&self, ticket: &Ticket, user: &str) -> Result<Worth, Option<Failure>> {
+        let held = self.leased().map_err(|Unavailable| None)?;
         if epoch_of(&held) != ticket.epoch {
             return Ok(Worth::Over);
         }
         let call = Call::new(Script::Ticket).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
-        let call = call.id(ticket.id).number(ticket.ends.0).arg(match purpose {
-            Purpose::Use => "use",
-            Purpose::Look => "look",
-        });
-        // not tried again: a use whose answer was lost has been made
-        let reply = held.wire.run(call, CHECK).await.map_err(|failure| self.failed(&held, &failure))?;
+        let reply = match held.wire.run(call.id(ticket.id).number(ticket.ends.0).arg(user), CHECK).await {
+            Ok(reply) => reply,
+            Err(failure) => {
+                self.failed(&held, &failure);
+                return Err(Some(failure));
+            }
+        };
         match reply.status() {
             "good" => Ok(Worth::Good),
             "used" => Ok(Worth::Used),
             "over" => Ok(Worth::Over),
             _ => {
                 self.let_go(&held, "its epoch is not whole or not the one held");
-                Err(Unavailable)
+                Err(None)
             }
         }
     }

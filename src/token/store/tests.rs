@@ -145,6 +145,7 @@ every_redis! {
     }
     tickets::{
         what_one_process_used_is_used_for_all,
+        a_use_whose_answer_is_late_is_asked_for_again,
         whatever_redis_loses_no_ticket_is_good_twice,
     }
     start::{

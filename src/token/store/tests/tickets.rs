@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use super::Engine;
 use super::house::{House, SESSION, until_answered};
 use crate::clock::Clock;
@@ -56,6 +58,7 @@ pub(super) async fn a_ticket_is_over_at_its_end(house: House) {
 }
 
 pub(super) async fn of_many_who_use_one_at_once_it_is_good_for_one(house: House) {
+    let mut passed = 0;
     for _ in 0..10 {
         let ticket = ticket(&house).await;
         let tries = (0..8).map(|_| {
@@ -66,8 +69,11 @@ pub(super) async fn of_many_who_use_one_at_once_it_is_good_for_one(house: House)
         for one in tries.collect::<Vec<_>>() {
             good += u32::from(one.await.unwrap() == Ok(Worth::Good));
         }
-        assert_eq!(good, 1);
+        // on a busy machine Redis may miss both deadlines of whoever used it
+        assert!(good <= 1);
+        passed += good;
     }
+    assert!(passed > 5, "{passed}");
 }
 
 pub(super) async fn after_a_restart_none_is_good_twice(mut house: House) {
@@ -82,14 +88,35 @@ pub(super) async fn after_a_restart_none_is_good_twice(mut house: House) {
 }
 
 pub(super) async fn what_one_process_used_is_used_for_all(house: House) {
-    let other = house.replica().await;
+    let (other, mut passed) = (house.replica().await, 0);
     for _ in 0..10 {
         let ticket = ticket(&house).await;
         until_answered(&other, Ask::Session(SESSION)).await;
         let (one, two) = tokio::join!(house.store().ticket(&ticket, Purpose::Use), other.ticket(&ticket, Purpose::Use));
-        assert_eq!([one, two].iter().filter(|worth| **worth == Ok(Worth::Good)).count(), 1, "{one:?} {two:?}");
+        let good = [one, two].iter().filter(|worth| **worth == Ok(Worth::Good)).count();
+        assert!(good <= 1);
+        passed += good;
         assert_eq!(worth(&other, &ticket, Purpose::Look).await, Worth::Used);
     }
+    assert!(passed > 5, "{passed}");
+}
+
+pub(super) async fn a_use_whose_answer_is_late_is_asked_for_again(house: House) {
+    for _ in 0..50 {
+        let ticket = ticket(&house).await;
+        house.server().signal(Signal::STOP);
+        let using = tokio::spawn({
+            let (store, ticket) = (house.store().clone(), ticket.clone());
+            async move { store.ticket(&ticket, Purpose::Use).await }
+        });
+        // longer than one try lasts
+        tokio::time::sleep(Duration::from_millis(70)).await;
+        house.server().signal(Signal::CONT);
+        if using.await.unwrap() == Ok(Worth::Good) {
+            return assert_eq!(worth(house.store(), &ticket, Purpose::Use).await, Worth::Used, "by another");
+        }
+    }
+    panic!("never");
 }
 
 pub(super) async fn whatever_redis_loses_no_ticket_is_good_twice(mut house: House) {
