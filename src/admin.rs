@@ -45,12 +45,14 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
+use axum::routing::MethodRouter;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tower_service::Service;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
-use utoipa_axum::routes;
+use utoipa::openapi::path::HttpMethod;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::{PathItemExt, routes};
 
 use crate::accounts::{Accounts, Rules};
 use crate::database::{Database, DatabaseError};
@@ -63,6 +65,10 @@ use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
 pub use instance::{Explained, Instance, Question, Rule, StoreState, Tested};
+
+/// The OpenAPI document of the admin listener: what [`openapi`] says, written down once, since making it takes more code than all the rest of
+/// the listener.
+pub const OPENAPI: &str = include_str!("admin/openapi.json");
 
 /// The other end of the connection; the server puts it into each request's extensions.
 ///
@@ -144,93 +150,124 @@ pub async fn answer(router: Router, mut request: Request<Incoming>, peer: server
     router.clone().call(request.map(Body::new)).await
 }
 
-/// Hands `add` every route of the admin listener with what stands in the document about it: one registration gives both.
-fn each_route(add: &mut dyn FnMut(UtoipaMethodRouter<Arc<Admin>>)) {
-    add(routes!(documents::index));
-    add(routes!(documents::jwks));
-    add(routes!(documents::openapi));
-    add(routes!(documents::docs));
-    add(routes!(documents::script));
-    add(routes!(documents::style));
-    add(routes!(get_token::get_token));
-    add(routes!(oauth::token));
-    add(routes!(oauth::introspect));
-    add(routes!(oauth::revoke));
-    add(routes!(oauth::metadata));
-    add(routes!(issuers::metadata));
-    add(routes!(issuers::metadata_of));
-    add(routes!(register::register));
-    add(routes!(login::log_in));
-    add(routes!(sessions::log_out));
-    add(routes!(sessions::refresh));
-    add(routes!(sessions::verify));
-    add(routes!(password::change));
-    add(routes!(otp::send));
-    add(routes!(otp::log_in));
-    add(routes!(profile::change));
-    add(routes!(profile::verify));
-    add(routes!(refresh_key::set));
-    add(routes!(refresh_key::log_in));
-    add(routes!(second_factor::show, second_factor::begin));
-    add(routes!(second_factor::confirm));
-    add(routes!(second_factor::remove));
-    add(routes!(second_factor::renew));
-    add(routes!(second_factor::reset));
-    add(routes!(keys::list, keys::create));
-    add(routes!(keys::end));
-    add(routes!(keys::rotate));
-    add(routes!(keys::set_scopes));
-    add(routes!(usage::show));
-    add(routes!(keys::set_terms));
-    add(routes!(tokens::list));
-    add(routes!(tokens::end));
-    add(routes!(tickets::make));
-    add(routes!(pages::login::show, pages::login::log_in));
-    add(routes!(pages::login::log_out));
-    add(routes!(pages::host::begin));
-    add(routes!(pages::host::arrive));
-    add(routes!(pages::home::session));
-    add(routes!(oidc::log_in, oidc::show_papers));
-    add(routes!(oidc::callback));
-    add(routes!(sessions::list));
-    add(routes!(sessions::end));
-    add(routes!(principals::admins::list, principals::admins::create));
-    add(routes!(principals::admins::get, principals::admins::change, principals::admins::end));
-    add(routes!(principals::clients::list, principals::clients::create));
-    add(routes!(principals::clients::get, principals::clients::change, principals::clients::end));
-    add(routes!(principals::sub_clients::list, principals::sub_clients::create));
-    add(routes!(principals::sub_clients::get, principals::sub_clients::change, principals::sub_clients::end));
-    add(routes!(policies::list, policies::create));
-    add(routes!(policies::change, policies::end));
-    add(routes!(invitations::list, invitations::create));
-    add(routes!(invitations::end));
-    add(routes!(tenants::list));
-    add(routes!(tenants::change));
-    add(routes!(issuers::list));
-    add(routes!(issuers::denials, issuers::deny));
-    add(routes!(issuers::lift));
-    add(routes!(audit::list));
-    add(routes!(instance::decisions));
-    add(routes!(instance::rules));
-    add(routes!(instance::explain));
-    add(routes!(examinations::open));
-    add(routes!(examinations::sights, examinations::close));
+/// Hands each handler of the admin listener to the macro `$add`. A handler's annotation says of which path and method it is, so one
+/// registration is enough, and none can be missing in the document.
+macro_rules! each_handler {
+    ($add:ident) => {
+        $add!(documents::index);
+        $add!(documents::jwks);
+        $add!(documents::openapi);
+        $add!(documents::docs);
+        $add!(documents::script);
+        $add!(documents::style);
+        $add!(get_token::get_token);
+        $add!(oauth::token);
+        $add!(oauth::introspect);
+        $add!(oauth::revoke);
+        $add!(oauth::metadata);
+        $add!(issuers::metadata);
+        $add!(issuers::metadata_of);
+        $add!(register::register);
+        $add!(login::log_in);
+        $add!(sessions::log_out);
+        $add!(sessions::refresh);
+        $add!(sessions::verify);
+        $add!(password::change);
+        $add!(otp::send);
+        $add!(otp::log_in);
+        $add!(profile::change);
+        $add!(profile::verify);
+        $add!(refresh_key::set);
+        $add!(refresh_key::log_in);
+        $add!(second_factor::show);
+        $add!(second_factor::begin);
+        $add!(second_factor::confirm);
+        $add!(second_factor::remove);
+        $add!(second_factor::renew);
+        $add!(second_factor::reset);
+        $add!(keys::list);
+        $add!(keys::create);
+        $add!(keys::end);
+        $add!(keys::rotate);
+        $add!(keys::set_scopes);
+        $add!(usage::show);
+        $add!(keys::set_terms);
+        $add!(tokens::list);
+        $add!(tokens::end);
+        $add!(tickets::make);
+        $add!(pages::login::show);
+        $add!(pages::login::log_in);
+        $add!(pages::login::log_out);
+        $add!(pages::host::begin);
+        $add!(pages::host::arrive);
+        $add!(pages::home::session);
+        $add!(oidc::log_in);
+        $add!(oidc::show_papers);
+        $add!(oidc::callback);
+        $add!(sessions::list);
+        $add!(sessions::end);
+        $add!(principals::admins::list);
+        $add!(principals::admins::create);
+        $add!(principals::admins::get);
+        $add!(principals::admins::change);
+        $add!(principals::admins::end);
+        $add!(principals::clients::list);
+        $add!(principals::clients::create);
+        $add!(principals::clients::get);
+        $add!(principals::clients::change);
+        $add!(principals::clients::end);
+        $add!(principals::sub_clients::list);
+        $add!(principals::sub_clients::create);
+        $add!(principals::sub_clients::get);
+        $add!(principals::sub_clients::change);
+        $add!(principals::sub_clients::end);
+        $add!(policies::list);
+        $add!(policies::create);
+        $add!(policies::change);
+        $add!(policies::end);
+        $add!(invitations::list);
+        $add!(invitations::create);
+        $add!(invitations::end);
+        $add!(tenants::list);
+        $add!(tenants::change);
+        $add!(issuers::list);
+        $add!(issuers::denials);
+        $add!(issuers::deny);
+        $add!(issuers::lift);
+        $add!(audit::list);
+        $add!(instance::decisions);
+        $add!(instance::rules);
+        $add!(instance::explain);
+        $add!(examinations::open);
+        $add!(examinations::sights);
+        $add!(examinations::close);
+    };
 }
 
-/// The admin listener. What the document says of a route goes at once: all of it together is megabytes that nobody may ever ask for.
+/// The admin listener.
 pub fn router(state: Arc<Admin>) -> Router {
     let mut router = pages::routes::routes();
-    each_route(&mut |route| {
-        let (alone, _) = OpenApiRouter::new().routes(route).split_for_parts();
-        router = std::mem::take(&mut router).merge(alone);
-    });
+    macro_rules! add {
+        ($handler:path) => {
+            // nothing else of the annotation: what the document says of all of them is a megabyte of the program
+            let (path, methods) = utoipa_axum::paste! { (routes!(@path [path()] of $handler), routes!(@path [methods()] of $handler)) };
+            let on = |on: MethodRouter<_>, method: &HttpMethod| on.on(method.to_method_filter(), $handler);
+            router = router.route(&path, methods.iter().fold(MethodRouter::new(), on));
+        };
+    }
+    each_handler!(add);
     router.layer(axum::middleware::from_fn_with_state(Arc::clone(&state), answer::finish)).with_state(state)
 }
 
-/// The OpenAPI document of every route.
+/// The OpenAPI document of every route, as the annotations say it now; the program has [`OPENAPI`].
 pub fn openapi() -> OpenApi {
-    let mut all = OpenApiRouter::with_openapi(document::begun());
-    each_route(&mut |route| all = std::mem::take(&mut all).routes(route));
+    let mut all: OpenApiRouter<Arc<Admin>> = OpenApiRouter::with_openapi(document::begun());
+    macro_rules! add {
+        ($handler:path) => {
+            all = all.routes(routes!($handler));
+        };
+    }
+    each_handler!(add);
     document::finished(all.into_openapi())
 }
 

@@ -24,7 +24,7 @@ use crate::print_config::{self, PrintConfigArguments};
 pub fn run(command: Command, path: Option<&Path>, environment: &Environment) -> ExitCode {
     match command {
         // of the program, not of a configuration
-        Command::Openapi => say(&format!("{}\n", crate::admin::openapi().to_json().unwrap_or_default())),
+        Command::Openapi => say(crate::admin::OPENAPI),
         Command::Import(ImportCommand { from: Some(ImportFrom::Openapi(arguments)), .. }) => import_openapi(&arguments),
         Command::Serve => ExitCode::FAILURE,
         Command::Healthcheck(command) => crate::healthcheck::run(&command, path, environment),

@@ -1,7 +1,9 @@
 //! The OpenAPI document: whole, without a dangling name, and true of every route.
 
+use serde_json::Map;
+
 use super::*;
-use crate::admin::openapi;
+use crate::admin::{OPENAPI, openapi};
 
 /// Every text under the key `key`, anywhere in `value`.
 fn texts<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
@@ -21,6 +23,40 @@ fn texts<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a str>) {
 
 fn document() -> Value {
     serde_json::to_value(openapi()).unwrap()
+}
+
+/// One line for each path and each component, so that a change is read easily.
+fn written(document: &Value) -> String {
+    let lines =
+        |fields: &Map<String, Value>| -> Vec<String> { fields.iter().map(|(name, field)| format!("{}:{field}", json!(name))).collect() };
+    let mut parts = lines(document.as_object().unwrap());
+    for part in &mut parts {
+        if let Some(paths) = part.strip_prefix("\"paths\":") {
+            let paths: Map<String, Value> = serde_json::from_str(paths).unwrap();
+            *part = format!("\"paths\":{{\n{}\n}}", lines(&paths).join(",\n"));
+        } else if let Some(components) = part.strip_prefix("\"components\":") {
+            let components: Map<String, Value> = serde_json::from_str(components).unwrap();
+            let kinds =
+                components.iter().map(|(kind, named)| format!("\"{kind}\":{{\n{}\n}}", lines(named.as_object().unwrap()).join(",\n")));
+            *part = format!("\"components\":{{\n{}\n}}", kinds.collect::<Vec<_>>().join(",\n"));
+        }
+    }
+    format!("{{\n{}\n}}\n", parts.join(",\n"))
+}
+
+#[test]
+fn it_is_what_the_annotations_say() {
+    let said = written(&document());
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap(), document());
+    let apart = std::env::temp_dir().join("gatepost-openapi.json");
+    if said != OPENAPI {
+        std::fs::write(&apart, &said).unwrap();
+    }
+    assert!(
+        said == OPENAPI,
+        "src/admin/openapi.json says something else; what the annotations say is in {0}: cp {0} src/admin/openapi.json",
+        apart.display()
+    );
 }
 
 #[tokio::test]
