@@ -29,6 +29,8 @@ pub(super) struct Hashing(Arc<Shared>);
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
+    #[cfg(test)]
+    begun: std::sync::atomic::AtomicUsize,
 }
 
 /// Waiting jobs, one lane a network; the lane in front is next.
@@ -127,6 +129,14 @@ impl Hashing {
     }
 }
 
+#[cfg(test)]
+impl super::Accounts {
+    /// How many passwords were hashed or compared.
+    pub(crate) fn passwords_hashed(&self) -> usize {
+        self.hashing.0.begun.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
 impl Drop for Hashing {
     fn drop(&mut self) {
         self.0.queue().closed = true;
@@ -138,6 +148,8 @@ fn work(shared: &Shared) {
     // Linux keeps a niceness per thread; where lowering it fails, the work is done all the same
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
     while let Some(job) = shared.next() {
+        #[cfg(test)]
+        shared.begun.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         // a job that panics answers its caller as busy and costs no thread
         let _ = std::panic::catch_unwind(AssertUnwindSafe(job));
     }

@@ -29,6 +29,7 @@ def asked(gatepost, login, *arguments, status=0, url=URL):
     return json.loads(done.stdout) if status == 0 else done.stderr
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("store", ["embedded", "redis"])
 def test_each_fate_is_told(gatepost_with, stores, store):
     with gatepost_with(RULES, tokens={"store": stores[store], "ttl": "8s"}) as gatepost:

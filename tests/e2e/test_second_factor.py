@@ -118,7 +118,7 @@ def test_somebody_above_or_the_machine_lets_in_who_lost_it(gatepost, visit):
     page = visit("ann")
     _, codes = set_up(page)
     # doctor is let in by a code, and then finds no proxy
-    doctor = ("doctor", "http://127.0.0.1:8081/", "--user", "ann", "--password-env", "CHOSEN")
+    doctor = ("doctor", "http://127.0.0.1:9/", "--user", "ann", "--password-env", "CHOSEN")
     assert "second factor required; give a code of it" in gatepost.run(*doctor, check=1).stderr
     assert "second factor" not in gatepost.run(*doctor, "--totp", codes[0], check=1).stderr
 

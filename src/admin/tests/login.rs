@@ -145,25 +145,17 @@ async fn a_hash_of_other_parameters_is_replaced_at_login() {
     house.log_in("ann").await.is(200);
 }
 
-/// A wide bound, for machines that do other things besides; measured at rest the medians differ by less than 2 %.
+/// What takes the time of a login is one hash, whoever it is for; what it is compared with where there is nobody, costs the same
+/// (`the_hash_of_nobody_costs_as_much_as_anyones`).
 #[tokio::test]
-async fn an_unknown_name_takes_as_long_as_a_known_one() {
+async fn an_unknown_name_costs_what_a_known_one_does() {
     let house = House::new().await;
     house.sign_up("ann").await.is(201);
-    let mut times = [Vec::new(), Vec::new()];
-    for n in 0..20 {
-        for (times, name) in times.iter_mut().zip(["ann".to_owned(), format!("nobody{n}")]) {
-            house.clock.advance(Duration::from_secs(1000));
-            let begun = std::time::Instant::now();
-            house.ask(Ask::get("/v1/login").basic(&name, "wrong")).await.is(401);
-            times.push(begun.elapsed());
-        }
+    for name in ["ann", "nobody"] {
+        let before = house.admin.accounts().passwords_hashed();
+        house.ask(Ask::get("/v1/login").basic(name, "wrong")).await.is(401);
+        assert_eq!(house.admin.accounts().passwords_hashed() - before, 1, "{name}");
     }
-    let [known, unknown] = times.map(|mut times| {
-        times.sort();
-        times[times.len() / 2]
-    });
-    assert!(known.max(unknown) < known.min(unknown).mul_f64(1.5), "known {known:?}, unknown {unknown:?}");
 }
 
 #[tokio::test]
