@@ -244,7 +244,8 @@ impl App {
         let metrics_listener = server::bind(&Listen::Tcp(config.metrics), &mut passed).await?;
         passed.all_taken()?;
         let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
-        Blind::of(&config.gates).tell_of_keys(database);
+        let blind = Blind::of(&config.gates);
+        blind.clone().tell_of_keys(database);
         Ok(Self {
             gates,
             admin: admin_listener,
@@ -262,7 +263,7 @@ impl App {
             usage: shared.usage.clone(),
             pulse,
             clock: shared.clock.clone(),
-            reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls, blind: Blind::of(&config.gates) },
+            reloaded: reload::Reloaded { in_force, tests, tokens: shared.tokens.clone(), keyring, tls, blind },
             greeting,
             _alone: alone,
         })

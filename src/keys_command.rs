@@ -127,7 +127,7 @@ impl CommandLine<'_> {
 
     async fn list(&mut self, list: List) -> Result<(), String> {
         let of = match &list.principal {
-            Some(name) => Some(self.uid(name).await?),
+            Some(name) => Some(uid_of(self.database, name).await?),
             None => None,
         };
         let which = WhichKeys { of, imported: list.imported, unused: list.unused };
@@ -169,12 +169,8 @@ impl CommandLine<'_> {
         self.print(&text)
     }
 
-    async fn uid(&self, name: &str) -> Result<Id, String> {
-        uid_of(self.database, name).await
-    }
-
     async fn principal(&self, name: &str) -> Result<Standing, String> {
-        let uid = self.uid(name).await?;
+        let uid = uid_of(self.database, name).await?;
         let standing = standing::of_principal(self.database, uid).await.map_err(|e| e.to_string())?;
         standing.ok_or_else(|| format!("principal `{name}` is unknown, ended or blocked"))
     }

@@ -112,11 +112,7 @@ impl Meters {
             if taken == Taken::Yes {
                 continue;
             }
-            for before in charges.clone().take(n) {
-                if let Some(counted) = known.get(&before.name) {
-                    counted.meter.put_back();
-                }
-            }
+            self.put_back(charges.clone().take(n));
             return match taken {
                 Taken::No(after_ms) => Charged::Refused(exceeded(charge.allowance, after_ms, now)),
                 Taken::Yes | Taken::Ask => Charged::Asks,
@@ -126,9 +122,9 @@ impl Meters {
     }
 
     /// What a check was charged is not used: something else refused it after all.
-    pub fn put_back(&self, charges: &[Charge]) {
+    pub fn put_back(&self, charges: impl Iterator<Item = Charge>) {
         let known = self.known.pin();
-        charges.iter().filter_map(|charge| known.get(&charge.name)).for_each(|counted| counted.meter.put_back());
+        charges.filter_map(|charge| known.get(&charge.name)).for_each(|counted| counted.meter.put_back());
     }
 
     /// Leases what is used up of these; then [`Meters::charge`] says whether there was any.

@@ -129,14 +129,6 @@ impl Hashing {
     }
 }
 
-#[cfg(test)]
-impl super::Accounts {
-    /// How many passwords were hashed or compared.
-    pub(crate) fn passwords_hashed(&self) -> usize {
-        self.hashing.0.begun.load(std::sync::atomic::Ordering::SeqCst)
-    }
-}
-
 impl Drop for Hashing {
     fn drop(&mut self) {
         self.0.queue().closed = true;
@@ -161,6 +153,14 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::accounts::Accounts;
+
+    impl Accounts {
+        /// How many passwords were hashed or compared.
+        pub(crate) fn passwords_hashed(&self) -> usize {
+            self.hashing.0.begun.load(std::sync::atomic::Ordering::SeqCst)
+        }
+    }
 
     fn network(n: u8) -> ClientNetwork {
         ClientNetwork::of(IpAddr::V4(Ipv4Addr::new(192, 0, 2, n)))

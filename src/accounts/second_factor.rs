@@ -151,9 +151,7 @@ impl Accounts {
     /// As [`Accounts::end_second_factor`].
     pub async fn renew_recovery_codes(&self, caller: &Caller, code: &str, origin: Origin) -> Result<Vec<String>, Refusal> {
         let uid = caller.uid();
-        let (mut act, _) = self.acting(caller).await?;
-        act.second_factor(uid).await?.filter(|row| row.confirmed).ok_or(Refusal::NotFound)?;
-        self.second_factor(&mut act, uid, Some(code), origin).await?;
+        let mut act = self.acting_by_code(caller, code, origin).await?;
         let codes = new_recovery_codes(&mut act, uid).await?;
         let _ = act.commit(&origin.by(uid).did(Action::RecoveryCodesRenew, uid)).await?;
         Ok(codes)
@@ -165,16 +163,27 @@ impl Accounts {
     /// [`Refusal::SecondFactorRequired`], [`Refusal::IncorrectSecondFactor`], [`Refusal::NotFound`] where there is none, the throttle's, or unavailable.
     pub async fn end_second_factor(&self, caller: &Caller, code: &str, origin: Origin) -> Result<Committed, Refusal> {
         let uid = caller.uid();
-        let (mut act, _) = self.acting(caller).await?;
-        act.second_factor(uid).await?.filter(|row| row.confirmed).ok_or(Refusal::NotFound)?;
-        self.second_factor(&mut act, uid, Some(code), origin).await?;
+        let mut act = self.acting_by_code(caller, code, origin).await?;
         act.end_second_factor(uid).await?;
         Ok(act.commit(&origin.by(uid).did(Action::SecondFactorEnd, uid)).await?)
+    }
+
+    /// An act of the caller, who has a second factor and showed a code of it.
+    async fn acting_by_code(&self, caller: &Caller, code: &str, origin: Origin) -> Result<Act, Refusal> {
+        let (mut act, _) = self.acting(caller).await?;
+        needs_one(&mut act, caller.uid()).await?;
+        self.second_factor(&mut act, caller.uid(), Some(code), origin).await?;
+        Ok(act)
     }
 
     fn opened(&self, uid: Id, sealed: &[u8]) -> Option<TotpSecret> {
         seal::open(&self.keyring.load(), SealUse::SecondFactor, uid.as_bytes(), sealed).map(TotpSecret::from_bytes)
     }
+}
+
+/// Goes on where this person has a second factor.
+async fn needs_one(act: &mut Act, uid: Id) -> Result<(), Refusal> {
+    act.second_factor(uid).await?.filter(|row| row.confirmed).map(|_| ()).ok_or(Refusal::NotFound)
 }
 
 /// A code as it is compared: without what people put between, in capitals.

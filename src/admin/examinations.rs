@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, ById, Forbidden, Managed, NotFound, Throttled};
+use super::document::{self, ById, Managed, NotFound, Throttled};
 use super::failure::Failure;
 use super::lists::id;
 use super::request::Call;
@@ -67,7 +67,7 @@ struct Closed {
 /// manner says: `fail`, `silence` and `hang_up` refuse in another way; `allow` and `identify` let one GET through, of the nonce's own
 /// path below `/.gatepost/doctor/`.
 #[utoipa::path(post, path = "/v1/examinations", tag = document::INSTALLATION, security(("login" = [])), request_body = Examine,
-    responses((status = 201, description = "Opened.", body = OneExamination), Managed, Forbidden, Throttled))]
+    responses((status = 201, description = "Opened.", body = OneExamination), Managed, Throttled))]
 pub(super) async fn open(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let instance = admin.instance_for(&caller)?;
@@ -90,7 +90,7 @@ pub(super) async fn open(State(admin): State<Arc<Admin>>, call: Call) -> Result<
 
 /// Show what this process's gates saw of an examination.
 #[utoipa::path(get, path = "/v1/examinations/{id}", tag = document::INSTALLATION, security(("login" = [])), params(ById),
-    responses((status = 200, description = "What was seen.", body = Sights), Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "What was seen.", body = Sights), Managed, NotFound))]
 pub(super) async fn sights(State(admin): State<Arc<Admin>>, Path(examination): Path<String>, call: Call) -> Result<Answer, Failure> {
     let instance = admin.shown_to(&call).await?;
     let (sights, first_connection) = instance.examinations.sights(id(&examination)?).ok_or(Refusal::NotFound)?;
@@ -99,7 +99,7 @@ pub(super) async fn sights(State(admin): State<Arc<Admin>>, Path(examination): P
 
 /// Close an examination before its time.
 #[utoipa::path(delete, path = "/v1/examinations/{id}", tag = document::INSTALLATION, security(("login" = [])), params(ById),
-    responses((status = 200, description = "Closed.", body = Closed), Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "Closed.", body = Closed), Managed, NotFound))]
 pub(super) async fn close(State(admin): State<Arc<Admin>>, Path(examination): Path<String>, call: Call) -> Result<Answer, Failure> {
     let instance = admin.shown_to(&call).await?;
     match instance.examinations.close(id(&examination)?) {

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, ById, Deleted, Ending, Forbidden, Managed, NotFound, Paging};
+use super::document::{self, ById, Deleted, Ending, Managed, NotFound, Paging};
 use super::failure::Failure;
 use super::lists::{Asked, id, ids};
 use super::request::{Call, scopes};
@@ -61,7 +61,7 @@ struct Invitations {
 
 /// Invite someone into one's tenant, below oneself.
 #[utoipa::path(post, path = "/v1/invitations", tag = document::MANAGEMENT, security(("login" = [])), request_body = Invite,
-    responses((status = 201, description = "The invitation and its code.", body = InvitationAndCode), Managed, Forbidden, NotFound))]
+    responses((status = 201, description = "The invitation and its code.", body = InvitationAndCode), Managed, NotFound))]
 pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let body: Invite = call.json()?;

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, Deleted, Ending, Forbidden, Managed, NotFound, Read, Rows};
+use super::document::{self, Deleted, Ending, Managed, NotFound, Read, Rows};
 use super::failure::Failure;
 use super::lists::{Asked, id};
 use super::request::Call;
@@ -119,7 +119,7 @@ struct Metadata {
 
 /// List the issuers whose tokens rules may take.
 #[utoipa::path(get, path = "/v1/issuers", tag = document::INSTALLATION, security(("login" = [])),
-    responses((status = 200, description = "Every issuer of the configuration.", body = Issuers), Managed, Forbidden))]
+    responses((status = 200, description = "Every issuer of the configuration.", body = Issuers), Managed))]
 pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     admin.accounts.super_admins_only(&caller)?;
@@ -137,7 +137,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<
 /// From the answer on they are refused like an ended token of one's own. What is denied already is denied to the new time.
 #[utoipa::path(post, path = "/v1/issuers/{name}/denials", tag = document::INSTALLATION, security(("login" = [])), params(ByName),
     request_body = Deny,
-    responses((status = 200, description = "The denial.", body = OneDenial), Ending, Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "The denial.", body = OneDenial), Ending, Managed, NotFound))]
 pub(super) async fn deny(State(admin): State<Arc<Admin>>, Path(name): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;
@@ -162,7 +162,7 @@ const LATEST_MS: u64 = 253_402_300_799_000;
 
 /// List the denials of an issuer that stand, oldest first.
 #[utoipa::path(get, path = "/v1/issuers/{name}/denials", tag = document::INSTALLATION, security(("login" = [])), params(ByName, Rows),
-    responses((status = 200, description = "A page of denials.", body = Denials), Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "A page of denials.", body = Denials), Managed, NotFound))]
 pub(super) async fn denials(State(admin): State<Arc<Admin>>, Path(name): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let asked = Asked::read(&call)?;
@@ -174,7 +174,7 @@ pub(super) async fn denials(State(admin): State<Arc<Admin>>, Path(name): Path<St
 
 /// Lift a denial: from here on the issuer's word counts again.
 #[utoipa::path(delete, path = "/v1/issuers/{name}/denials/{id}", tag = document::INSTALLATION, security(("login" = [])),
-    params(ByNameAndId), responses((status = 200, description = "Lifted.", body = Deleted), Ending, Managed, Forbidden, NotFound))]
+    params(ByNameAndId), responses((status = 200, description = "Lifted.", body = Deleted), Ending, Managed, NotFound))]
 pub(super) async fn lift(
     State(admin): State<Arc<Admin>>,
     Path((name, denial)): Path<(String, String)>,

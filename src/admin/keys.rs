@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, ById, Deleted, Ending, Forbidden, Managed, NotFound, Paging};
+use super::document::{self, ById, Deleted, Ending, Managed, NotFound, Paging};
 use super::failure::Failure;
 use super::lists::{Asked, id};
 use super::request::{Call, scope_names, scopes};
@@ -112,7 +112,7 @@ struct Keys {
 
 /// Make an API key of one's own, or of someone below.
 #[utoipa::path(post, path = "/v1/keys", tag = document::KEYS, security(("login" = [])), request_body = Option<CreateKey>,
-    responses((status = 201, description = "The key and its secret.", body = KeyAndSecret), Managed, Forbidden, NotFound))]
+    responses((status = 201, description = "The key and its secret.", body = KeyAndSecret), Managed, NotFound))]
 pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let body: CreateKey = call.json_or_default()?;
@@ -133,7 +133,7 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
 /// The caller's own, oldest first; with `principal` those of someone below. `imported=true&unused=true` reports keys that were made
 /// elsewhere and that nobody has used since.
 #[utoipa::path(get, path = "/v1/keys", tag = document::KEYS, security(("login" = [])), params(Paging, Which),
-    responses((status = 200, description = "A page of keys.", body = Keys), Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "A page of keys.", body = Keys), Managed, NotFound))]
 pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let asked = Asked::read(&call)?;
@@ -161,7 +161,7 @@ pub(super) async fn rotate(State(admin): State<Arc<Admin>>, Path(key): Path<Stri
 
 /// Change what a key may do.
 #[utoipa::path(put, path = "/v1/keys/{id}/scopes", tag = document::KEYS, security(("login" = [])), params(ById), request_body = SetScopes,
-    responses((status = 200, description = "The key.", body = OneKey), Ending, Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "The key.", body = OneKey), Ending, Managed, NotFound))]
 pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;
@@ -176,7 +176,7 @@ pub(super) async fn set_scopes(State(admin): State<Arc<Admin>>, Path(key): Path<
 ///
 /// By whoever stands above its owner, or a super admin: nobody agrees with themselves.
 #[utoipa::path(put, path = "/v1/keys/{id}/terms", tag = document::KEYS, security(("login" = [])), params(ById), request_body = Terms,
-    responses((status = 200, description = "The key.", body = OneKey), Ending, Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "The key.", body = OneKey), Ending, Managed, NotFound))]
 pub(super) async fn set_terms(State(admin): State<Arc<Admin>>, Path(key): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, ById, Deleted, Ending, Forbidden, InTenant, Managed, NotFound, Rows};
+use super::document::{self, ById, Deleted, Ending, InTenant, Managed, NotFound, Rows};
 use super::failure::Failure;
 use super::lists::{Asked, id, tenant};
 use super::request::{Call, scope_list, scope_names};
@@ -59,7 +59,7 @@ struct Policies {
 
 /// Make a policy for one's tenant.
 #[utoipa::path(post, path = "/v1/policies", tag = document::MANAGEMENT, security(("login" = [])), params(InTenant), request_body = WritePolicy,
-    responses((status = 201, description = "The policy.", body = OnePolicy), Managed, Forbidden, NotFound))]
+    responses((status = 201, description = "The policy.", body = OnePolicy), Managed, NotFound))]
 pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let (of, said) = (tenant(&call)?, said(&call)?);
@@ -70,7 +70,7 @@ pub(super) async fn create(State(admin): State<Arc<Admin>>, call: Call) -> Resul
 
 /// List the policies of one's tenant, oldest first.
 #[utoipa::path(get, path = "/v1/policies", tag = document::MANAGEMENT, security(("login" = [])), params(Rows, InTenant),
-    responses((status = 200, description = "A page of policies.", body = Policies), Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "A page of policies.", body = Policies), Managed, NotFound))]
 pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let asked = Asked::read(&call)?;
@@ -83,7 +83,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<
 ///
 /// Refused where it is attached to anyone who is not below the caller.
 #[utoipa::path(put, path = "/v1/policies/{id}", tag = document::MANAGEMENT, security(("login" = [])), params(ById), request_body = WritePolicy,
-    responses((status = 200, description = "The policy.", body = OnePolicy), Ending, Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "The policy.", body = OnePolicy), Ending, Managed, NotFound))]
 pub(super) async fn change(State(admin): State<Arc<Admin>>, Path(policy): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;
@@ -96,7 +96,7 @@ pub(super) async fn change(State(admin): State<Arc<Admin>>, Path(policy): Path<S
 ///
 /// Refused where it is attached to anyone who is not below the caller.
 #[utoipa::path(delete, path = "/v1/policies/{id}", tag = document::MANAGEMENT, security(("login" = [])), params(ById),
-    responses((status = 200, description = "Ended.", body = Deleted), Ending, Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "Ended.", body = Deleted), Ending, Managed, NotFound))]
 pub(super) async fn end(State(admin): State<Arc<Admin>>, Path(policy): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;

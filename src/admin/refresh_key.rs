@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, Forbidden, Managed, Read, Throttled, Unauthorized};
+use super::document::{self, Managed, Read, Throttled, Unauthorized};
 use super::failure::Failure;
 use super::login::Login;
 use super::request::Call;
@@ -46,7 +46,7 @@ pub(super) struct LogInByRefreshKey {
 ///
 /// 400 `weak refresh key`; 403 `phone required` where the caller has proved no phone number.
 #[utoipa::path(post, path = "/v1/refresh-key", tag = document::PEOPLE, security(("login" = [])), request_body = SetRefreshKey,
-    responses((status = 200, description = "Set.", body = RefreshKeySet), Managed, Forbidden))]
+    responses((status = 200, description = "Set.", body = RefreshKeySet), Managed))]
 pub(super) async fn set(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let body: SetRefreshKey = call.json()?;

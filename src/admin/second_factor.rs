@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, Ending, Forbidden, Managed, NotFound, Throttled};
+use super::document::{self, Ending, Managed, NotFound, Throttled};
 use super::failure::Failure;
 use super::lists::id;
 use super::principals::ByUid;
@@ -109,7 +109,7 @@ pub(super) async fn renew(State(admin): State<Arc<Admin>>, call: Call) -> Result
 /// Their logins end, and they are told by mail where a sender is configured and their address is proved. 404 where there is none; one's
 /// own is removed, not reset.
 #[utoipa::path(delete, path = "/v1/second-factor/{uid}", tag = document::PEOPLE, security(("login" = [])), params(ByUid),
-    responses((status = 200, description = "Reset.", body = Removed), Ending, Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "Reset.", body = Removed), Ending, Managed, NotFound))]
 pub(super) async fn reset(State(admin): State<Arc<Admin>>, Path(uid): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;

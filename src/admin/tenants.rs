@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, ById, Ending, Forbidden, Managed, NotFound, Rows};
+use super::document::{self, ById, Ending, Managed, NotFound, Rows};
 use super::failure::Failure;
 use super::lists::{Asked, id};
 use super::request::Call;
@@ -46,7 +46,7 @@ struct Tenants {
 
 /// List tenants, oldest first.
 #[utoipa::path(get, path = "/v1/tenants", tag = document::INSTALLATION, security(("login" = [])), params(Rows),
-    responses((status = 200, description = "A page of tenants.", body = Tenants), Managed, Forbidden))]
+    responses((status = 200, description = "A page of tenants.", body = Tenants), Managed))]
 pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let asked = Asked::read(&call)?;
@@ -58,7 +58,7 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>, call: Call) -> Result<
 /// Block a tenant, or let it in again; never one's own.
 #[utoipa::path(patch, path = "/v1/tenants/{id}", tag = document::INSTALLATION, security(("login" = [])), params(ById),
     request_body = ChangeTenant,
-    responses((status = 200, description = "The tenant.", body = OneTenant), Ending, Managed, Forbidden, NotFound))]
+    responses((status = 200, description = "The tenant.", body = OneTenant), Ending, Managed, NotFound))]
 pub(super) async fn change(State(admin): State<Arc<Admin>>, Path(tenant): Path<String>, call: Call) -> Result<Answer, Failure> {
     let caller = call.caller(&admin).await?;
     let strict = call.strict()?;

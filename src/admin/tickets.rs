@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::Admin;
 use super::answer::Answer;
-use super::document::{self, Forbidden, Managed, Throttled};
+use super::document::{self, Managed, Throttled};
 use super::failure::Failure;
 use super::request::{Authorization, Call, scopes};
 use crate::accounts::tickets::{NewTicket, TicketSource};
@@ -44,7 +44,7 @@ struct TicketMade {
 /// `unknown or ended key`.
 #[utoipa::path(post, path = "/v1/tickets", tag = document::TOKENS,
     security(("login" = []), ("token" = []), ("key" = []), ("console" = [])), request_body = Option<MakeTicket>,
-    responses((status = 201, description = "The ticket.", body = TicketMade), Managed, Forbidden, Throttled))]
+    responses((status = 201, description = "The ticket.", body = TicketMade), Managed, Throttled))]
 pub(super) async fn make(State(admin): State<Arc<Admin>>, call: Call) -> Result<Answer, Failure> {
     let source = source(&admin, &call).await?;
     let MakeTicket { expires_in, scopes: wanted, path } = call.json_or_default()?;

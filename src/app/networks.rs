@@ -9,6 +9,7 @@ use crate::decision::rules::RuleSet;
 const WHAT_TO_DO: &str = "write client_ip: { header: X-Forwarded-For } for those that their requests come to";
 
 /// The gates that do not know where clients are, by the proxy each is for.
+#[derive(Clone)]
 pub(super) struct Blind(String);
 
 impl Blind {

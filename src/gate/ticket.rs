@@ -106,7 +106,7 @@ impl Gate {
     pub(super) async fn weigh(&self, ticketed: &mut Ticketed, purpose: Purpose, charged: &[Charge]) {
         let worth = self.shared.tokens.ticket(&ticketed.ticket, purpose).await;
         if worth != Ok(Worth::Good) {
-            self.shared.meters.put_back(charged);
+            self.shared.meters.put_back(charged.iter().copied());
         }
         ticketed.worth = Some(worth);
     }

@@ -193,9 +193,9 @@ async fn what_is_put_back_passes_another() {
     let charges = charges(("1/h", Some(1), "1/day"), 1);
     assert_eq!(check(&meters, &charges).await, Charged::Passed);
     assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
-    meters.put_back(&charges);
+    meters.put_back(charges.iter().copied());
     assert_eq!(check(&meters, &charges).await, Charged::Passed);
     assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
-    meters.put_back(&[]);
+    meters.put_back(std::iter::empty());
     assert!(matches!(check(&meters, &charges).await, Charged::Refused(_)));
 }

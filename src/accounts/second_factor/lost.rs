@@ -43,7 +43,7 @@ impl Accounts {
 /// # Errors
 /// [`Refusal::NotFound`] where there is none, or unavailable.
 pub async fn reset(mut act: Act, uid: Id, by: &By) -> Result<Committed, Refusal> {
-    act.second_factor(uid).await?.filter(|row| row.confirmed).ok_or(Refusal::NotFound)?;
+    super::needs_one(&mut act, uid).await?;
     act.end_second_factor(uid).await?;
     act.end_sessions_of(uid).await?;
     Ok(act.commit(&by.did(Action::SecondFactorReset, uid)).await?)

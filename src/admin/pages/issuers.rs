@@ -48,7 +48,7 @@ fn path_of(name: &str) -> String {
 
 async fn try_deny(visit: &Visit<'_>, fields: &Form, name: &str) -> Result<Answer, Failure> {
     let issuer = visit.admin.issuer(&visit.caller, name)?;
-    let what = if fields.get("what") == Some("jti") { Denied::Token } else { Denied::Subject };
+    let what = fields.get("what").and_then(Denied::from_name).unwrap_or(Denied::Subject);
     let value = fields.get("value").unwrap_or_default().trim().to_owned();
     let stands = seconds_of(fields, "stands")?;
     if stands.is_some_and(|stands| stands > LONGEST) {
@@ -118,11 +118,10 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, name: &str) -> Re
 fn row(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, name: &str, denial: &DenialRow) -> Vec<Markup> {
     let form = format!("lift-{}", denial.id);
     let action = format!("{}/denials/{}/lift", path_of(name), denial.id);
-    let by = if denial.denied == Denied::Token { "jti" } else { "sub" };
     let button = html! { button.second aria-label={ "Lift the denial of " (denial.value) } { "Lift" } };
     vec![
         html! { code { (denial.value) } },
-        html! { span.chip { (by) } },
+        html! { span.chip { (denial.denied.as_str()) } },
         parts::time(visit.now(), denial.created_at),
         parts::maybe_time(visit.now(), denial.until, "it is lifted"),
         visit.form(&action, &form, trouble, button),
