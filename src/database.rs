@@ -63,6 +63,7 @@ pub use policies::PolicyRow;
 pub use principals::{Listed, PrincipalRow, TenantRow};
 pub use quotas::QuotaLease;
 pub use refresh_keys::RefreshKeyRow;
+pub use replicas::Replica;
 pub use second_factors::SecondFactorRow;
 pub use sessions::{RefreshRow, SessionRow};
 pub use sign_ins::SignInRow;

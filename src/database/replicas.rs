@@ -5,6 +5,19 @@ use std::time::Duration;
 use super::{Database, DatabaseError, column};
 use crate::clock::{UnixMs, millis};
 
+/// A process as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Its id.
+    pub id: String,
+    /// How long its leases last.
+    pub bound: Duration,
+    /// How long it may use its cache after them, at most.
+    pub cached: Duration,
+    /// How often it has listed itself.
+    pub listings: i64,
+}
+
 impl Database {
     /// Lists the process `id`, whose leases last `bound` and whose cache is used for `cached` beyond them; a longer time listed
     /// before stays.
@@ -25,12 +38,16 @@ impl Database {
         Ok(())
     }
 
-    /// Who is listed, with the number of its listings.
+    /// Who is listed.
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn listed_replicas(&self) -> Result<Vec<(String, i64)>, DatabaseError> {
-        Ok(sqlx::query_as(self.sql("SELECT id, listings FROM replicas")).fetch_all(&self.pool).await?)
+    pub async fn listed_replicas(&self) -> Result<Vec<Replica>, DatabaseError> {
+        let rows: Vec<(String, i64, i64, i64)> =
+            sqlx::query_as(self.sql("SELECT id, bound_ms, cached_ms, listings FROM replicas")).fetch_all(&self.pool).await?;
+        let replica =
+            |(id, bound_ms, cached_ms, listings)| Replica { id, bound: duration(bound_ms), cached: duration(cached_ms), listings };
+        Ok(rows.into_iter().map(replica).collect())
     }
 
     /// Takes a process off the list; with `listings`, only where it has not listed itself again since.
@@ -51,9 +68,12 @@ impl Database {
     pub async fn longest_leases(&self) -> Result<(Duration, Duration), DatabaseError> {
         let (bound, cached): (Option<i64>, Option<i64>) =
             sqlx::query_as(self.sql("SELECT MAX(bound_ms), MAX(cached_ms) FROM replicas")).fetch_one(&self.pool).await?;
-        let duration = |ms: Option<i64>| Duration::from_millis(ms.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0));
-        Ok((duration(bound), duration(cached)))
+        Ok((bound.map_or(Duration::ZERO, duration), cached.map_or(Duration::ZERO, duration)))
     }
+}
+
+fn duration(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -74,8 +94,9 @@ mod tests {
         database.list_replica("a", of(1), of(10)).await.unwrap();
         assert_eq!(database.longest_leases().await.unwrap(), (of(5), of(30)), "what was used may be used still");
         let mut listed = database.listed_replicas().await.unwrap();
-        listed.sort();
-        assert_eq!(listed, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+        listed.sort_by(|a, b| a.id.cmp(&b.id));
+        let row = |id: &str, bound, cached, listings| Replica { id: id.to_owned(), bound: of(bound), cached: of(cached), listings };
+        assert_eq!(listed, [row("a", 1, 30, 2), row("b", 5, 0, 1)]);
         database.unlist_replica("a", Some(1)).await.unwrap();
         assert_eq!(database.listed_replicas().await.unwrap().len(), 2, "it has listed itself again");
         database.unlist_replica("a", Some(2)).await.unwrap();

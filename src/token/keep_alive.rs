@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::sliding::Grid;
+use super::sliding::{FLUSH_EVERY, Grid};
 use super::store::TokenStore;
 use crate::clock::UnixMs;
 use crate::database::{Database, DatabaseError};
@@ -116,8 +116,8 @@ impl KeepAlive {
             seen.insert(session, Seen { tokens, idle_end: due.idle_end.unwrap_or(before.idle_end) });
             return tokens.after(self.every);
         }
-        // too many wait: the next use may
-        now
+        // too many wait: another use may, in a while
+        now.after(FLUSH_EVERY)
     }
 }
 
@@ -137,4 +137,29 @@ async fn slide(tokens: &TokenStore, database: &Database, due: Due) -> Result<(),
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::database::test_server::TestDatabase;
+    use crate::token::embedded::Embedded;
+    use crate::token::store::Settings;
+
+    #[tokio::test]
+    async fn where_too_many_wait_no_use_tries_at_once_again() {
+        let (now, hour) = (UnixMs(1_900_000_000_000), Duration::from_secs(3600));
+        let data = TestDatabase::here().await;
+        let database = data.open(Clock::manual(now)).await;
+        let settings = Settings { ttl: hour, max_lifetime: 12 * hour, staleness_bound: Duration::from_secs(1) };
+        let tokens = TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()).unwrap();
+        let keep_alive = KeepAlive::start(tokens, database, hour, hour);
+        let used = |n: usize| keep_alive.used(Id::from_bytes((n as u128).to_le_bytes()), Id::from_bytes([1; 16]));
+        // nobody takes from the queue: this thread is the only one
+        for n in 0..WAITING {
+            assert_eq!(used(n), now.after(hour / 10));
+        }
+        assert_eq!(used(WAITING), now.after(FLUSH_EVERY));
+    }
 }

@@ -31,6 +31,7 @@ mod link;
 mod log;
 mod members;
 mod mint;
+mod offset;
 mod recover;
 mod relay;
 mod reply;

@@ -247,7 +247,7 @@ impl Process {
     }
 
     async fn relay(self: Rc<Self>) {
-        let mut presence = Presence::default();
+        let mut presence = Presence::<u64>::default();
         while !self.is_over.get() {
             self.sleep(250 * MS).await;
             self.remove_the_dead(&mut presence).await;
@@ -259,12 +259,12 @@ impl Process {
         }
     }
 
-    async fn remove_the_dead(&self, presence: &mut Presence) {
+    async fn remove_the_dead(&self, presence: &mut Presence<u64>) {
         let Some(Reply::Members(members)) = self.ask(Script::Members { remove: Vec::new() }).await else { return };
         let lasts = self.world.settings.bound + self.world.settings.cached;
-        let member = |(id, beat): (u64, u64)| Member { id: id.to_string(), heartbeat: beat.to_string(), lasts };
+        let member = |(id, beat): (u64, u64)| Member { id: id.to_string(), sign: beat, lasts };
         let gone = presence.gone(members.into_iter().map(member).collect(), self.clock());
-        let remove: Vec<_> = gone.iter().filter_map(|member| member.id.parse().ok().zip(member.heartbeat.parse().ok())).collect();
+        let remove: Vec<_> = gone.iter().filter_map(|member| Some((member.id.parse().ok()?, member.sign))).collect();
         if !remove.is_empty() {
             self.ask(Script::Members { remove }).await;
         }

@@ -1,7 +1,7 @@
 //! What the store knows, and how it reacts where Redis cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use tokio::sync::Notify;
 use super::link::{Failure, Link, Wire};
 use super::members::Listed;
 use super::mint::Bringing;
+use super::offset::Offset;
 use crate::clock::{UnixMs, millis};
 use crate::database::Database;
 use crate::id::Id;
 use crate::token::fence::Fence;
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::Follower;
-use crate::token::sliding::Grid;
+use crate::token::sliding::{FLUSH_EVERY, Grid};
 use crate::token::store::{Settings, Unavailable};
 
 /// What the clocks of replicas and of Redis may differ by, in what is kept and what is replayed.
@@ -51,8 +52,8 @@ pub(super) struct Core {
     pub(super) moved: Notify,
     /// What the database knows of this process as one that holds leases.
     pub(super) listed: Listed,
-    /// Redis's time less ours, in ms; see [`Core::note_time`].
-    pub(super) offset_ms: AtomicI64,
+    /// What time Redis tells.
+    pub(super) offset: Offset,
     /// How often in a row the database had another epoch than a whole Redis.
     pub(super) strays: AtomicU32,
     /// What was logged last: nothing yet, up, or down.
@@ -89,7 +90,7 @@ impl Core {
             adopted: Notify::new(),
             moved: Notify::new(),
             listed: Listed::default(),
-            offset_ms: AtomicI64::new(0),
+            offset: Offset::default(),
             strays: AtomicU32::new(0),
             said: AtomicU8::new(0),
             slides: Mutex::default(),
@@ -107,26 +108,17 @@ impl Core {
 
     /// Our time as Redis tells it: idle ends lie on Redis's time line, the same for every replica.
     pub(super) fn redis_time(&self, at: UnixMs) -> UnixMs {
-        UnixMs(at.0.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed)))
+        self.offset.redis_time(at)
     }
 
     /// Redis's time as we tell it.
     pub(super) fn our_time(&self, at: UnixMs) -> UnixMs {
-        UnixMs(at.0.saturating_add_signed(self.offset_ms.load(Ordering::Relaxed).saturating_neg()))
+        self.offset.our_time(at)
     }
 
     /// The idle end, in Redis's time, of a token used at `now`; never after `cap`.
     pub(super) fn idle_end(&self, now: UnixMs, cap: UnixMs) -> UnixMs {
         self.grid.idle_end(self.redis_time(now), self.redis_time(cap))
-    }
-
-    /// Notes what time Redis tells. Small differences are the round trip's and change nothing, so that an idle
-    /// end read and written again stays the same to the millisecond.
-    pub(super) fn note_time(&self, redis: UnixMs, ours: UnixMs) {
-        let seen = i64::try_from(redis.0).unwrap_or(i64::MAX).saturating_sub(i64::try_from(ours.0).unwrap_or(i64::MAX));
-        if seen.abs_diff(self.offset_ms.load(Ordering::Relaxed)) > 100 {
-            self.offset_ms.store(seen, Ordering::Relaxed);
-        }
     }
 
     /// The protocol, for a moment.
@@ -189,11 +181,13 @@ impl Core {
 
     /// See [`crate::token::store::TokenStore::slide`].
     pub(super) fn slide(&self, token: Id, cap: UnixMs, seen: UnixMs) -> UnixMs {
-        let idle_end = self.idle_end(self.now(), cap);
+        let now = self.now();
+        let idle_end = self.idle_end(now, cap);
         if idle_end > self.redis_time(seen) {
-            let mut slides = self.slides.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slides = self.slides();
             if slides.len() >= SLIDES {
-                return self.now(); // too many wait: the next use may
+                // too many wait: another use may once the flusher was there
+                return now.after(FLUSH_EVERY);
             }
             slides.insert(token, idle_end.0);
         }
@@ -208,19 +202,55 @@ impl Core {
         }
     }
 
-    /// Writes idle ends that moved.
+    /// Writes idle ends that moved. Each waits until it is known to be written, so that neither a failure nor a caller who gives up
+    /// loses any.
     pub(super) async fn flush(&self) {
         let Ok(held) = self.hold() else { return };
-        let slides: Vec<_> = std::mem::take(&mut *self.slides.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect();
-        for portion in slides.chunks(SLIDES_AT_ONCE) {
-            if let Err(failure) = held.wire.slide(portion).await {
+        let portions = self.slides().len().div_ceil(SLIDES_AT_ONCE);
+        for _ in 0..portions {
+            let portion: Vec<_> = self.slides().iter().take(SLIDES_AT_ONCE).map(|(id, end)| (*id, *end)).collect();
+            if portion.is_empty() {
+                return;
+            }
+            if let Err(failure) = held.wire.slide(&portion).await {
+                // the rest would fail as slowly
                 self.failed(&held, &failure);
-                let mut kept = self.slides.lock().unwrap_or_else(PoisonError::into_inner);
-                for (id, end) in portion {
-                    let later = kept.entry(*id).or_insert(*end);
-                    *later = (*later).max(*end);
+                return;
+            }
+            let mut slides = self.slides();
+            for (id, end) in &portion {
+                // moved on meanwhile, it is written again
+                if slides.get(id) == Some(end) {
+                    slides.remove(id);
                 }
             }
         }
+    }
+
+    fn slides(&self) -> MutexGuard<'_, HashMap<Id, u64>> {
+        self.slides.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::database::test_server::TestDatabase;
+
+    #[tokio::test]
+    async fn where_too_many_idle_ends_wait_no_use_tries_before_the_flusher_does() {
+        let (now, hour) = (UnixMs(1_900_000_000_000), Duration::from_secs(3600));
+        let data = TestDatabase::here().await;
+        let database = data.open(Clock::manual(now)).await;
+        let kick = Arc::new(Notify::new());
+        let link = Link::new("redis://127.0.0.1:1/", Arc::clone(&kick)).unwrap();
+        let settings = Settings { ttl: hour, max_lifetime: 12 * hour, staleness_bound: Duration::from_secs(1) };
+        let core = Core::new(link, kick, Id::from_bytes([1; 16]), database, settings);
+        let slide = |n: usize| core.slide(Id::from_bytes((n as u128).to_le_bytes()), now.after(12 * hour), UnixMs(0));
+        for n in 0..SLIDES {
+            assert!(slide(n) > now.after(hour / 20), "it is written down");
+        }
+        assert_eq!(slide(SLIDES), now.after(FLUSH_EVERY));
     }
 }

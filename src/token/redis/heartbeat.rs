@@ -75,8 +75,6 @@ struct Beat {
     /// The position of the log's last entry.
     last: String,
     recovering: bool,
-    /// Whether this process was among the members before it.
-    listed: bool,
 }
 
 impl Beat {
@@ -158,9 +156,9 @@ impl Core {
             seq: number(3)?,
             last: text(6)?,
             recovering: !text(7)?.is_empty(),
-            listed: number(8)? == 1,
         };
-        self.note_time(UnixMs(number(4)? * 1000 + number(5)? / 1000), UnixMs(sent.0.midpoint(received.0)));
+        self.listed.hear(sent_ns, number(8)? == 1);
+        self.offset.note(UnixMs(number(4)? * 1000 + number(5)? / 1000), sent, received);
         Ok(beat)
     }
 
@@ -171,9 +169,6 @@ impl Core {
         }
         // nobody is on the way to found what the database has: it lost an epoch, or its founder died
         let stray = self.strays.load(Ordering::Relaxed) >= STRAYS && !beat.recovering;
-        if !beat.listed {
-            self.listed.lose();
-        }
         if beat.whole && self.listed.is_short(self.fence.longest_cached()) {
             // nobody may wait for less than this process's leases: the database has to know of it first
             return match self.list_again().await {

@@ -51,7 +51,10 @@ pub(super) async fn run(core: Weak<Core>) {
                     strong.follower().entries(&entries);
                     wire = Some(connected);
                 }
-                Ok(None) => tracing::error!("an entry of the log in Redis cannot be read"),
+                Ok(None) => {
+                    tracing::error!("an entry of the log in Redis cannot be read");
+                    tokio::time::sleep(AGAIN).await;
+                }
                 Err(Failure::Refused { code, text }) => {
                     tracing::warn!(%code, %text, "the log cannot be read");
                     tokio::time::sleep(AGAIN).await;

@@ -1,7 +1,7 @@
 //! Who leaves the list of members: whoever stops says so; whoever died is removed by another that saw its heartbeat
-//! stand still for longer, on its own clock, than any lease of that member can last.
+//! stand still for longer, on its own clock, than any lease of that member can last. So is its row in the database, which a strict
+//! end goes by: Redis may have lost the list while a process that it cannot be reached by still uses what is cached.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use super::link::{ADMIN, Call};
 use super::reply::Reply;
 use super::scripts::Script;
 use crate::clock::{boottime_ns, millis};
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, Replica};
 use crate::token::fencelog::presence::{Member, Presence};
 
-/// How long who is not among the members stays in the database.
-const UNLISTED_MS: u64 = 600_000;
+/// How long, at least, who is not among the members stays in the database.
+const UNLISTED: Duration = Duration::from_secs(600);
 
 /// What is known of the others.
 #[derive(Default)]
 pub(super) struct Others {
-    presence: Presence,
-    /// Who is in the database and not among the members: the how-many-eth listing that is, and since when (ms since boot).
-    unlisted: HashMap<String, (i64, u64)>,
+    members: Presence<String>,
+    /// Who is in the database and not among the members.
+    unlisted: Presence<i64>,
 }
 
 /// What the database knows of this process: the longest `allow_cached_for` it may use, in ms. It only grows.
@@ -31,6 +31,8 @@ pub(super) struct Listed {
     /// Whether it knows of it since the last heartbeat that found it not among the members. A heartbeat lists it there in any
     /// case, so only the first one tells.
     is_written: AtomicBool,
+    /// When the last heartbeat that was answered was sent, nanoseconds since boot.
+    heard_ns: AtomicU64,
 }
 
 impl Listed {
@@ -44,9 +46,13 @@ impl Listed {
         !self.is_written.load(Ordering::Acquire) || self.cached() < wanted
     }
 
-    /// This process was not among the members: the others may have taken it off the database's list, too.
-    pub(super) fn lose(&self) {
-        self.is_written.store(false, Ordering::Release);
+    /// A heartbeat sent then was answered. Where this process was not among the members, the others may have taken it off the database's
+    /// list, too; and where it was unheard for long, one whose answer got lost may have been the first.
+    pub(super) fn hear(&self, sent_ns: u64, was_member: bool) {
+        let unheard = Duration::from_nanos(sent_ns.saturating_sub(self.heard_ns.swap(sent_ns, Ordering::AcqRel)));
+        if !was_member || unheard > UNLISTED / 2 {
+            self.is_written.store(false, Ordering::Release);
+        }
     }
 
     fn set(&self, cached: Duration) {
@@ -56,13 +62,18 @@ impl Listed {
 }
 
 /// A member that wrote `time L D`; ten minutes where that cannot be read.
-fn member((id, heartbeat): (String, String)) -> Member {
-    let mut numbers = heartbeat.split(' ').skip(1).map(str::parse::<u64>);
+fn member((id, sign): (String, String)) -> Member<String> {
+    let mut numbers = sign.split(' ').skip(1).map(str::parse::<u64>);
     let lasts = match (numbers.next(), numbers.next()) {
         (Some(Ok(bound_ms)), Some(Ok(cached_ms))) => Duration::from_millis(bound_ms.saturating_add(cached_ms)),
         _ => Duration::from_secs(600),
     };
-    Member { id, heartbeat, lasts }
+    Member { id, sign, lasts }
+}
+
+/// Who is in the database and not among the members: what it may use lasts as long as it has written there.
+fn unlisted(Replica { id, bound, cached, listings }: Replica) -> Member<i64> {
+    Member { id, sign: listings, lasts: UNLISTED.max(bound.saturating_add(cached)) }
 }
 
 impl Core {
@@ -71,8 +82,8 @@ impl Core {
         let Ok(held) = self.hold() else { return };
         let Some(beating) = self.members(&held, &[]).await else { return };
         self.remove_the_unlisted(&beating, &mut others.unlisted).await;
-        let gone = others.presence.gone(beating.into_iter().map(member).collect(), boottime_ns());
-        let gone: Vec<_> = gone.into_iter().map(|member| (member.id, member.heartbeat)).collect();
+        let gone = others.members.gone(beating.into_iter().map(member).collect(), boottime_ns());
+        let gone: Vec<_> = gone.into_iter().map(|member| (member.id, member.sign)).collect();
         if !gone.is_empty() {
             self.members(&held, &gone).await;
         }
@@ -98,20 +109,13 @@ impl Core {
         Ok(())
     }
 
-    /// Removes from the database who has not been among the members for long: its leases are long over, and before it takes
-    /// another it lists itself again.
-    async fn remove_the_unlisted(&self, beating: &[(String, String)], unlisted: &mut HashMap<String, (i64, u64)>) {
+    /// Removes from the database who has not been among the members for longer than its leases, and its cache after them, last:
+    /// before it takes another it lists itself again.
+    async fn remove_the_unlisted(&self, beating: &[(String, String)], presence: &mut Presence<i64>) {
         let Ok(rows) = self.database.listed_replicas().await else { return };
-        let now_ms = crate::clock::boottime_ms();
-        let before = std::mem::take(unlisted);
-        for (id, listings) in rows {
-            if beating.iter().any(|(member, _)| *member == id) {
-                continue;
-            }
-            let since_ms = before.get(&id).filter(|(seen, _)| *seen == listings).map_or(now_ms, |(_, since_ms)| *since_ms);
-            if now_ms - since_ms < UNLISTED_MS {
-                unlisted.insert(id, (listings, since_ms));
-            } else if let Err(error) = self.database.unlist_replica(&id, Some(listings)).await {
+        let absent = rows.into_iter().filter(|row| !beating.iter().any(|(member, _)| *member == row.id));
+        for Member { id, sign, .. } in presence.gone(absent.map(unlisted).collect(), boottime_ns()) {
+            if let Err(error) = self.database.unlist_replica(&id, Some(sign)).await {
                 tracing::warn!(%error, "a process that is gone stays listed");
             }
         }
@@ -124,5 +128,46 @@ impl Core {
         let reply = held.wire.run(call, ADMIN).await.ok().filter(|reply| reply.status() == "ok")?;
         let text = |reply: &Reply| reply.text().map(ToOwned::to_owned);
         reply.at(1).list().chunks(2).map(|pair| if let [id, beat] = pair { text(id).zip(text(beat)) } else { None }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000_000_000;
+
+    fn row(cached: Duration, listings: i64) -> Replica {
+        Replica { id: "a".to_owned(), bound: Duration::from_secs(1), cached, listings }
+    }
+
+    #[test]
+    fn a_row_stays_for_as_long_as_anything_of_that_process_may_be_used() {
+        let gone_at = |cached: Duration| {
+            let mut presence = Presence::default();
+            (0..200).find(|minute| !presence.gone(vec![unlisted(row(cached, 1))], minute * MINUTE).is_empty())
+        };
+        assert_eq!(gone_at(Duration::ZERO), Some(12), "more than 1.1 × 10 min");
+        assert_eq!(gone_at(Duration::from_secs(3600)), Some(67), "more than 1.1 × 1 h");
+    }
+
+    #[test]
+    fn it_is_written_again_where_it_may_have_been_removed() {
+        let listed = Listed::default();
+        let hears = |minute: u64, was_member| {
+            listed.hear(minute * MINUTE, was_member);
+            let is_short = listed.is_short(Duration::ZERO);
+            listed.set(Duration::ZERO);
+            is_short
+        };
+        let heard = [(100, false), (101, true), (102, false), (103, true), (106, true), (112, true), (113, true)];
+        assert_eq!(heard.map(|(minute, was_member)| hears(minute, was_member)), [true, false, true, false, false, true, false]);
+    }
+
+    #[test]
+    fn whoever_lists_itself_again_begins_anew() {
+        let mut presence = Presence::default();
+        let mut is_gone = |minute: u64, listings| !presence.gone(vec![unlisted(row(Duration::ZERO, listings))], minute * MINUTE).is_empty();
+        assert_eq!([is_gone(0, 1), is_gone(10, 2), is_gone(20, 2), is_gone(22, 2)], [false, false, false, true]);
     }
 }

@@ -138,7 +138,7 @@ impl Core {
             .number(now.after(self.settings.ttl).0)
             .arg(format!("{} {}", token.format.as_str(), token.scopes))
             .number(TOKENS_PER_KEY as u64)
-            .arg(self.offset_ms.load(std::sync::atomic::Ordering::Relaxed).to_string());
+            .arg(self.offset.ms().to_string());
         order.signers.iter().fold(call, Call::arg)
     }
 

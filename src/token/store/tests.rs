@@ -105,6 +105,9 @@ every_engine! {
 }
 
 every_redis! {
+    lasting::{
+        a_slide_is_written_once_a_step_by_however_many,
+    }
     importing::{
         every_process_hears_of_an_import_within_the_bound,
         without_a_lease_or_the_database_nobody_says_no,
@@ -142,6 +145,8 @@ every_redis! {
         busy_it_is_unavailable_and_back_within_a_second,
         a_half_open_connection_is_replaced_within_a_second,
         more_than_it_takes_are_refused_at_once,
+        idle_ends_that_could_not_be_written_wait,
+        an_entry_of_the_log_that_nobody_can_read_is_not_asked_for_without_a_pause,
     }
     tickets::{
         what_one_process_used_is_used_for_all,
@@ -157,6 +162,7 @@ every_redis! {
         ids_are_in_key_names_and_secrets_are_not,
         who_stops_leaves_the_list_of_members,
         whoever_takes_leases_is_listed_in_the_database,
+        whoever_comes_back_lists_itself_again,
         started_without_redis_it_serves_when_redis_comes,
     }
 }

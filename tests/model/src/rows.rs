@@ -37,6 +37,14 @@ const NOTHING: Left = Space::PLAIN.left;
 const RECOVERS: Space = Space { recoverers: 1, epochs: 2, ..Space::PLAIN };
 const RESTART: Space = Space { left: Left { restarts: 1, ..NOTHING }, ..RECOVERS };
 const FLUSHALL: Space = Space { left: Left { flushes: 1, ..NOTHING }, ..RECOVERS };
+const ROW_REMOVED: Space = Space {
+    grace: 1,
+    credential: Credential::Key,
+    mint: Minting::Records,
+    ends: [strict(Kind::Key), None],
+    left: Left { flushes: 1, rows: 1, ..NOTHING },
+    ..FLUSHALL
+};
 const FAILOVER: Space =
     Space { nodes: 2, ends: [strict(Kind::Key), None], entries: 3, left: Left { promotions: 1, copies: 1, ..NOTHING }, ..RECOVERS };
 
@@ -148,6 +156,7 @@ pub fn spaces() -> Vec<Row> {
             left: Left { removals: 1, ..NOTHING },
             ..Space::PLAIN
         }),
+        short(Space { name: "allow_cached_for, row removed", ..ROW_REMOVED }),
         short(Space { name: "mixed L", lease: 3, lease_of_ender: 1, ..FLUSHALL }),
         short(Space { name: "failover", ..FAILOVER }),
         short(Space { name: "failover, token", ends: [strict(Kind::Token), None], ..FAILOVER }),
@@ -261,6 +270,13 @@ pub fn sometimes() -> Vec<Sometimes> {
             happens: |state, _| state.mint.row && state.left.lost_replies == 0 && state.nodes[0].data.token && state.gates[0].entry,
         },
         Sometimes {
+            name: "a removed row: it is written again, and a live token is allowed under a new lease",
+            space: ROW_REMOVED,
+            happens: |state, space| {
+                live_in_second_epoch(state, space) && state.left.rows == 0 && !state.row_gone && state.gates[0].grace.runs()
+            },
+        },
+        Sometimes {
             name: "allow_cached_for: a live token is allowed without a lease",
             space: Space { grace: 1, ..Space::PLAIN },
             happens: |state, space| !state.ends[0].in_database && state.gates[0].entry && state.gates[0].grace.is_at_least(space.lease),
@@ -292,6 +308,8 @@ pub fn mutants() -> Vec<Mutant> {
         of("to begin anew keeps the cache", &[Rule::BeginAnewBumps], "plain, token"),
         of("allow_cached_for used before its lease was asked for", &[Rule::GraceOfItsLease], "allow_cached_for grows"),
         of("member removed while allow_cached_for lasts", &[Rule::RemoveWaitsForGrace], "allow_cached_for grows, member removed"),
+        of("row removed while allow_cached_for lasts", &[Rule::RowOutlastsGrace], "allow_cached_for, row removed"),
+        of("lease without a row", &[Rule::ListsItselfAgain], "allow_cached_for, row removed"),
         of("replies outlive their connection", &[Rule::ReplyDies], "failover"),
         of("acknowledgements asked of what is not whole", &[Rule::AcksAskWhole], "flushall"),
         of("no replay before founding", &[Rule::Replays], "restart"),

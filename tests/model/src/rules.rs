@@ -91,6 +91,11 @@ rules! {
     RemoveOnlyTheDead,
     /// And after what its heartbeat told of `allow_cached_for`.
     RemoveWaitsForGrace,
+    /// The database's row of who is not on the list of members goes only after as long as any lease of it, and `allow_cached_for`
+    /// after it, can last.
+    RowOutlastsGrace,
+    /// Who was not on the list of members writes that row again before it takes a lease.
+    ListsItselfAgain,
     // MINT
     /// `gp_mint` aborts where Redis has a higher version.
     MintAsksVersion,

@@ -101,6 +101,7 @@ impl Space {
             trims: 0,
             lost_replies: 0,
             removals: 0,
+            rows: 0,
         },
     };
 

@@ -301,6 +301,7 @@ pub struct Left {
     pub trims: u8,
     pub lost_replies: u8,
     pub removals: u8,
+    pub rows: u8,
 }
 
 /// One moment.
@@ -319,6 +320,9 @@ pub struct State {
     pub database_epoch: u8,
     /// The database lists G0 with its `allow_cached_for`.
     pub listed_grace: bool,
+    /// Since A saw that the database lists G0 and Redis does not; that this row was removed for it.
+    pub unlisted: Age,
+    pub row_gone: bool,
     /// The epoch that the process holds which ends and mints, and since when.
     pub held: u8,
     pub held_for: Age,

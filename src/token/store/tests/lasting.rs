@@ -1,9 +1,10 @@
 //! How long tokens last: idle ends, restarts, clocks.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::Engine;
-use super::house::{House, KEY, SECOND, TTL, ask};
+use super::house::{House, KEY, SECOND, TTL, ask, fill};
 use crate::clock::Clock;
 use crate::id::Id;
 use crate::token::embedded::Embedded;
@@ -32,6 +33,27 @@ pub(super) async fn a_slide_is_written_once_a_step(mut house: House) {
     }
     let (_, end) = house.fill(ask(&minted)).await.unwrap().token.unwrap();
     assert!(end >= house.now().after(Duration::from_secs(10)));
+}
+
+pub(super) async fn a_slide_is_written_once_a_step_by_however_many(mut house: House) {
+    // a step is one second
+    house.restart(house.clock.clone(), Settings { ttl: Duration::from_secs(10), ..house.settings }).await;
+    let (minted, other) = (house.token().await, house.replica().await);
+    let (name, mut ends) = (format!("{{gp}}:t:{}", minted.token.id), BTreeSet::new());
+    let begun = Instant::now();
+    while begun.elapsed() < 2 * SECOND + SECOND / 2 {
+        house.clock.advance(Duration::from_millis(100));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for store in [house.store(), &other] {
+            let (token, seen) = fill(store, ask(&minted)).await.unwrap().token.unwrap();
+            store.slide(token.id, token.cap, seen);
+            store.flush().await;
+            // each write that does anything moves it on
+            ends.insert(format!("{:?}", house.server().command(&["PEXPIRETIME", &name]).await));
+        }
+    }
+    let steps = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    assert!((3..=steps + 1).contains(&ends.len()), "{ends:?} in {steps} steps");
 }
 
 /// Redis: how many PEXPIREATs ran. Embedded: the idle end in the database.

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::house::{House, KEY, SECOND, ask, fill, start_redis, until_answered};
-use crate::token::store::{MintRefusal, Unavailable};
+use super::house::{House, KEY, SECOND, ask, check, fill, start_redis, until_answered};
+use crate::clock::UnixMs;
+use crate::id::Id;
+use crate::token::store::{Ask, MintRefusal, Unavailable};
 
 pub(super) async fn killed_and_restarted_it_serves_within_a_second(mut house: House) {
     let minted = house.token().await;
@@ -168,4 +170,54 @@ pub(super) async fn more_than_it_takes_are_refused_at_once(house: House) {
     }
     house.server().signal(Signal::CONT);
     assert!(until_answered(house.store(), ask(&minted)).await < SECOND);
+}
+
+pub(super) async fn idle_ends_that_could_not_be_written_wait(house: House) {
+    let minted = house.token().await;
+    let slide = |from: u128| {
+        for n in from..from + 2000 {
+            house.store().slide(Id::from_bytes(n.to_le_bytes()), minted.token.cap, UnixMs(0));
+        }
+    };
+    let before = house.server().calls("pexpireat").await;
+    house.server().signal(Signal::STOP);
+    slide(0);
+    // given up while the first portion is on its way
+    let store = house.store().clone();
+    let flush = tokio::spawn(async move { store.flush().await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    flush.abort();
+    assert!(flush.await.is_err(), "it hung");
+    house.server().signal(Signal::CONT);
+    until_answered(house.store(), ask(&minted)).await;
+    house.store().flush().await;
+    assert!(house.server().calls("pexpireat").await >= before + 2000);
+
+    house.server().signal(Signal::STOP);
+    slide(2000);
+    let begun = Instant::now();
+    house.store().flush().await;
+    assert!(begun.elapsed() < SECOND, "the first portion that fails is the last, {:?}", begun.elapsed());
+    house.server().signal(Signal::CONT);
+    until_answered(house.store(), ask(&minted)).await;
+    house.store().flush().await;
+    assert!(house.server().calls("pexpireat").await >= before + 4000);
+}
+
+pub(super) async fn an_entry_of_the_log_that_nobody_can_read_is_not_asked_for_without_a_pause(house: House) {
+    let connections = async || {
+        let stats = house.server().text(&["INFO", "stats"]).await;
+        stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")?.parse::<u64>().ok()).unwrap()
+    };
+    house.server().command(&["XADD", "{gp}:log", "*", "kind", "k"]).await;
+    let before = connections().await;
+    tokio::time::sleep(SECOND).await;
+    let made = connections().await - before;
+    assert!((2..20).contains(&made), "{made} connections in a second");
+    // whatever comes behind it is heard of
+    let other = house.replica().await;
+    house.end_key().await;
+    tokio::time::sleep(2 * house.settings.staleness_bound).await;
+    assert!(check(&other, &house.clock, Ask::Key(KEY)).await.is_none());
+    assert!(house.store().is_ready());
 }

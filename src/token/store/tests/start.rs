@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::house::{CLIENT, House, KEY, SECOND, SECRET, SESSION, start_redis, until_answered};
+use super::house::{CLIENT, House, KEY, SECOND, SECRET, SESSION, ask, start_redis, until_answered};
 use super::server::{Server, free_port};
 use crate::clock::Clock;
 use crate::database::Database;
@@ -111,4 +111,19 @@ pub(super) async fn whoever_takes_leases_is_listed_in_the_database(house: House)
     assert_eq!(house.database.listed_replicas().await.unwrap().len(), 2);
     let (bound, _) = house.database.longest_leases().await.unwrap();
     assert_eq!(bound, house.settings.staleness_bound);
+}
+
+/// As after a cut so long that the others took it off both lists.
+pub(super) async fn whoever_comes_back_lists_itself_again(house: House) {
+    let minted = house.token().await;
+    let [row] = &house.database.listed_replicas().await.unwrap()[..] else { panic!() };
+    house.database.unlist_replica(&row.id, None).await.unwrap();
+    let mut connection = ::redis::Client::open(house.server().open_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut both = ::redis::pipe();
+    both.atomic().del("{gp}:members").cmd("CLIENT").arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    both.query_async::<()>(&mut connection).await.unwrap();
+    tokio::time::sleep(house.settings.staleness_bound).await;
+    until_answered(house.store(), ask(&minted)).await;
+    let rows = house.database.listed_replicas().await.unwrap();
+    assert!(house.store().is_ready() && rows.len() == 1 && rows[0].id == row.id, "{rows:?}");
 }

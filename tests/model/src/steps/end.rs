@@ -23,6 +23,7 @@ impl Model {
             }
         }
         self.remove_member(state, steps);
+        self.remove_row(state, steps);
     }
 
     /// The process adopts an epoch by a heartbeat of its own.
@@ -81,7 +82,7 @@ impl Model {
         } else {
             next.ends[e].phase = EndPhase::Done;
             // how long to wait is read from the database now
-            next.ends[e].knows_grace = state.listed_grace && self.rules.keep(Rule::StrictWaitsForGrace);
+            next.ends[e].knows_grace = state.listed_grace && !state.row_gone && self.rules.keep(Rule::StrictWaitsForGrace);
             if !end.applied.runs() {
                 next.ends[e].applied = Age::NOW;
             }
@@ -160,6 +161,25 @@ impl Model {
                 next.nodes[0].data.members &= !(1 << g);
                 steps.push(next, || format!("G{g} is removed from the list of members"));
             }
+        }
+    }
+
+    /// The row of whom the database lists and Redis does not, as it was seen for as long as anything of it may be used.
+    fn remove_row(&self, state: &State, steps: &mut Steps<State>) {
+        if state.left.rows == 0 || state.row_gone || state.nodes[0].data.members & 1 == 1 {
+            return;
+        }
+        let mut next = *state;
+        if !state.unlisted.runs() {
+            next.unlisted = Age::NOW;
+            steps.push(next, || "A sees that the database lists G0 and Redis does not".into());
+            return;
+        }
+        let grace = if self.rules.keep(Rule::RowOutlastsGrace) { self.space.grace } else { 0 };
+        if state.unlisted.is_at_least(self.space.longest_lease() + grace) {
+            next.left.rows -= 1;
+            (next.unlisted, next.row_gone) = (Age::NONE, true);
+            steps.push(next, || "the row of G0 is removed from the database".into());
         }
     }
 }

@@ -20,7 +20,8 @@ impl Model {
             return;
         }
         state.held_for = Age::of(self.space.longest_lease() + self.space.grace);
-        state.left.removals = 0;
+        (state.left.removals, state.left.rows) = (0, 0);
+        (state.unlisted, state.row_gone) = (Age::NONE, false);
         state.beaten = Default::default();
         for data in state.nodes.iter_mut().map(|node| &mut node.data).chain([&mut state.snapshot]) {
             (data.members, data.acks) = (0, [Ack::default(); GATES]);

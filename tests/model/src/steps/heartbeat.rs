@@ -55,6 +55,12 @@ impl Model {
         if self.space.left.removals > 0 {
             next.beaten[g] = Age::NOW;
         }
+        let was_listed = node.data.members >> g & 1 == 1;
+        if g == 0 && self.space.left.rows > 0 && !was_listed && self.rules.keep(Rule::ListsItselfAgain) {
+            (next.unlisted, next.row_gone) = (Age::NONE, false);
+            steps.push(next, || format!("redis{n} runs the heartbeat of G0, which was not listed: it writes its row again; no lease"));
+            return;
+        }
         let Some(epoch) = scripts::epoch_of_beat(&node, self.rules) else {
             next.gates[g].lease = Age::NONE;
             next.gates[g].beat = Beat::default();

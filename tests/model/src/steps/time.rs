@@ -19,6 +19,7 @@ impl Model {
             gate.grace.run_out(with_grace);
             gate.beat.sent.grow(with_grace);
         }
+        next.unlisted.grow(longest);
         next.beaten.iter_mut().for_each(|beaten| beaten.grow(longest));
         for end in &mut next.ends {
             end.applied.grow(space.bound());
