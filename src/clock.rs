@@ -82,6 +82,20 @@ struct System {
     looked: AtomicU64,
 }
 
+impl System {
+    /// The time by the machine's clocks, the wall clock's first: a pause or a suspension between the two makes what is seen too early,
+    /// and the next look mends that. The other way round this process would be ahead for good.
+    fn look(&self, wall_ms: impl FnOnce() -> u64, boot_ns: impl FnOnce() -> u64) -> UnixMs {
+        let wall = wall_ms();
+        let boot_ns = boot_ns();
+        let up = boot_ns / 1_000_000;
+        self.looked.store(boot_ns, Ordering::Relaxed);
+        let seen = wall.saturating_sub(up);
+        let anchor = self.anchor.fetch_max(seen, Ordering::AcqRel).max(seen);
+        UnixMs(anchor.saturating_add(up).max(self.floor.load(Ordering::Acquire)))
+    }
+}
+
 /// How often a run of moments looks at the wall clock.
 const LOOK_EVERY_NS: u64 = 100_000_000;
 
@@ -105,14 +119,7 @@ impl Clock {
     /// The time now; never less than any answer before, nor than any floor.
     pub fn now(&self) -> UnixMs {
         match &self.0 {
-            Source::System(system) => {
-                let boot_ns = boottime_ns();
-                let up = boot_ns / 1_000_000;
-                system.looked.store(boot_ns, Ordering::Relaxed);
-                let seen = wall_ms().saturating_sub(up);
-                let anchor = system.anchor.fetch_max(seen, Ordering::AcqRel).max(seen);
-                UnixMs(anchor.saturating_add(up).max(system.floor.load(Ordering::Acquire)))
-            }
+            Source::System(system) => system.look(wall_ms, boottime_ns),
             Source::Manual(now) => UnixMs(now.load(Ordering::Acquire)),
         }
     }
@@ -192,6 +199,20 @@ mod tests {
         std::thread::sleep(Duration::from_millis(400));
         assert!(clock.now() > ahead);
         assert!(clock.now().since(other.now()) < Duration::from_millis(100), "as if nothing had been");
+    }
+
+    #[test]
+    fn a_suspension_while_it_looks_does_not_put_it_ahead() {
+        let (system, up) = (System::default(), std::cell::Cell::new(1_000));
+        // the machine sleeps for `ms` after whichever clock was read first
+        let look = |ms: u64| {
+            let sleep = || up.replace(up.get() + ms / 2);
+            system.look(|| 1_900_000_000_000 + sleep(), || sleep() * 1_000_000)
+        };
+        let is = || UnixMs(1_900_000_000_000 + up.get());
+        assert_eq!(look(0), is());
+        assert!(look(60_000) <= is());
+        assert_eq!(look(0), is());
     }
 
     #[test]
