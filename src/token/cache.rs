@@ -20,7 +20,7 @@ use common::{Common, Commons};
 use entry::{NEVER, NOBODY, Terms};
 use flight::Flights;
 use name::Namer;
-use table::Table;
+use table::{GROUPS, Table};
 
 pub use entry::{Entry, Provers};
 pub use name::Name;
@@ -42,6 +42,8 @@ use crate::id::Id;
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 /// How long it is kept that a credential is forged: for as long as its keys are in force, but not for ever.
 const FORGED_FOR: Duration = Duration::from_secs(3600);
+/// Groups of the table of what is forged: 8192 refusals, a quarter of its places. Who makes tokens up makes as many as he likes.
+const FORGED_GROUPS: usize = 32;
 /// The whole table is swept in so many parts, one each [`SWEEP_EVERY`].
 const SWEEP_PARTS: usize = 32;
 /// How often a part of it is.
@@ -67,6 +69,8 @@ pub struct Cache {
     fence: Arc<Fence>,
     namer: Namer,
     table: Table,
+    /// What is forged, apart: a flood of it takes little memory.
+    forged: Table,
     flights: Flights,
     commons: Commons,
     /// What refused credentials have in common.
@@ -93,9 +97,9 @@ impl Cache {
     /// Where the operating system has no randomness to give.
     pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
         let nothing = Arc::new(Common::new(NOBODY, "", Role::EndUser, Grant::default(), Vec::new(), &[], None));
-        let table = Table::new(&nothing);
+        let (table, forged) = (Table::new(GROUPS, &nothing), Table::new(FORGED_GROUPS, &nothing));
         let (flights, commons) = (Flights::default(), Commons::default());
-        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing, further: OnceLock::new() });
+        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, forged, flights, commons, nothing, further: OnceLock::new() });
         tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
     }
@@ -117,7 +121,8 @@ impl Cache {
 
     /// What is known of a credential that `provers` would prove.
     pub fn find(&self, leave: Leave, name: Name, provers: Provers, now: UnixMs) -> Cached {
-        let found = || self.table.find(name).filter(|entry| entry.is_proved_by(provers) && !entry.is_spent(&self.fence, now));
+        let kept = || self.table.find(name).or_else(|| self.forged.find(name));
+        let found = || kept().filter(|entry| entry.is_proved_by(provers) && !entry.is_spent(&self.fence, now));
         match leave {
             Leave::Leased => found().map_or(Cached::Unknown, Cached::Known),
             Leave::Unleased => Cached::Unknown,
@@ -130,7 +135,7 @@ impl Cache {
         // no end concerns it; whatever bumps these generations costs another look
         let concerned = Concerned::from(Ask::Key(NOBODY));
         let terms = Terms { name, kind, provers, concerned, stamps: self.fence.stamps(concerned), deadline: now.after(FORGED_FOR) };
-        self.table.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| other.is_spent(&self.fence, now));
+        self.forged.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| other.is_spent(&self.fence, now));
     }
 
     /// Asks the store what a credential is, by `fill`, and keeps the answer.
@@ -167,11 +172,12 @@ impl Cache {
             None => at.now,
         };
         let terms = Terms { name, kind, provers, concerned, stamps, deadline };
-        let entry = Arc::new(match standing {
-            None => Entry::refused(terms, Arc::clone(&self.nothing)),
+        let (entry, has_room) = match standing {
+            None => (Entry::refused(terms, Arc::clone(&self.nothing)), true),
             Some(standing) => self.live(terms, ask, &standing, slides),
-        });
-        if deadline > at.now {
+        };
+        let entry = Arc::new(entry);
+        if has_room && deadline > at.now {
             self.table.insert(Arc::clone(&entry), |other| other.is_spent(&self.fence, at.now));
         }
         Ok(entry)
@@ -185,7 +191,19 @@ impl Cache {
         Arc::new(Entry::refused(terms, Arc::clone(&self.nothing)))
     }
 
-    fn live(&self, terms: Terms, ask: Ask, standing: &Standing, slides: &(dyn Fn(UnixMs, UnixMs) -> UnixMs + Sync)) -> Entry {
+    /// Drops what is spent from the `n`th of [`SWEEP_PARTS`]; how many entries are left there. The last one ends with what no entry has
+    /// any more.
+    fn sweep_part(&self, n: usize, clock: &Clock) -> usize {
+        let is_spent = |entry: &Entry| entry.is_spent(&self.fence, clock.now());
+        let left = self.table.sweep(n, SWEEP_PARTS, is_spent) + self.forged.sweep(n, SWEEP_PARTS, is_spent);
+        if n + 1 == SWEEP_PARTS {
+            self.commons.tidy();
+        }
+        left
+    }
+
+    /// The entry of a live credential, and whether there is room to keep it.
+    fn live(&self, terms: Terms, ask: Ask, standing: &Standing, slides: &(dyn Fn(UnixMs, UnixMs) -> UnixMs + Sync)) -> (Entry, bool) {
         let (cap, slides) = match (&standing.token, standing.session) {
             (Some((token, idle_end)), _) => (token.cap, slides(*idle_end, token.cap)),
             (None, Some((_, cap))) => (cap, UnixMs(0)),
@@ -194,7 +212,7 @@ impl Cache {
         };
         let holder = &standing.holder;
         let further = told::render(self.further.get().map_or(&[], |further| &**further), holder);
-        let common = self.commons.of(Common::new(
+        let (common, has_room) = self.commons.of(Common::new(
             standing.tenant,
             &holder.tenant,
             standing.role,
@@ -204,7 +222,8 @@ impl Cache {
             further,
         ));
         let Standing { subject, told_end, .. } = *standing;
-        Entry::live(terms, entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides })
+        let standing = entry::Standing { subject, name: &standing.holder.name, key: ask.key(), common, cap, told_end, slides };
+        (Entry::live(terms, standing), has_room)
     }
 }
 
@@ -234,7 +253,7 @@ async fn sweep(cache: Weak<Cache>, clock: Clock) {
     for n in (0..SWEEP_PARTS).cycle() {
         due.tick().await;
         let Some(cache) = cache.upgrade() else { return };
-        let left = cache.table.sweep(n, SWEEP_PARTS, |entry| entry.is_spent(&cache.fence, clock.now()));
+        let left = cache.sweep_part(n, &clock);
         if let Some(kept) = kept.get_mut(n) {
             *kept = left;
         }
@@ -249,5 +268,53 @@ impl Ask {
             Self::Token { key, .. } | Self::Key(key) => Some(key),
             Self::Session(_) | Self::Foreign { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::scopes::ScopeSet;
+
+    const NOW: UnixMs = UnixMs(1_900_000_000_000);
+
+    /// Names that lie in many sets.
+    fn name(n: u64) -> Name {
+        Name([n.wrapping_mul(0x9e37_79b9_7f4a_7c15), n.wrapping_mul(0xbf58_476d_1ce4_e5b9)])
+    }
+
+    fn common(n: u64) -> Common {
+        let grant = Grant { allow: ScopeSet::of([format!("orders:{n}").parse().unwrap()]), deny: ScopeSet::default() };
+        Common::new(NOBODY, "t", Role::Client, grant, Vec::new(), &[], None)
+    }
+
+    #[tokio::test]
+    async fn what_ran_out_leaves_no_scopes_behind() {
+        let clock = Clock::manual(NOW);
+        let cache = Cache::start(Arc::default(), clock.clone()).unwrap();
+        for n in 0..500 {
+            let (common, _) = cache.commons.of(common(n));
+            let (concerned, deadline) = (Concerned::from(Ask::Key(NOBODY)), NOW.after(REFUSED_FOR));
+            let (kind, stamps) = (CredentialKind::ApiKey, cache.fence.stamps(concerned));
+            let terms = Terms { name: name(n), kind, provers: Provers::default(), concerned, stamps, deadline };
+            cache.table.insert(Arc::new(Entry::refused(terms, common)), |_| false);
+        }
+        let round = || (0..SWEEP_PARTS).map(|n| cache.sweep_part(n, &clock)).sum::<usize>();
+        assert_eq!((round(), cache.commons.known()), (500, 500));
+        clock.advance(2 * REFUSED_FOR);
+        assert_eq!((round(), cache.commons.known()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_forged_tokens_takes_little() {
+        let cache = Cache::start(Arc::default(), Clock::manual(NOW)).unwrap();
+        for n in 1..=100_000 {
+            cache.refuse(name(n), Provers::default(), CredentialKind::Jwt, NOW);
+        }
+        let kept = cache.forged.sweep(0, 1, |_| false);
+        assert!((6000..=8192).contains(&kept), "{kept}");
+        assert_eq!(cache.table.sweep(0, 1, |_| false), 0, "what is live has all of its places");
+        let found = cache.find(Leave::Leased, name(100_000), Provers::default(), NOW);
+        assert!(matches!(found, Cached::Known(entry) if !entry.is_live()));
     }
 }

@@ -23,8 +23,8 @@ use crate::token::store::Ask;
 /// An entry that is being read.
 pub type Held = Guard<Arc<Entry>>;
 
-/// Groups of sets: [`PLACES`] in all.
-const GROUPS: usize = 1536;
+/// Groups of sets of the cache: [`PLACES`] in all.
+pub(super) const GROUPS: usize = 1536;
 /// Sets in a group.
 const SETS: usize = 64;
 /// Places in a set.
@@ -72,26 +72,26 @@ struct Place {
 
 impl Name {
     #[expect(clippy::cast_possible_truncation, reason = "parts of it are what is wanted")]
-    fn place(self) -> Place {
+    fn place(self, groups: usize) -> Place {
         let [a, b] = self.0;
-        let group = (((a >> 32) * GROUPS as u64) >> 32) as usize;
+        let group = (((a >> 32) * groups as u64) >> 32) as usize;
         Place { group, set: a as usize % SETS, mark: (b as u16 & !USED) | 1, begin: (b >> 32) as usize % WAYS }
     }
 }
 
 impl Table {
-    /// An empty one.
-    pub(super) fn new(nothing: &Arc<Common>) -> Self {
+    /// An empty one, of so many groups of 1024 places.
+    pub(super) fn new(groups: usize, nothing: &Arc<Common>) -> Self {
         let concerned = Concerned::from(Ask::Key(Id::from_bytes([0; 16])));
         let (kind, stamps) = (CredentialKind::Token, Stamps::default());
         let terms = Terms { name: Name([0; 2]), kind, provers: Provers::default(), concerned, stamps, deadline: UnixMs(0) };
         let nothing = Arc::new(Entry::refused(terms, Arc::clone(nothing)));
-        Self { groups: (0..GROUPS).map(|_| OnceLock::new()).collect(), nothing }
+        Self { groups: (0..groups).map(|_| OnceLock::new()).collect(), nothing }
     }
 
     /// The entry of this name.
     pub(super) fn find(&self, name: Name) -> Option<Held> {
-        let place = name.place();
+        let place = name.place(self.groups.len());
         let set = self.groups.get(place.group)?.get()?.sets.get(place.set)?.get()?;
         for (way, mark) in set.marks.iter().enumerate() {
             let seen = mark.load(Ordering::Acquire);
@@ -110,7 +110,7 @@ impl Table {
 
     /// Takes an entry in. `is_spent` says of which others nothing is worth keeping.
     pub(super) fn insert(&self, entry: Arc<Entry>, is_spent: impl Fn(&Entry) -> bool) {
-        let place = entry.name().place();
+        let place = entry.name().place(self.groups.len());
         let Some(group) = self.groups.get(place.group) else { return };
         let group = group.get_or_init(|| Box::new(Group { sets: [const { OnceLock::new() }; SETS], turn: Mutex::new(()) }));
         let Some(set) = group.sets.get(place.set) else { return };
@@ -221,7 +221,7 @@ mod tests {
     }
 
     fn table() -> Table {
-        Table::new(&nothing())
+        Table::new(GROUPS, &nothing())
     }
 
     fn terms(name: Name, deadline: UnixMs) -> Terms {
@@ -338,6 +338,16 @@ mod tests {
             let each = (u64::try_from(bytes).unwrap() + PIECE * u64::try_from(pieces).unwrap()) / kept;
             assert!(each <= most, "{each} bytes a token in {kept}");
         }
+    }
+
+    #[test]
+    fn a_small_one_takes_few_refusals() {
+        let table = Table::new(2, &nothing());
+        for n in 0..20_000u64 {
+            table.insert(entry(Name([mixed(n), mixed(!n)]), false, 20), is_spent);
+        }
+        assert_eq!(table.sweep(0, 1, is_spent), 2 * SETS * REFUSED);
+        assert!(table.find(Name([mixed(19_999), mixed(!19_999)])).is_some());
     }
 
     #[test]
