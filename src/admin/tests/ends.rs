@@ -1,6 +1,33 @@
 //! Every route that ends something: what it answers, with `?strict=true` and without, with the token store there and away.
 
+use std::collections::BTreeSet;
+
 use super::*;
+
+/// What the document says takes `strict`, as method and path.
+fn documented() -> BTreeSet<(String, String)> {
+    let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
+    let mut documented = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().map_or(&[][..], Vec::as_slice);
+            if parameters.iter().any(|parameter| parameter["name"] == "strict") {
+                documented.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+    }
+    documented
+}
+
+/// The one that this asks.
+fn operation<'d>(documented: &'d BTreeSet<(String, String)>, ask: &Ask) -> Option<&'d (String, String)> {
+    let asked: Vec<_> = ask.path.split('?').next().unwrap().split('/').collect();
+    let is = |path: &str| {
+        let segments: Vec<_> = path.split('/').collect();
+        segments.len() == asked.len() && segments.iter().zip(&asked).all(|(segment, asked)| segment.starts_with('{') || segment == asked)
+    };
+    documented.iter().find(|(method, path)| *method == ask.method && is(path))
+}
 
 /// One of each, with `query`. What ends the very login that asks comes last.
 async fn asks(house: &House, ann: &Person, query: &str) -> Vec<Ask> {
@@ -32,8 +59,18 @@ async fn asks(house: &House, ann: &Person, query: &str) -> Vec<Ask> {
     add(Ask::new("PATCH", &format!("/v1/tenants/{tenant}")).json(json!({ "blocked": true })));
     let key = format!("/v1/keys/{}", made("/v1/keys", json!({})).await.text("/key/id"));
     add(Ask::new("PUT", &format!("{key}/scopes")).json(json!({ "scopes": ["a"] })));
+    add(Ask::new("PUT", &format!("{key}/terms")).json(json!({ "networks": ["10.0.0.0/8"] })));
     add(Ask::post(&format!("{key}/rotate")));
     add(Ask::new("DELETE", &key));
+    let denials = "/v1/issuers/corp/denials";
+    let denied = house.ask(Ask::post(denials).bearer(&ann.jwt).json(json!({ "jti": name }))).await.text("/denial/id");
+    add(Ask::post(denials).json(json!({ "sub": name })));
+    add(Ask::new("DELETE", &format!("{denials}/{denied}")));
+    let guarded = json!({ "user": format!("s{}", &name[1..]), "password": PASSWORD });
+    let uid = made("/v1/clients", guarded.clone()).await.text("/principal/uid");
+    let jwt = house.log_in(guarded["user"].as_str().unwrap()).await.text("/jwt/token");
+    second_factor::set_up(house, &jwt).await;
+    add(Ask::new("DELETE", &format!("/v1/second-factor/{uid}")));
     let other = house.log_in("ann").await;
     add(Ask::new("DELETE", &format!("/v1/sessions/{}", other.text("/jwt/payload/sid"))));
     add(Ask::post("/v1/logout").bearer(&house.log_in("ann").await.text("/jwt/refresh_token")));
@@ -50,8 +87,9 @@ async fn answer(house: &House, ann: &Person, ask: Ask) -> Reply {
 
 #[tokio::test]
 async fn once_applied_it_is_200_and_strict_where_that_is_asked() {
-    let house = House::open().await;
+    let house = House::taking(issuers::configured()).await;
     house.sign_up("ann").await.is(201);
+    let (documented, mut asked) = (documented(), BTreeSet::new());
     for (query, strict) in [("?strict=true", json!(true)), ("?strict=false", Value::Null), ("", Value::Null)] {
         let login = house.log_in("ann").await;
         let key = house.ask(Ask::post("/v1/keys").bearer(&login.text("/jwt/token")).json(json!({}))).await.text("/api_key");
@@ -66,12 +104,14 @@ async fn once_applied_it_is_200_and_strict_where_that_is_asked() {
         all.insert(0, Ask::new("DELETE", &format!("/v1/invitations/{}{query}", invitation.text("/invitation/id"))));
         for ask in all {
             let what = format!("{} {}", ask.method, ask.path);
+            asked.insert(operation(&documented, &ask).unwrap_or_else(|| panic!("{what} is not documented as taking `strict`")).clone());
             let reply = answer(&house, &ann, ask).await;
             reply.is(200).is_envelope(true);
             let said = (&reply.body["propagated"], reply.body.get("strict").unwrap_or(&Value::Null));
             assert_eq!(said, (&json!(true), &strict), "{what}: {}", reply.body);
         }
     }
+    assert_eq!(asked, documented);
 }
 
 #[tokio::test]

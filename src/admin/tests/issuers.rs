@@ -16,12 +16,17 @@ fn issuer(name: &str, iss: &str, audiences: &[&str]) -> Issuer {
     }
 }
 
-async fn house() -> House {
+/// Two of them, `corp` and `partner`.
+pub(super) fn configured() -> Arc<Issuers> {
     let configured = vec![
         issuer("corp", "https://id.example/", &["https://app.example.com/mcp", "other", "https://deep.example.com/tenants/7/mcp"]),
         issuer("partner", "https://partner.example", &["https://api.example.com", "https://app.example.com/mcp"]),
     ];
-    House::taking(Issuers::known(configured)).await
+    Issuers::known(configured)
+}
+
+async fn house() -> House {
+    House::taking(configured()).await
 }
 
 #[tokio::test]

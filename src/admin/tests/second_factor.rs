@@ -8,7 +8,7 @@ use crate::decision::cookies::Domains;
 const STEP: Duration = Duration::from_secs(30);
 
 /// Sets one up for whoever holds this login: its secret and recovery codes.
-async fn set_up(house: &House, jwt: &str) -> (TotpSecret, Vec<String>) {
+pub(super) async fn set_up(house: &House, jwt: &str) -> (TotpSecret, Vec<String>) {
     let begun = house.ask(Ask::post("/v1/second-factor").bearer(jwt)).await;
     begun.is(201);
     let secret = TotpSecret::typed(&begun.text("/secret"));

@@ -17,7 +17,7 @@ pub(super) async fn house() -> House {
     let store = TokenStore::redis(Redis::start(&url, house.database.clone(), settings).await.unwrap()).unwrap();
     let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
     let rules = Rules { sign_up: SignUp::Open, ..rules() };
-    let settings = Settings { rules, trusted_proxies: Vec::new(), oidc: Vec::new(), issuers: crate::issuers::Issuers::none() };
+    let settings = Settings { rules, trusted_proxies: Vec::new(), oidc: Vec::new(), issuers: super::issuers::configured() };
     // not even a task of the embedded store may apply the outbox
     let House { database, clock, _data, .. } = house;
     let senders = Senders::start(senders::Settings::default()).unwrap();
