@@ -13,11 +13,14 @@ import pytest
 from support.databases import PASSWORD as DATABASE_PASSWORD, SERVERS, WRITTEN
 from support.gate import bearer
 from support.gatepost import PASSWORD
+from support.nemesis_link import Link
 from support.replica import Replica
 from support.services import until
 
+BOUND, CACHED = 0.5, 2
 RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]}]
 NAMES = (f"person{n}" for n in itertools.count())
+LINKS = itertools.count(6520)
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -33,9 +36,9 @@ def replicas(server, redis, tmp_path):
     made, database = [], f"gatepost{next(NAMES)}"
     server.value(f"CREATE DATABASE {database}", "postgres" if server.name == "postgres" else "mysql")
 
-    def make(n, **sections):
+    def make(n, rules=RULES, **sections):
         sections = {"database": {"env": "DATABASE"}, "tokens": {"store": f"redis://127.0.0.1:{redis.port}"}, **sections}
-        replica = Replica(tmp_path / f"replica{n}", n, RULES, environment={"DATABASE": server.url(database)}, **sections)
+        replica = Replica(tmp_path / f"replica{n}", n, rules, environment={"DATABASE": server.url(database)}, **sections)
         made.append(replica)
         return replica
 
@@ -90,6 +93,49 @@ def test_two_that_start_together_work_together(server, replicas):
         until("the other replica refuses", 1.2, lambda: two.check(bearer(token)).status == 401)
         print(f"refused by the other replica after {time.monotonic() - began:.3f} s")
         assert one.check(bearer(token)).status == 401
+
+
+def test_an_end_while_what_is_cached_is_used(redis, replicas):
+    """One replica cannot reach Redis and lets what it knows pass for a while, as its rule says: the published bound, and a strict end, know of it."""
+    rules = [{**RULES[0], "on_store_error": {"allow_cached_for": f"{CACHED}s"}}]
+    link = Link(next(LINKS), redis.port)
+    tokens = {"staleness_bound": f"{int(BOUND * 1000)}ms"}
+    one = replicas(0, rules, tokens={"store": f"redis://127.0.0.1:{redis.port}", **tokens}).start()
+    two = replicas(1, rules, tokens={"store": f"redis://127.0.0.1:{link.port}", **tokens}).start()
+    carl = one.sign_up(next(NAMES))
+    (plain, plain_secret), (strict, strict_secret) = carl.key("orders:read"), carl.key("orders:read")
+    shown = {"plain": bearer(one.token(plain_secret)), "strict": bearer(one.token(strict_secret))}
+    assert [two.check(headers).status for headers in shown.values()] == [200, 200]
+    over, allowed = threading.Event(), {"plain": [], "strict": []}
+
+    def load():
+        while not over.is_set():
+            for which, headers in shown.items():
+                began = time.monotonic()
+                if two.check(headers).status == 200:
+                    allowed[which].append(began)
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=load, daemon=True)
+    thread.start()
+    try:
+        link.obey("stall", seconds=60)
+        stalled = time.monotonic()
+        answer = carl.call("DELETE", f"/v1/keys/{plain}")
+        applied = time.monotonic()
+        assert (answer.status, answer.json["propagated"]) == (200, True), answer
+        answer = carl.call("DELETE", f"/v1/keys/{strict}?strict=true")
+        returned = time.monotonic()
+        assert (answer.status, answer.json["strict"]) == (200, True), answer
+        assert returned - applied >= 1.1 * (BOUND + CACHED)
+        time.sleep(0.3)
+    finally:
+        over.set()
+        thread.join(10)
+        link.obey("cut")
+    assert max(allowed["plain"]) > stalled + BOUND, "it did use what it knew"
+    assert max(allowed["plain"]) < applied + BOUND + CACHED
+    assert max(allowed["strict"]) < returned
 
 
 def test_of_two_first_sign_ups_one_founds(server, replicas):
