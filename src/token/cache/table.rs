@@ -158,7 +158,8 @@ impl Set {
         let mark = |way: usize| self.marks.get(way).map_or(0, |mark| mark.load(Ordering::Relaxed));
         let there = |way: usize| self.entry(way).map(ArcSwap::load);
         let free = || (0..WAYS).find(|way| mark(*way) == 0);
-        let first = |test: &dyn Fn(&Entry) -> bool| ways().find(|way| there(*way).is_some_and(|entry| test(&entry)));
+        // what lies in a free place is refused, too
+        let first = |test: &dyn Fn(&Entry) -> bool| ways().find(|way| mark(*way) != 0 && there(*way).is_some_and(|entry| test(&entry)));
         let again = ways().find(|way| mark(*way) & !USED == place.mark && there(*way).is_some_and(|entry| entry.name() == new.name()));
         if again.is_some() {
             return again;

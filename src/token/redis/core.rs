@@ -249,7 +249,7 @@ mod tests {
         let core = Core::new(link, kick, Id::from_bytes([1; 16]), database, settings);
         let slide = |n: usize| core.slide(Id::from_bytes((n as u128).to_le_bytes()), now.after(12 * hour), UnixMs(0));
         for n in 0..SLIDES {
-            assert!(slide(n) > now.after(hour / 20), "it is written down");
+            assert!(slide(n) > now.after(FLUSH_EVERY), "it is written down");
         }
         assert_eq!(slide(SLIDES), now.after(FLUSH_EVERY));
     }
