@@ -75,6 +75,8 @@ pub struct Cache {
     commons: Commons,
     /// What refused credentials have in common.
     nothing: Arc<Common>,
+    /// How long a token lasts unused.
+    ttl: Duration,
     /// What gates want said besides what the standard headers say.
     further: OnceLock<Arc<[Further]>>,
 }
@@ -91,15 +93,15 @@ pub enum Leave {
 }
 
 impl Cache {
-    /// A cache under this fence, which is swept until it is dropped.
+    /// A cache under this fence, of tokens that last `ttl` unused; it is swept until it is dropped.
     ///
     /// # Errors
     /// Where the operating system has no randomness to give.
-    pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
+    pub fn start(fence: Arc<Fence>, clock: Clock, ttl: Duration) -> Result<Arc<Self>, ring::error::Unspecified> {
         let nothing = Arc::new(Common::new(NOBODY, "", Role::EndUser, Grant::default(), Vec::new(), &[], None));
         let (table, forged) = (Table::new(GROUPS, &nothing), Table::new(FORGED_GROUPS, &nothing));
         let (flights, commons) = (Flights::default(), Commons::default());
-        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, forged, flights, commons, nothing, further: OnceLock::new() });
+        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, forged, flights, commons, nothing, ttl, further: OnceLock::new() });
         tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
     }
@@ -122,12 +124,17 @@ impl Cache {
     /// What is known of a credential that `provers` would prove.
     pub fn find(&self, leave: Leave, name: Name, provers: Provers, now: UnixMs) -> Cached {
         let kept = || self.table.find(name).or_else(|| self.forged.find(name));
-        let found = || kept().filter(|entry| entry.is_proved_by(provers) && !entry.is_spent(&self.fence, now));
+        let found = || kept().filter(|entry| entry.is_proved_by(provers));
         match leave {
-            Leave::Leased => found().map_or(Cached::Unknown, Cached::Known),
+            Leave::Leased => found().filter(|entry| !entry.is_spent(&self.fence, now)).map_or(Cached::Unknown, Cached::Known),
             Leave::Unleased => Cached::Unknown,
-            Leave::Lapsed(since) => Cached::Lapsed { since, known: found() },
+            // nobody can be asked how far uses moved its end, so they are believed
+            Leave::Lapsed(since) => Cached::Lapsed { since, known: found().filter(|entry| !self.is_over(entry, now)) },
         }
+    }
+
+    fn is_over(&self, entry: &Entry, now: UnixMs) -> bool {
+        entry.is_over(&self.fence, now, self.ttl)
     }
 
     /// Keeps that a credential is not authentic, as `provers` found.
@@ -135,7 +142,7 @@ impl Cache {
         // no end concerns it; whatever bumps these generations costs another look
         let concerned = Concerned::from(Ask::Key(NOBODY));
         let terms = Terms { name, kind, provers, concerned, stamps: self.fence.stamps(concerned), deadline: now.after(FORGED_FOR) };
-        self.forged.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| other.is_spent(&self.fence, now));
+        self.forged.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| self.is_over(other, now));
     }
 
     /// Asks the store what a credential is, by `fill`, and keeps the answer.
@@ -178,7 +185,7 @@ impl Cache {
         };
         let entry = Arc::new(entry);
         if has_room && deadline > at.now {
-            self.table.insert(Arc::clone(&entry), |other| other.is_spent(&self.fence, at.now));
+            self.table.insert(Arc::clone(&entry), |other| self.is_over(other, at.now));
         }
         Ok(entry)
     }
@@ -194,8 +201,8 @@ impl Cache {
     /// Drops what is spent from the `n`th of [`SWEEP_PARTS`]; how many entries are left there. The last one ends with what no entry has
     /// any more.
     fn sweep_part(&self, n: usize, clock: &Clock) -> usize {
-        let is_spent = |entry: &Entry| entry.is_spent(&self.fence, clock.now());
-        let left = self.table.sweep(n, SWEEP_PARTS, is_spent) + self.forged.sweep(n, SWEEP_PARTS, is_spent);
+        let is_over = |entry: &Entry| self.is_over(entry, clock.now());
+        let left = self.table.sweep(n, SWEEP_PARTS, is_over) + self.forged.sweep(n, SWEEP_PARTS, is_over);
         if n + 1 == SWEEP_PARTS {
             self.commons.tidy();
         }
@@ -291,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn what_ran_out_leaves_no_scopes_behind() {
         let clock = Clock::manual(NOW);
-        let cache = Cache::start(Arc::default(), clock.clone()).unwrap();
+        let cache = Cache::start(Arc::default(), clock.clone(), Duration::ZERO).unwrap();
         for n in 0..500 {
             let (common, _) = cache.commons.of(common(n));
             let (concerned, deadline) = (Concerned::from(Ask::Key(NOBODY)), NOW.after(REFUSED_FOR));
@@ -307,7 +314,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_of_forged_tokens_takes_little() {
-        let cache = Cache::start(Arc::default(), Clock::manual(NOW)).unwrap();
+        let cache = Cache::start(Arc::default(), Clock::manual(NOW), Duration::ZERO).unwrap();
         for n in 1..=100_000 {
             cache.refuse(name(n), Provers::default(), CredentialKind::Jwt, NOW);
         }
