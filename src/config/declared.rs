@@ -88,9 +88,10 @@ fn policy(field: &Field<'_>) -> Option<Policy> {
 
 fn principal(field: &Field<'_>) -> Option<Principal> {
     const ROLES: [(&str, Role); 3] = [("admin", Role::Admin), ("client", Role::Client), ("sub_client", Role::SubClient)];
-    field.mapping(&["user", "tenant", "role", "below", "policies", "scopes", "blocked", "terms"]);
+    field.mapping(&["user", "tenant", "email", "role", "below", "policies", "scopes", "blocked", "terms"]);
     let user = field.key("user").need(name);
     let tenant = optional(&field.key("tenant"), None, |text| name(text).map(Some));
+    let email = optional(&field.key("email"), None, |text| values::text(text).map(Some));
     let role = field.key("role").need(values::one_of(&ROLES));
     let below_at = field.key("below");
     let below = optional(&below_at, None, |text| name(text).map(Some));
@@ -108,8 +109,8 @@ fn principal(field: &Field<'_>) -> Option<Principal> {
     let scopes = scopes_or(&scopes_at, own);
     let blocked = optional(&field.key("blocked"), false, values::boolean);
     let terms = terms(&field.key("terms"));
-    let (user, tenant, role, below, policies) = (user?, tenant?, role?, below?, policies?);
-    Some(Principal { user, tenant, role, below, policies, scopes: scopes?, blocked: blocked?, terms: terms?, at: at(field) })
+    let (user, tenant, email, role, below, policies) = (user?, tenant?, email?, role?, below?, policies?);
+    Some(Principal { user, tenant, email, role, below, policies, scopes: scopes?, blocked: blocked?, terms: terms?, at: at(field) })
 }
 
 fn key(field: &Field<'_>) -> Option<Key> {

@@ -23,7 +23,7 @@ policies:
   - { tenant: acme, name: readers, allow: [orders:read], deny: ['*:delete'], limit: { rate: 100/s, quota: 9/day, per: tenant } }
 principals:
   - { tenant: acme, user: ops, role: admin, scopes: ['orders:*'] }
-  - { tenant: acme, user: ci, role: client, below: ops, policies: [readers] }
+  - { tenant: acme, user: ci, email: ci@acme.example, role: client, below: ops, policies: [readers] }
   - { tenant: acme, user: free, role: client, below: ops }
 ";
 
@@ -48,6 +48,8 @@ fn everything_that_can_be_declared() {
     assert_eq!(declared.policies[0].terms, Terms { limit: Some(limit.into()), ..Terms::default() });
     let scopes: Vec<String> = declared.principals.iter().map(|principal| principal.scopes.to_string()).collect();
     assert_eq!(scopes, ["orders:*", "", "*"], "with policies exactly what they allow, without them whatever the one above may");
+    let addresses: Vec<_> = declared.principals.iter().map(|principal| principal.email.as_deref()).collect();
+    assert_eq!(addresses, [None, Some("ci@acme.example"), None]);
     assert_eq!((declared.keys[0].id, declared.keys[0].hash), (Id::from_bytes([7; 16]), [8; 32]));
     let metadata = [("plan".to_owned(), "gold".to_owned()), ("seats".to_owned(), "7".to_owned())];
     assert_eq!(declared.keys[0].terms, Terms::naming(Some("cus_1".into()), metadata.into()));
