@@ -79,7 +79,7 @@ def test_files_are_what_stands(gatepost):
     (people / "10-people.yaml").write_text(PEOPLE + "  - { tenant: acme, user: acme-new, role: client, below: acme-ops }\n")
     for arguments in (["--check"], []):
         refused = gatepost.run("apply", "people", *arguments, check=1)
-        assert "20-keys.yaml:2:5: keys[0]: `acme-ci` does not hold `orders:write`; " in refused.stderr and refused.stdout == "", refused
+        assert "20-keys.yaml:2:3: keys[0]: `acme-ci` does not hold `orders:write`; " in refused.stderr and refused.stdout == "", refused
         assert refused.stderr.endswith("nothing was changed\n"), refused
     (people / "20-keys.yaml").unlink()
     assert gatepost.run("apply", "people", "--check", check=1).stdout.startswith("+ principal acme-new\n"), "it was not made before"

@@ -111,7 +111,7 @@ def test_a_running_instance_is_asked(gatepost_with, tmp_path, redis):
 
 
 BROWSER = [("Accept", "text/html,*/*;q=0.8")]
-PAGES = {"id": "pages", "path": "/pages/**", "credentials": ["session"], "login_redirect": True}
+PAGES = {"id": "pages", "hosts": ["app.example"], "path": "/pages/**", "credentials": ["session"], "login_redirect": True}
 CHECKS = {
     "allowed": (200, "/orders/1", "reader", []),
     "nobody": (401, "/orders/1", None, []),

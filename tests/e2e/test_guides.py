@@ -74,8 +74,8 @@ def test_configurations_load(block, tmp_path):
     is_rules = block.text.lstrip().startswith(("rules:", "#")) and re.search(r"^rules:\s*$", block.text, re.M)
     rules = block.text if is_rules else (ROOT / "config/rules.yaml").read_text()
     issuers = [{"name": name, "issuer": f"https://{name}.example/", "audiences": ["https://api.example.com"]}
-               for name in sorted(set(re.findall(r"issuer:(\w+)", block.text)))]
-    for_rules = f"issuers: {json.dumps(issuers)}\nrules: rules.yaml\nadmin: { public_url: https://auth.example.com }\n" \
+               for name in sorted(set(re.findall(r"issuer:([a-z][a-z0-9-]*)", block.text)))]
+    for_rules = "issuers: " + json.dumps(issuers) + "\nrules: rules.yaml\nadmin: { public_url: https://auth.example.com }\n" \
                 "gates: [{ proxy: nginx, listen: 127.0.0.1:9001, client_ip: { header: X-Forwarded-For } }]\n"
     config = for_rules if is_rules else block.text
     (tmp_path / "rules.yaml").write_text(rules)
