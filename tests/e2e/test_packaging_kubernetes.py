@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from support import binaries
-from support.chart import CHART, MANIFESTS, manifests, objects
+from support.chart import CHART, MANIFESTS, manifests, notes, objects
 from support.gatepost import NO_GATEPOST
 
 SHARED = {"database": "postgres://gatepost:pw@db/gatepost", "tokenStore": "redis://redis:6379", "replicas": 3, "proxies": ["traefik", "nginx"],
@@ -78,6 +78,32 @@ def test_secrets_are_made_once_and_of_the_right_kind():
             assert not any(value in yaml.safe_dump(item) for value in (*secret.values(), "pw@db")), kind
 
 
+def test_pods_are_replaced_with_whatever_is_read_at_the_start_only():
+    """The Middleware sends another secret at once: a pod that goes on with the old one refuses everybody."""
+    def annotation(**more):
+        return objects(SHARED | {"proxySecret": "one"} | more)["Deployment", "gatepost"]["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+
+    assert annotation() == annotation() == annotation(rulesFile="rules: []\n", secretKey="6f" * 32), "these are read again"
+    others = [{"proxySecret": "two"}, {"database": "postgres://gatepost:pw@other/gatepost"}, {"tokenStore": "redis://other:6379"}, {"proxies": ["traefik"]},
+              {"config": {"tokens": {"ttl": "31m"}}}]
+    assert len({annotation(), *(annotation(**other) for other in others)}) == 1 + len(others)
+
+
+@pytest.mark.parametrize("values", SETS.values(), ids=SETS)
+def test_the_notes_say_what_can_be_done(values):
+    said = notes(values, name="mine")
+    made = {(kind, name.replace("gatepost", "mine-gatepost", 1)) for kind, name in objects(values)}
+    named = {(kind, name) for kind, name in re.findall(r"(deployment|service|Middleware|ConfigMap)(?:/| `)([\w-]+)", said)}
+    assert {(kind.capitalize() if kind.islower() else kind, name) for kind, name in named} <= made, said
+    assert {"deployment", "service", "ConfigMap"} <= {kind for kind, _ in named}
+    commands = re.findall(r"-- /gatepost (.*)", said)
+    assert commands[0] == "create-admin --user ann" and len(commands) == (1 if values.get("traefik", {}).get("enabled", True) else 2)
+    for command in commands:
+        done = subprocess.run([binaries.gatepost(), *command.split(), "--help"], capture_output=True, text=True, env=NO_GATEPOST, timeout=30)
+        assert done.returncode == 0, done
+    assert said.count("--namespace gatepost ") == said.count("kubectl ")
+
+
 @pytest.mark.parametrize("values, told", [
     ({"replicas": 2}, "more than one replica"), ({"replicas": 0}, "replicas"), ({"proxies": ["squid"]}, "proxies"), ({"proxies": ["nginx"]}, "among the proxies"),
     ({"replica": 2}, "replica"), ({"secretKey": "short"}, "secretKey"), ({"tokenStore": "embedded"}, "tokenStore"), ({"rulesFile": ""}, "rulesFile"),
@@ -98,6 +124,29 @@ def test_the_middlewares_are_those_of_the_shipped_file():
             spec = {"chain": {"middlewares": [link["name"] for link in spec["chain"]["middlewares"]]}}
         assert spec == shipped[name], name
     assert set(made) | {"gatepost-ask"} == set(shipped)
+
+
+def test_the_routes_are_those_that_are_printed(tmp_path):
+    """What `print-config gateway-api` prints for the chart's configuration, and what IngressRoutes need for the same."""
+    for file, text in objects()["ConfigMap", "gatepost"]["data"].items():
+        (tmp_path / file).write_text(text.replace("/secrets/", f"{tmp_path}/"))
+    (tmp_path / "proxy-secret").write_text("s3cret")
+    done = subprocess.run([binaries.gatepost(), "print-config", "gateway-api", "--config", tmp_path / "gatepost.yaml"],
+                          capture_output=True, text=True, env=NO_GATEPOST, timeout=30)
+    assert done.returncode == 0, done
+    printed = {(item["kind"], item["metadata"]["name"]): item["spec"] for item in yaml.safe_load_all(done.stdout)}
+    shipped = {item["kind"]: item["spec"] for item in yaml.safe_load_all((MANIFESTS.parent / "route.yaml").read_text())}
+
+    def in_no_order(rules):
+        return sorted(rules, key=str)
+
+    assert in_no_order(shipped["HTTPRoute"]["rules"]) == in_no_order(printed["HTTPRoute", "app"]["rules"])
+    [unchecked] = [rule for rule in shipped["HTTPRoute"]["rules"] if "filters" not in rule]
+    paths = " || ".join(f"Path(`{match['path']['value']}`)" for match in unchecked["matches"])
+    [route] = [route for route in shipped["IngressRoute"]["routes"] if "middlewares" not in route]
+    assert route["match"] == f"Host(`app.example.com`) && ({paths})" and route["services"] == unchecked["backendRefs"]
+    others = [other["match"] for other in shipped["IngressRoute"]["routes"] if other is not route]
+    assert all(len(other) < len(route["match"]) for other in others), "the longest is the first to be asked"
 
 
 def test_the_manifests_are_the_chart_and_the_route_finds_them():

@@ -25,7 +25,7 @@ RULES = [
     {"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]},
     {"id": "trial", "path": "/trial/**", "scopes": {"all": ["trial:read"]}, "enforce": False},
 ]
-OF_PROMETHEUS = {"up", "instance", "job", "le"}
+OF_PROMETHEUS = {"up", "instance", "job", "le", "installation"}
 
 
 def dashboard_queries():
@@ -45,10 +45,9 @@ def names(query):
 
 
 def labels(query):
-    """Every label that the query names: in selectors, after `by`, and made by count_values."""
-    bare = re.sub(r'count_values\("\w+",', "count_values(", query)
-    selected = [word for inside in re.findall(r"\{([^}]*)\}", bare) for word in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", inside)]
-    grouped = [word.strip() for inside in re.findall(r"\b(?:by|without)\s*\(([^)]*)\)", bare) for word in inside.split(",")]
+    """Every label that the query names: in selectors and after `by`."""
+    selected = [word for inside in re.findall(r"\{([^}]*)\}", query) for word in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", inside)]
+    grouped = [word.strip() for inside in re.findall(r"\b(?:by|without)\s*\(([^)]*)\)", query) for word in inside.split(",")]
     return set(selected + grouped)
 
 
@@ -165,6 +164,9 @@ tests:
       - { series: 'gatepost_reload_failed{instance="b"}', values: '0+0x100' }
       - { series: 'gatepost_rules{instance="a"}', values: '7+0x100' }
       - { series: 'gatepost_rules{instance="b"}', values: '7+0x10 8+0x90' }
+      - { series: 'gatepost_rules{instance="c", installation="other"}', values: '3+0x100' }
+      - { series: 'gatepost_rules{instance="d", installation="other"}', values: '3+0x100' }
+      - { series: 'gatepost_rules{instance="e", installation="third"}', values: '4+0x100' }
       - { series: 'gatepost_decisions_total{instance="a", result="deny", reason="store_unavailable"}', values: '0+30x100' }
       - { series: 'gatepost_decisions_total{instance="b", result="deny", reason="store_unavailable"}', values: '5+0x100' }
       - { series: 'gatepost_decisions_total{instance="a", result="deny", reason="invalid_credential"}', values: '0+600x100' }
@@ -180,6 +182,8 @@ tests:
       - { series: 'gatepost_codes_sent_total{instance="b", channel="sms", result="sent"}', values: '0+9x100' }
     promql_expr_test:
       - { expr: 'count(ALERTS{alertstate="firing", instance="b"}) or vector(0)', eval_time: 24m, exp_samples: [{ labels: '{}', value: 0 }] }
+      - { expr: 'count(ALERTS{alertstate="firing", installation!=""}) or vector(0)', eval_time: 24m, exp_samples: [{ labels: '{}', value: 0 }] }
+      - { expr: 'count(ALERTS{alertstate="firing", alertname="GatepostReplicasDisagree"}) or vector(0)', eval_time: 11m, exp_samples: [{ labels: '{}', value: 0 }] }
       - { expr: 'count(ALERTS{alertstate="firing", alertname="GatepostDown"}) or vector(0)', eval_time: 5m, exp_samples: [{ labels: '{}', value: 0 }] }
 """
 FIRING = ("GatepostDown", "GatepostStoreAway", "GatepostReloadRefused", "GatepostReplicasDisagree", "GatepostRefusesForLackOfStore",

@@ -17,11 +17,21 @@ HEAD = """\
 """
 
 
-def rendered(values=None, name="gatepost"):
-    """The text of every object."""
+def files(values=None, name="gatepost"):
+    """What each template becomes."""
     with helm_python.Chart.load(str(CHART)) as chart:
-        files = chart.render(values or {}, name=name, namespace="gatepost")
-    return [document.strip() for path in sorted(files) for document in files[path].split("\n---\n") if yaml.safe_load(document)]
+        return {path.rpartition("/")[2]: text for path, text in chart.render(values or {}, name=name, namespace="gatepost").items()}
+
+
+def notes(values=None, name="gatepost"):
+    """What Helm says after an install."""
+    return files(values, name)["NOTES.txt"]
+
+
+def rendered(values=None):
+    """The text of every object."""
+    made = files(values)
+    return [document.strip() for file in sorted(made) if file.endswith(".yaml") for document in made[file].split("\n---\n") if yaml.safe_load(document)]
 
 
 def objects(values=None):
