@@ -117,8 +117,8 @@ pub struct ExplainArguments {
     pub method: Option<String>,
     /// The original URL: https://host/path?query, or a path alone (host `localhost`).
     pub url: Option<std::ffi::OsString>,
-    /// Through which gate: its proxy, or, of several for one proxy, where it listens. Default: the first one configured. A proxy without a gate
-    /// is explained as if one were configured.
+    /// Through which gate: its proxy, or, of several for one proxy, where it listens. Default: the first one configured. A proxy
+    /// without a gate is explained as if one were configured.
     #[arg(long, value_name = "PROXY|LISTEN")]
     pub gate: Option<String>,
     /// An access token or a login's JWT.
@@ -133,8 +133,8 @@ pub struct ExplainArguments {
     /// As if it were of this holder: uid=…, name=…, tenant=…, role=…, key_id=…
     #[arg(long = "as", value_name = "NAME=VALUE", conflicts_with_all = ["token", "api_key"])]
     pub attributes: Vec<String>,
-    /// Which kind of credential is presented: none, token, api_key, session, jwt, ticket or issuer:NAME. Default: token with --scopes or --as,
-    /// else none.
+    /// Which kind of credential is presented: none, token, api_key, session, jwt, ticket or issuer:NAME. Default: token with --scopes
+    /// or --as, else none.
     #[arg(long, value_name = "KIND", conflicts_with_all = ["token", "api_key"])]
     pub credential: Option<String>,
     /// What becomes of the credential that is made up; what became of a real one is looked up.

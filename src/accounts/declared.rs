@@ -2,8 +2,8 @@
 //!
 //! INVARIANT: only what was made from a declaration is changed or ended by one. What somebody else made under the same name is
 //! refused.
-//! INVARIANT: all of it is one act, so one declaration that cannot be made so leaves everything as it was, and a check finds it, too. Keys come
-//! last, because a key may hold only what its owner holds by then. Each change has its own entry in the audit trail.
+//! INVARIANT: all of it is one act, so one declaration that cannot be made so leaves everything as it was, and a check finds it, too.
+//! Keys come last, because a key may hold only what its owner holds by then. Each change has its own entry in the audit trail.
 
 mod keys;
 mod policies;
