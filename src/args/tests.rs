@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
 
 use super::*;
 
@@ -55,12 +56,13 @@ fn commands(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// The words of a command line, as a shell makes them of quotes; a redirection ends it.
+/// The words of a command line, as a shell makes them of quotes and of `$(…)`; a redirection ends it.
 fn words(command: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in command.chars().chain([' ']) {
         match (quote, c) {
             (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => quote = Some(')'),
             (Some(open), c) if open == c => quote = None,
             (None, ' ') if !word.is_empty() => words.push(std::mem::take(&mut word)),
             (None, ' ') => {}
@@ -83,7 +85,9 @@ fn problem(command: &str) -> Option<String> {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
         ErrorKind::DisplayVersion,
     ];
-    (!named.contains(&error.kind())).then(|| error.to_string())
+    // or without the value of its option
+    let lacks_value = error.get(ContextKind::InvalidValue) == Some(&ContextValue::String(String::new()));
+    (!named.contains(&error.kind()) && !lacks_value).then(|| error.to_string())
 }
 
 #[test]

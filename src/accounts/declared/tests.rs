@@ -223,12 +223,8 @@ async fn an_address_is_declared_until_its_person_has_proved_one() {
 async fn a_key_that_cannot_be_leaves_everything_as_it_was() {
     let world = World::new().await;
     let mut declared = house();
-    declared.keys.push(Key {
-        id: Id::from_bytes([6; 16]),
-        scopes: scopes("orders:write"),
-        at: "a.yaml:1:1: keys[1]".into(),
-        ..house().keys.remove(0)
-    });
+    let greedy = Key { id: Id::from_bytes([6; 16]), hash: [9; 32], scopes: scopes("orders:write"), ..house().keys.remove(0) };
+    declared.keys.push(Key { at: "a.yaml:1:1: keys[1]".into(), ..greedy });
     for mode in [Mode::Check, Mode::Apply] {
         let error = apply(&world.database, &declared, mode).await.unwrap_err().to_string();
         assert!(error.contains("keys[1]: `acme-ci` does not hold `orders:write`"), "{error}");
