@@ -85,9 +85,12 @@ fn problem(command: &str) -> Option<String> {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
         ErrorKind::DisplayVersion,
     ];
-    // or without the value of its option
-    let lacks_value = error.get(ContextKind::InvalidValue) == Some(&ContextValue::String(String::new()));
-    (!named.contains(&error.kind()) && !lacks_value).then(|| error.to_string())
+    // an option without its value, or with a word in capitals that stands for one
+    let is_placeholder = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value.bytes().all(|b| b.is_ascii_uppercase()),
+        _ => false,
+    };
+    (!named.contains(&error.kind()) && !is_placeholder).then(|| error.to_string())
 }
 
 #[test]
