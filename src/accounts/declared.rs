@@ -13,6 +13,7 @@ mod vanished;
 mod work;
 
 use self::work::Work;
+use crate::clock::UnixMs;
 use crate::database::{Committed, Database, DatabaseError};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
@@ -98,6 +99,8 @@ pub struct Key {
     pub name: String,
     /// What it may do.
     pub scopes: ScopeSet,
+    /// When it ends by itself.
+    pub expires_at: Option<UnixMs>,
     /// What is agreed about it.
     pub terms: Terms,
     /// `FILE:LINE:COLUMN: path`

@@ -1,9 +1,12 @@
 //! API keys as files declare them: compared with everything else, made after it, because a key may hold only what its owner holds by then.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use super::super::standing;
 use super::work::{Work, agreed, changed, terms};
 use super::{ApplyError, Key, wrong};
 use crate::audit::Action;
+use crate::clock::UnixMs;
 use crate::database::{DeclaredKind, KeyRow};
 use crate::id::Id;
 
@@ -25,18 +28,23 @@ impl Work {
             let id = key.id.to_string();
             let known = self.known(DeclaredKind::Key, &id, &key.at)?;
             let owner = self.user(&key.principal, &key.at).await?;
+            // nothing is left to be done about one that has ended as declared
+            if key.expires_at.is_some_and(|end| end <= self.act.now()) {
+                continue;
+            }
             let shown = format!("{} ({id}) of {}", key.name, key.principal);
             match (known, self.act.live_key(key.id).await?) {
                 (None, None) => {
-                    let details = std::iter::once(format!("scopes: {}", key.scopes)).chain(terms(&key.terms)).collect();
+                    let expires = key.expires_at.map(|end| format!("expires_at: {}", in_words(end)));
+                    let details = std::iter::once(format!("scopes: {}", key.scopes)).chain(expires).chain(terms(&key.terms)).collect();
                     self.differs('+', DeclaredKind::Key, &shown, details);
                     work.push(KeyWork { key, owner, is_new: true, scopes: false, secret: false, terms: false });
                 }
                 (None, Some(_)) => return Err(wrong(&key.at, "there is a key of that id, which apply did not make; declare another")),
                 (Some(_), None) => return Err(wrong(&key.at, "it has ended; take it out, or declare another")),
                 (Some(_), Some(row)) => {
-                    if row.principal != owner || row.name != key.name {
-                        return Err(wrong(&key.at, "name and owner of a key stay as they were made; declare another"));
+                    if row.principal != owner || row.name != key.name || row.expires_at != key.expires_at {
+                        return Err(wrong(&key.at, "name, owner and end of a key stay as they were made; declare another"));
                     }
                     let (scopes, secret) = (row.scopes != key.scopes, !self.act.is_key_secret(key.id, &key.hash).await?);
                     let mut details = Vec::new();
@@ -82,7 +90,7 @@ impl Work {
                 name: key.name.clone(),
                 scopes: key.scopes.clone(),
                 created_at: self.act.now(),
-                expires_at: None,
+                expires_at: key.expires_at,
                 last_used_at: None,
                 terms: key.terms.clone(),
                 imported: false,
@@ -105,4 +113,8 @@ impl Work {
         }
         Ok(())
     }
+}
+
+fn in_words(at: UnixMs) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string()
 }

@@ -1,5 +1,7 @@
 //! What is declared is made, changed and ended; what is not stays as it is.
 
+use std::time::Duration;
+
 use super::super::standing;
 use super::*;
 use crate::audit::{Action, By};
@@ -63,6 +65,7 @@ fn house() -> Declared {
             principal: "acme-ci".into(),
             name: "nightly".into(),
             scopes: scopes("orders:read"),
+            expires_at: None,
             terms: Terms::default(),
             at: at("keys[0]"),
         }],
@@ -237,6 +240,24 @@ async fn a_key_that_cannot_be_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_key_may_end_by_itself() {
+    let world = World::new().await;
+    let until = |at: u64| {
+        let mut declared = house();
+        declared.keys[0].expires_at = Some(UnixMs(at));
+        declared
+    };
+    let made = world.apply(&until(1_900_000_060_000), Mode::Apply).await;
+    assert!(made.iter().any(|line| line.ends_with("| scopes: orders:read | expires_at: 2030-03-17T17:47:40Z")), "{made:?}");
+    assert_eq!(world.apply(&until(1_900_000_060_000), Mode::Check).await, [""; 0]);
+    // once it has ended, its declaration is no mistake, nor does it bring it back
+    world.database.clock().advance(Duration::from_secs(61));
+    assert_eq!(world.apply(&until(1_900_000_060_000), Mode::Apply).await, [""; 0]);
+    let mut act = world.database.act().await.unwrap();
+    assert!(act.live_key(Id::from_bytes([7; 16])).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn what_vanished_stays_until_it_is_pruned() {
     let world = World::new().await;
     world.apply(&house(), Mode::Apply).await;
@@ -335,10 +356,11 @@ async fn what_cannot_be_is_refused_with_its_place() {
         assert!(world.audit().await.is_empty(), "{problem}");
     }
     world.apply(&house(), Mode::Apply).await;
-    let later: [(&str, Mistake); 3] = [
+    let later: [(&str, Mistake); 4] = [
         ("role, tenant and `below` stay", |d| d.principals[1].role = Role::Client),
         ("`acme-ci` does not hold `orders:write`", |d| d.keys[0].scopes = scopes("orders:write")),
-        ("name and owner of a key stay", |d| d.keys[0].name = "daily".into()),
+        ("name, owner and end of a key stay", |d| d.keys[0].name = "daily".into()),
+        ("name, owner and end of a key stay", |d| d.keys[0].expires_at = Some(UnixMs(2_000_000_000_000))),
     ];
     for (problem, mistake) in later {
         let mut declared = house();
