@@ -4,7 +4,7 @@
 //! comes with a cookie must come from a page of our own and carry the session's token: cookies are sent by browsers, whoever
 //! wrote the page.
 
-use axum::http::header::REFERRER_POLICY;
+use axum::http::header::{HOST, ORIGIN, REFERRER_POLICY};
 use axum::http::{HeaderValue, Method, StatusCode};
 
 use super::answer::Answer;
@@ -115,6 +115,21 @@ fn own_host(admin: &Admin, call: &Call) -> Option<String> {
 pub(super) fn base(admin: &Admin) -> &str {
     let url = admin.accounts.returns().public_url.as_deref().unwrap_or_default();
     url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or_default()
+}
+
+/// Where the own pages are as this browser has it, without a slash at the end: `admin.public_url`, or what it asked for.
+pub(super) fn own_address(admin: &Admin, call: &Call) -> String {
+    if let Some(url) = &admin.accounts.returns().public_url {
+        return url.clone();
+    }
+    let host = call.header(HOST.as_str()).ok().flatten().unwrap_or_default();
+    let plain = format!("http://{host}");
+    // the cookies are `Secure`: without TLS browsers keep them on this machine only
+    let is_plain = match call.header(ORIGIN.as_str()) {
+        Ok(Some(origin)) => origin == plain,
+        _ => call.host().is_some_and(|name| is_loopback(&name)),
+    };
+    if is_plain { plain } else { format!("https://{host}") }
 }
 
 /// Where a browser with a session goes next on its way to `return_to`.

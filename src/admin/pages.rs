@@ -13,6 +13,7 @@ mod issuers;
 mod keys;
 mod limits;
 pub(super) mod login;
+mod names;
 mod overview;
 mod parts;
 mod people;
@@ -31,6 +32,7 @@ mod usage;
 mod visit;
 mod words;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -66,7 +68,7 @@ fn source(text: &str) -> String {
 /// A page to be answered.
 pub(super) struct Page {
     status: StatusCode,
-    title: &'static str,
+    title: Cow<'static, str>,
     body: Markup,
     /// Where its forms may lead in the end, besides our own pages: browsers hold the redirects after a form against this, too.
     leads_to: Option<String>,
@@ -78,8 +80,8 @@ pub(super) struct Page {
 }
 
 impl Page {
-    pub(super) fn new(title: &'static str, body: Markup) -> Self {
-        Self { status: StatusCode::OK, title, body, leads_to: None, frame: None, again_s: None, has_script: false }
+    pub(super) fn new(title: impl Into<Cow<'static, str>>, body: Markup) -> Self {
+        Self { status: StatusCode::OK, title: title.into(), body, leads_to: None, frame: None, again_s: None, has_script: false }
     }
 
     /// The same, answered with this status.
@@ -99,7 +101,7 @@ impl Page {
 
     /// The answer.
     pub(super) fn answer(self) -> Answer {
-        let title = self.title;
+        let title = &self.title;
         let html = html! {
             (DOCTYPE)
             html lang="en" {

@@ -154,6 +154,11 @@ pub(super) fn agreed(table: &str, text: Option<&str>) -> Result<Terms, DatabaseE
     Terms::read(text).map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))
 }
 
+/// So many of these, with commas between: places for values whose number only the call knows.
+pub(super) fn list(of: &str, times: usize) -> String {
+    vec![of; times].join(", ")
+}
+
 /// What a text column of `table` spells.
 pub(super) fn spelled<T: FromStr>(table: &str, text: &str) -> Result<T, DatabaseError> {
     text.parse().map_err(|_| DatabaseError::Unavailable(format!("a row of `{table}` is damaged")))

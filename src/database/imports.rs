@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use sqlx::AnyConnection;
 
-use super::acts::{Act, spelled};
+use super::acts::{Act, list, spelled};
 use super::{Database, DatabaseError, Engine, PendingKind, column};
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
@@ -157,8 +157,4 @@ async fn there(read: &mut AnyConnection, engine: Engine, keys: &[ImportedKey]) -
         there.extend(keys.iter().filter(|key| found.contains(&key.hash[..])).map(|key| key.id));
     }
     Ok(there)
-}
-
-fn list(of: &str, times: usize) -> String {
-    vec![of; times].join(", ")
 }

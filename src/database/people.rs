@@ -2,9 +2,11 @@
 //!
 //! INVARIANT: a principal's row stays after its end, so its names are never given to anyone else.
 
+use std::collections::HashMap;
+
 use sqlx::AnyConnection;
 
-use super::acts::{Act, spelled};
+use super::acts::{Act, list, spelled};
 use super::{Database, DatabaseError, Engine, PendingKind};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
@@ -13,6 +15,15 @@ use crate::token::secret::HashedSecret;
 
 /// How long a set-up code counts where several processes print one.
 const SETUP_CODES_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+
+/// What a principal is called, as a column: user name, verified e-mail or verified phone, otherwise its uid.
+macro_rules! shown_name {
+    () => {
+        "COALESCE(user_name, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid)"
+    };
+}
+
+pub(super) use shown_name;
 
 /// A principal to be made.
 #[derive(Debug)]
@@ -160,14 +171,39 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn shown_name(&self, uid: Id) -> Result<Option<String>, DatabaseError> {
-        let row: Option<(String,)> = sqlx::query_as(self.sql(
-            "SELECT COALESCE(user_name, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid)
-             FROM principals WHERE uid = ?",
-        ))
-        .bind(uid.to_string())
-        .fetch_optional(&self.pool)
-        .await?;
+        let row: Option<(String,)> = sqlx::query_as(self.sql(concat!("SELECT ", shown_name!(), " FROM principals WHERE uid = ?")))
+            .bind(uid.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
         Ok(row.map(|(name,)| name))
+    }
+
+    /// The same of several at once: of those below `below`, or of whoever there is. Those who have ended keep their names.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn shown_names(&self, uids: &[Id], below: Option<Id>) -> Result<HashMap<Id, String>, DatabaseError> {
+        if uids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let (first, last) = match below {
+            Some(_) => (
+                "WITH RECURSIVE below (uid) AS (
+                     SELECT uid FROM principals WHERE parent = ?
+                     UNION SELECT p.uid FROM principals p JOIN below b ON p.parent = b.uid
+                 ) ",
+                " AND uid IN (SELECT uid FROM below)",
+            ),
+            None => ("", ""),
+        };
+        let places = list("?", uids.len());
+        let statement = format!(concat!("{}SELECT uid, ", shown_name!(), " FROM principals WHERE uid IN ({}){}"), first, places, last);
+        let mut select = sqlx::query_as(self.engine.sql_of(&statement)).persistent(false);
+        for id in below.iter().chain(uids) {
+            select = select.bind(id.to_string());
+        }
+        let rows: Vec<(String, String)> = select.fetch_all(&self.pool).await?;
+        rows.into_iter().map(|(uid, name)| Ok((spelled("principals", &uid)?, name))).collect()
     }
 
     /// Whether anyone who has not ended stands right below `uid`.

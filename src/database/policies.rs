@@ -2,7 +2,7 @@
 //!
 //! INVARIANT: a policy's row stays after its end; from then on it gives and takes nothing.
 
-use super::acts::{Act, Page, agreed, spelled};
+use super::acts::{Act, Page, agreed, list, spelled};
 use super::{Database, DatabaseError, PendingKind, column, time};
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
@@ -71,6 +71,23 @@ impl Database {
         .bind(i64::from(page.limit))
         .fetch_all(&self.pool)
         .await?;
+        rows.into_iter().map(row).collect()
+    }
+
+    /// These policies, oldest first, without those that have ended.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn live_policies(&self, ids: &[Id]) -> Result<Vec<PolicyRow>, DatabaseError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = format!(live_policies!("AND id IN ({}) ORDER BY created_at, id"), list("?", ids.len()));
+        let mut select = sqlx::query_as(self.engine.sql_of(&statement)).persistent(false);
+        for id in ids {
+            select = select.bind(id.to_string());
+        }
+        let rows: Vec<Columns> = select.fetch_all(&self.pool).await?;
         rows.into_iter().map(row).collect()
     }
 }

@@ -3,6 +3,7 @@
 use sqlx::AnyConnection;
 
 use super::acts::{Act, Page, agreed, spelled};
+use super::people::shown_name;
 use super::{Database, DatabaseError, Engine, PendingKind, time};
 use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
@@ -63,8 +64,9 @@ type Columns = (String, String, String, String, Option<String>, String, i64, i64
 macro_rules! live_principals {
     ($rest:literal) => {
         concat!(
-            "SELECT uid, COALESCE(user_name, CASE WHEN email_verified <> 0 THEN email END, CASE WHEN phone_verified <> 0 THEN phone END, uid),
-                    role, tenant, parent, scopes, blocked, created_at, terms FROM principals WHERE ended_at IS NULL ",
+            "SELECT uid, ",
+            shown_name!(),
+            ", role, tenant, parent, scopes, blocked, created_at, terms FROM principals WHERE ended_at IS NULL ",
             $rest
         )
     };

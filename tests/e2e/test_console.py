@@ -6,17 +6,18 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
-from support import binaries, totp
+from support import totp
 from support.browser import Hand
+from support.console import BASE, chromium, go, log_in, tab_to, visits
 from support.gate import bearer, check
 from support.gatepost import PASSWORD, Gatepost
 from support.issuer import Issuer
 from support.mail_server import Mailbox
 from support.services import until
 
-BASE, MAIL = "http://localhost:8000", 2525
+MAIL = 2525
 RULES = json.dumps({
     "rules": [
         {"id": "orders-read", "hosts": ["api.example.com"], "methods": ["GET"], "path": "/orders/{id}", "scopes": {"all": ["orders:read"]}},
@@ -29,7 +30,9 @@ RULES = json.dumps({
         {"request": "GET https://api.example.com/orders/1", "scopes": ["other"], "expect": "deny"},
     ],
 })
-PAGES = ["/", *(f"/console/{name}" for name in ("keys", "tokens", "logins", "account", "people", "policies", "invitations", "audit", "rules",
+# before anybody is logged in
+ENTRANCE = ["/login", "/login?rd=/console/keys", "/signup"]
+PAGES = ["/", *(f"/console/{name}" for name in ("keys", "tokens", "logins", "account", "account/second-factor", "people", "policies", "invitations", "audit", "rules",
                                                  "try", "refusals", "issuers", "issuers/corp", "tenants"))]
 
 
@@ -44,50 +47,17 @@ def world(tmp_path_factory):
     senders = {"email": {"smtp": f"smtp://localhost:{MAIL}", "from": "gatepost@example.com"}}
     try:
         with (Issuer(folder) as issuer, Gatepost(folder, RULES, ports={"nginx": 9001}, senders=senders, issuers=issuers(issuer)) as gatepost,
-              sync_playwright() as playwright):
+              chromium() as browser):
             ann = gatepost.sign_up("ann")
-            browser = playwright.chromium.launch(executable_path=binaries.debian("chromium"), args=["--no-sandbox", "--disable-gpu"])
             yield SimpleNamespace(gatepost=gatepost, browser=browser, ann=ann, mailbox=mailbox, issuer=issuer)
-            browser.close()
     finally:
         mailbox.stop()
 
 
 @pytest.fixture
 def visit(world):
-    """Opens browsers of their own, logged in; what the browser complains of fails the test."""
-    contexts, complaints = [], []
-
-    def opened(user="ann", width=1280, **options):
-        context = world.browser.new_context(viewport={"width": width, "height": 844}, **options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        if user:
-            log_in(page, user)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    # a browser tells of every answer that is no 2xx, and that it goes to what was wrong rather than to the first field
-    told = ("Failed to load resource", "Autofocus processing was blocked")
-    assert not [text for text in complaints if not text.startswith(told)], complaints
-
-
-def log_in(page, user, password=PASSWORD, to="/"):
-    page.goto(f"{BASE}/login")
-    page.get_by_label("User name, e-mail or phone").fill(user)
-    page.get_by_label("Password").fill(password)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{BASE}{to}")
-
-
-def go(page, name):
-    page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
-    page.get_by_role("heading", level=1).wait_for()
+    with visits(world.browser) as opened:
+        yield opened
 
 
 def status(credential, method="GET", path="/orders/1"):
@@ -96,7 +66,7 @@ def status(credential, method="GET", path="/orders/1"):
 
 def test_sign_up_and_first_page(world, visit):
     page = visit(user=None)
-    page.goto(f"{BASE}/login")
+    page.goto(f"{BASE}/console/keys")
     page.get_by_role("link", name="Sign up").click()
     page.get_by_label("User name or e-mail").fill("dora")
     page.get_by_label("Password").fill("short")
@@ -107,17 +77,19 @@ def test_sign_up_and_first_page(world, visit):
     page.get_by_role("button", name="Sign up").click()
     key = page.locator("#api-key").inner_text()
     assert status(world.gatepost.token(key)) == 200
+    # the way that began at a page leads on to it
     page.get_by_role("link", name="Go on").click()
-    page.wait_for_url(f"{BASE}/")
-    expect(page.get_by_role("definition").first).to_have_text("dora")
+    page.wait_for_url(f"{BASE}/console/keys")
     assert key not in page.content()
+    go(page, "Overview")
+    expect(page.get_by_role("definition").first).to_have_text("dora")
     # an admin of a tenant of her own, no super admin: the gates are not hers to see
     assert not page.get_by_role("link", name="Rules").count() and page.goto(f"{BASE}/console/rules").status == 403
     expect(page.get_by_role("alert")).to_have_text("That is not yours to do.")
 
 
 def test_a_key_from_beginning_to_end(world, visit):
-    page = visit()
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
     go(page, "API keys")
     form = page.locator("section.card", has_text="A new key")
     form.get_by_label("Name").fill("nightly")
@@ -129,6 +101,9 @@ def test_a_key_from_beginning_to_end(world, visit):
     form.get_by_label("Scopes").fill("orders:read, other")
     form.get_by_role("button").click()
     first = page.locator("#api-key").inner_text()
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == first
     token = world.gatepost.token(first)
     assert status(token) == 200
     page.get_by_role("link", name="I have copied it").click()
@@ -238,8 +213,8 @@ def test_the_account(world, visit):
     expect(page.locator("main")).to_contain_text("fred@example.com not proved")
     page.get_by_role("button", name="Send a code there").click()
     expect(page.locator("main")).to_contain_text("A code is on its way to fred@example.com")
-    code = re.search(r"Your code is (\d{6})\b", world.mailbox.next(0)["text"]).group(1)
-    for given in (f"{(int(code) + 1) % 1_000_000:06}", code):
+    code = code_after(world, 0)
+    for given in (another(code), code):
         page.get_by_label("Code").fill(given)
         page.get_by_role("button", name="Prove it").click()
         if given != code:
@@ -253,10 +228,77 @@ def test_the_account(world, visit):
         expect(page.get_by_role("alert")).to_contain_text(told)
     page.get_by_label("The password now").fill(PASSWORD)
     page.get_by_label("The new one").fill("nine purple elephants")
-    page.get_by_label("Log out everywhere else and here").check()
+    page.get_by_label("Log out everywhere, here too").check()
     page.get_by_role("button", name="Change the password").click()
     page.wait_for_url(re.compile("/login"))
     log_in(page, "fred", "nine purple elephants")
+
+
+def code_after(world, mails):
+    """The code in the mail that comes after so many."""
+    return re.search(r"Your code is (\d{6})\b", world.mailbox.next(mails)["text"]).group(1)
+
+
+def another(code):
+    return f"{(int(code) + 1) % 1_000_000:06}"
+
+
+def test_a_code_logs_in(world, visit):
+    hugo, address = world.gatepost.sign_up("hugo"), "hugo@example.com"
+    assert hugo.call("POST", "/v1/profile", {"email": address}).status == 200
+    mails = len(world.mailbox.mails())
+    challenge = world.gatepost.admin("POST", "/v1/otp/send", {"email": address}).json["challenge"]
+    proved = hugo.call("POST", "/v1/profile/verify", {"challenge": challenge, "code": code_after(world, mails)})
+    assert proved.json["profile"]["email_verified"] is True, proved
+
+    page = visit(user=None)
+    page.goto(f"{BASE}/console/keys")
+    name = page.get_by_label("User name, e-mail or phone")
+    name.fill("hugo")
+    page.get_by_role("button", name="Send me a code").click()
+    expect(page.get_by_role("alert")).to_contain_text("e-mail address or a phone number")
+    name.fill(address)
+    page.get_by_role("button", name="Send me a code").click()
+    expect(page.locator("main")).to_contain_text("a code is on its way")
+    code = code_after(world, mails + 1)
+    for given in (another(code), code):
+        page.get_by_label("Code").fill(given)
+        page.get_by_role("button", name="Log in").click()
+        if given != code:
+            expect(page.get_by_role("alert")).to_contain_text("wrong")
+    page.wait_for_url(f"{BASE}/console/keys")
+    expect(page.locator("footer")).to_contain_text("hugo")
+
+
+def test_a_key_by_keyboard_alone(world, visit):
+    page = visit(to="/console/keys")
+    keys = page.keyboard
+    form = page.locator("section.card", has_text="A new key")
+    tab_to(page, form.get_by_label("Name"))
+    keys.type("by hand")
+    tab_to(page, form.get_by_label("Scopes"))
+    keys.type("orders:read")
+    tab_to(page, form.get_by_role("button", name="Create the key"))
+    keys.press("Space")
+    token = world.gatepost.token(page.locator("#api-key").inner_text())
+    tab_to(page, page.get_by_role("link", name="I have copied it"))
+    keys.press("Enter")
+    card = page.locator("article.card", has_text="by hand")
+    tab_to(page, card.locator("summary", has_text="Delete…"))
+    keys.press("Enter")
+    tab_to(page, card.get_by_role("button", name="Delete for good"))
+    keys.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("deleted")
+    assert not card.count() and status(token) == 401
+
+
+def test_a_tenant_is_blocked(world, visit):
+    token = world.gatepost.sign_up("tina").token("orders:read")
+    page = visit(to="/console/tenants")
+    for button, after in (("Block", 401), ("Let in again", 200)):
+        page.get_by_role("button", name=f"{button} tina").click()
+        page.get_by_role("status").wait_for()
+        assert status(token) == after, button
 
 
 def test_people_policies_and_invitations(world, visit):
@@ -300,6 +342,13 @@ def test_people_policies_and_invitations(world, visit):
         page.get_by_role("button", name=button).click()
         page.get_by_role("status").wait_for()
         assert status(cleos) == after
+    expect(page.get_by_role("heading", level=1)).to_have_text("cleo")
+    for ticked, after in ((False, 403), (True, 200)):
+        page.get_by_text("Policies…").click()
+        page.get_by_label("readers").set_checked(ticked)
+        page.get_by_role("button", name="Replace the policies").click()
+        page.get_by_role("status").wait_for()
+        assert status(cleos) == after
     # what is hers is seen by whoever stands above
     page.get_by_role("link", name="API keys").last.click()
     expect(page.locator("article.card")).to_have_count(1)
@@ -309,6 +358,7 @@ def test_people_policies_and_invitations(world, visit):
     form.get_by_label("As").select_option("client")
     form.get_by_role("button", name="Invite").click()
     code = page.locator("#code").inner_text()
+    expect(page.locator("main")).to_contain_text(f"They sign up at {BASE}/signup")
     guest = visit(user=None)
     guest.goto(f"{BASE}/signup")
     guest.get_by_label("Invitation code").fill(code)
@@ -332,6 +382,7 @@ def test_people_policies_and_invitations(world, visit):
     assert status(cleos) == 401 and not page.get_by_role("link", name="cleo").count()
 
     go(page, "Audit trail")
+    expect(page.get_by_role("cell", name="cleo").first).to_be_visible()
     expect(page.get_by_role("cell", name="principal end").first).to_be_visible()
     page.goto(f"{BASE}/console/audit?limit=3")
     seen = page.get_by_role("row").all_inner_texts()
@@ -469,22 +520,45 @@ def test_only_an_own_form_does_anything(world):
     assert b"Call+us" not in hand.send("GET", "/console/keys?done=Call+us").body
 
 
+# what stands out at the side, or is too small for fingers
+AMISS = """() => [
+  ...(document.documentElement.scrollWidth > innerWidth ? ["the page"] : []),
+  ...[...document.querySelectorAll("main form > button, footer button")].filter((button) => {
+    const box = button.getBoundingClientRect();
+    return box.height && (box.height < 36 || box.left < 0 || box.right > document.body.clientWidth + 1);
+  }).map((button) => button.textContent),
+]"""
+
+
 def test_every_page_on_a_desk_and_on_a_phone(world, visit):
-    for scheme in ("light", "dark"):
-        for width in (390, 1280):
-            page = visit(width=width, color_scheme=scheme, java_script_enabled=scheme == "light")
-            for path in PAGES:
+    long_name = "a-name-that-is-as-long-as-a-name-may-be-which-is-sixty-four-byte"
+    made = world.ann.call("POST", "/v1/clients", {"user": long_name, "password": PASSWORD})
+    key = world.ann.call("GET", "/v1/keys").json["keys"][0]["id"]
+    pages = [*PAGES, f"/console/people/clients/{made.json['principal']['uid']}", f"/console/keys/{key}/usage"]
+    for width in (390, 1280):
+        for page, paths in ((visit(None, width), ENTRANCE), (visit(width=width), pages)):
+            for path in paths:
                 assert page.goto(f"{BASE}{path}").status == 200, path
-                assert page.locator("h1").count() == 1
-                # nothing stands out at the side, and whatever is for fingers is large enough for them
-                wide = page.locator("body").bounding_box()["width"]
-                for box in [one.bounding_box() for one in page.locator("main form > button:visible, footer button").all()]:
-                    assert box["x"] >= 0 and box["x"] + box["width"] <= wide + 1, (path, box)
-                    assert box["height"] >= 36, (path, box)
-                if scheme == "light":
-                    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (path, width)
+                assert page.locator("h1").count() == 1, path
+                for scheme in ("light", "dark"):
+                    page.emulate_media(color_scheme=scheme)
+                    assert not page.evaluate(AMISS), (path, width, scheme)
+    # without script all is there as well
+    for page, paths in ((visit(None, 390, java_script_enabled=False), ENTRANCE), (visit(width=390, java_script_enabled=False), PAGES[:5])):
+        for path in paths:
+            assert page.goto(f"{BASE}{path}").status == 200, path
+            box = page.locator("main form > button:visible, footer button").first.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 36, (path, box)
     # by keyboard: the first stop leads past the menu
     page = visit()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.url.endswith("#main")
+
+
+def test_the_overview_counts_what_is_known(world, visit):
+    """It is counted in rounds of 32 seconds: one has gone by since the tests above, or soon will have."""
+    assert status(world.ann.token("orders:read")) == 200
+    page = visit()
+    known = page.locator("div.card", has_text="Known without asking").locator(".figure")
+    expect(known).to_have_text(re.compile("^[1-9]"), timeout=40_000)

@@ -174,13 +174,14 @@ pub(super) fn contact_fields(trouble: Option<&Trouble<'_>>) -> Markup {
 }
 
 fn password_card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, asks_for_code: bool) -> Markup {
+    let everywhere = Trouble::ticked_or(trouble, "password", "everywhere", false);
     let fields = html! {
         // for whatever keeps the person's passwords
         input type="text" name="username" value=(visit.caller.standing.subject.name) autocomplete="username" hidden;
         label { "The password now" input name="old_password" type="password" autocomplete="current-password" maxlength="256" required; }
         label { "The new one" input name="new_password" type="password" autocomplete="new-password" maxlength="256" required; }
         @if asks_for_code { (second_factor::code_field(false)) }
-        label.tick { input type="checkbox" name="everywhere"; "Log out everywhere else and here" }
+        label.tick { input type="checkbox" name="everywhere" checked[everywhere]; "Log out everywhere, here too" }
         button { "Change the password" }
     };
     html! {

@@ -10,6 +10,7 @@ use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::lists::Newest;
 use super::super::request::Call;
+use super::names::Names;
 use super::visit::{Trouble, Visit, shown};
 use super::{Page, parts};
 
@@ -24,15 +25,16 @@ async fn list(visit: &Visit<'_>, _: Option<&Trouble<'_>>) -> Result<Page, Failur
     let rows = visit.admin.accounts.audit(&visit.caller, asked.before, asked.wanted()).await?;
     let (entries, cursor) = asked.page_of(rows, |row| row.n);
     let now = visit.now();
-    let who = |text: &str| html! { @if text == visit.caller.uid().to_string() { "you" } @else if text.len() == 32 { code { (text) } } @else { (text) } };
+    let named = entries.iter().flat_map(|row| [&row.actor, &row.target]).filter_map(|text| text.parse().ok());
+    let names = Names::of(visit, named).await?;
     let rows: Vec<_> = entries
         .iter()
         .map(|row| {
             vec![
                 parts::time(now, row.at),
-                who(&row.actor),
+                names.actor(&row.actor),
                 html! { (row.action.replace('_', " ")) },
-                who(&row.target),
+                names.target(&row.target),
                 html! { (row.from) },
                 html! { span.chip.good[row.result == "done"].bad[row.result != "done"] { (row.result) } },
             ]

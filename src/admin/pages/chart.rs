@@ -41,7 +41,7 @@ fn path(values: &[f64], highest: f64) -> String {
 pub(super) fn bar(share: f64) -> Markup {
     html! {
         svg viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true" {
-            rect width={ (format!("{:.1}", (share * 100.0).clamp(1.0, 100.0))) } height="12" rx="2" {}
+            rect width={ (format!("{:.1}", (share * 100.0).clamp(1.0, 100.0))) } height="12" {}
         }
     }
 }

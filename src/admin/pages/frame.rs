@@ -105,7 +105,7 @@ impl Frame {
                     }
                     form method="post" action={ (self.base) "/logout" } {
                         input type="hidden" name="token" value=(self.token);
-                        button.second { "Log out everywhere" }
+                        button.second { "Log out" }
                     }
                 }
             }

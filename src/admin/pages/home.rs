@@ -46,7 +46,7 @@ async fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
             dl {
                 dt { "Logged in as" } dd { (standing.subject.name) }
                 dt { "Role" } dd { (frame::role(standing.subject.role)) }
-                dt { "Id" } dd { (standing.uid) }
+                dt { "Id" } dd { code { (standing.uid) } }
             }
         }
     };

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 
-use super::super::Admin;
 use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::invitations::invited_as;
 use super::super::lists::{Asked, id};
 use super::super::request::Call;
+use super::super::{Admin, browser};
 use super::frame::role;
+use super::policies::{self, Offered};
 use super::visit::{Trouble, Visit, acted, scopes_of, seconds_of, shown};
-use super::{Page, parts, policies, secret};
+use super::{Page, parts, secret};
 use crate::accounts::invitations::NewInvitation;
 use crate::database::InvitationRow;
 use crate::token::record::Role;
@@ -48,7 +49,7 @@ async fn try_create(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure>
         div.card {
             p { "Give this code to whom you invite. It is shown this once, and good for one sign-up as " strong { (role(invitation.role)) } "." }
             div.row { (secret::shown("code", code.reveal())) }
-            p { "They sign up at " code { (visit.path("/signup")) } " and fill it in there." }
+            p { "They sign up at " code { (browser::own_address(visit.admin, visit.call)) "/signup" } " and fill it in there." }
             p { a.button href=(visit.path(PATH)) { "I have copied it" } }
         }
     };
@@ -96,13 +97,13 @@ async fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Ma
         .map(|one| (one.as_str(), role(one)))
         .collect();
     let roles: Vec<(&str, &str)> = roles.iter().map(|(value, text)| (*value, text.as_str())).collect();
-    let attachable = policies::attachable(visit, Some(standing.subject.tenant)).await?;
+    let offered = Offered::of(visit, standing.subject.tenant, &[]).await?;
     let was = |field| Trouble::was(trouble, "create", field);
     let fields = html! {
         (parts::choice("As", "role", was("role"), &roles))
         (parts::choice("Good for", "expires_in", was("expires_in"), &LIVES))
         (parts::scopes_field("Scopes", "with spaces between; neither scopes nor policies: whatever you may do", "scopes", was("scopes")))
-        (policies::boxes(&attachable, |_| false))
+        (offered.boxes(trouble, "create", |_| false))
         button { "Invite" }
     };
     Ok(html! { section.card { h2 { "Invite someone" } (visit.form(PATH, "create", trouble, fields)) } })

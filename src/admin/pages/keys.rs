@@ -13,11 +13,11 @@ use super::super::form::Form;
 use super::super::keys::which;
 use super::super::lists::{Asked, id};
 use super::super::request::Call;
+use super::names::Names;
 use super::visit::{Trouble, Visit, acted, networks_of, scopes_of, seconds_of, shown};
 use super::{Page, limits, parts, secret};
 use crate::accounts::Refusal;
 use crate::accounts::keys::NewKey;
-use crate::clock::UnixMs;
 use crate::database::{KeyRow, WhichKeys};
 use crate::token::secret::PlainSecret;
 use crate::token::terms::Terms;
@@ -75,7 +75,9 @@ async fn try_rotate(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<Answe
 }
 
 async fn try_set_scopes(visit: &Visit<'_>, fields: &Form, key: &str) -> Result<Answer, Failure> {
-    let wanted = scopes_of(fields, "scopes")?.unwrap_or_default();
+    // elsewhere an empty field means all of them: here it would leave a key that may do nothing
+    let wanted = scopes_of(fields, "scopes")?
+        .ok_or_else(|| Refusal::field("scopes", "at least one; a key that is of no more use can be deleted"))?;
     let keys = visit.admin.accounts.keys(Some(visit.sid()));
     let (_, act) = keys.set_scopes(&visit.by(), visit.caller.reach(), id(key)?, &wanted).await?;
     Ok(visit.done(act, &back(visit), "key-scopes").await)
@@ -146,14 +148,14 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
     let (keys, cursor) = asked.page_of(&rows, |row| (row.created_at, row.id), KeyRow::clone);
     let own = !everyone && asked.of.is_none_or(|uid| uid == visit.caller.uid());
     let reports = which.imported || which.unused || everyone;
-    let now = visit.now();
+    let names = Names::of(visit, keys.iter().map(|key| key.principal).chain(asked.of)).await?;
     let body = html! {
         @if own {
             p.quiet { "An API key is exchanged for short-lived access tokens; it is as good as a password." }
         } @else if everyone {
             p.quiet { "Of everyone." }
         } @else {
-            p.quiet { "Of " code { (asked.of.map(|uid| uid.to_string()).unwrap_or_default()) } "." }
+            p.quiet { "Of " @if let Some(uid) = asked.of { (names.shown(uid)) } "." }
         }
         @if reports {
             p.row {
@@ -171,7 +173,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
         }
         @if own && keys.len() > 1 { p { a.button.second href="#new" { "A new key" } } }
         @if keys.is_empty() { (parts::empty("There is no API key.")) }
-        @for key in &keys { (card(visit, trouble, key, now)) }
+        @for key in &keys { (card(visit, trouble, key, &names)) }
         (parts::more(&visit.path(&if reports { shown_again(visit, which, everyone) } else { back(visit) }), cursor.as_deref()))
         @if own { (creation(visit, trouble)) }
     };
@@ -190,37 +192,35 @@ fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Markup {
     html! { section.card #new { h2 { "A new key" } (visit.form(PATH, "create", trouble, fields)) } }
 }
 
-fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: UnixMs) -> Markup {
-    let id = key.id;
+fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, names: &Names) -> Markup {
+    let (id, now) = (key.id, visit.now());
     let action = |what: &str| {
         let path = format!("{PATH}/{id}/{what}");
         of(visit).map_or_else(|| path.clone(), |uid| format!("{path}?principal={uid}"))
     };
+    let was_or = |form: &str, field: &str, stands: String| Trouble::was_or(trouble, &format!("{form}-{id}"), field, stands);
     let rotate = html! {
         (parts::choice("The old secret stays valid", "grace", Trouble::was(trouble, &format!("rotate-{id}"), "grace"), &GRACES))
         button { "Make a new secret" }
     };
     let scopes = html! {
-        (parts::scopes_field("Scopes", "with spaces between", "scopes", &key.scopes.to_string()))
+        (parts::scopes_field("Scopes", "with spaces between", "scopes", &was_or("scopes", "scopes", key.scopes.to_string())))
         button { "Change the scopes" }
     };
-    let was = |field: &str| Trouble::was(trouble, &format!("terms-{id}"), field).to_owned();
-    let now_or =
-        |was: String, stands: String| if trouble.is_some_and(|trouble| trouble.form == format!("terms-{id}")) { was } else { stands };
     let metadata = key.terms.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("\n");
     let networks = key.terms.networks.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     let terms = html! {
         label {
             span { "External id " small { "what another system calls it" } }
             input name="external_id" maxlength="256" autocomplete="off"
-                value=(now_or(was("external_id"), key.terms.external_id.clone().unwrap_or_default()));
+                value=(was_or("terms", "external_id", key.terms.external_id.clone().unwrap_or_default()));
         }
         label {
             span { "Metadata " small { "name=value, one a line" } }
-            textarea name="metadata" rows="3" spellcheck="false" { (now_or(was("metadata"), metadata)) }
+            textarea name="metadata" rows="3" spellcheck="false" { (was_or("terms", "metadata", metadata)) }
         }
-        (parts::networks_field(trouble, &format!("terms-{id}"), &now_or(was("networks"), networks)))
-        (limits::fields(|field| now_or(was(field), limits::field(key.terms.limit.as_ref(), field))))
+        (parts::networks_field(trouble, &format!("terms-{id}"), &was_or("terms", "networks", networks)))
+        (limits::fields(|field| was_or("terms", field, limits::field(key.terms.limit.as_ref(), field))))
         button { "Change it" }
     };
     let delete = html! {
@@ -231,7 +231,7 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, key: &KeyRow, now: Uni
         article.card {
             div.lead { h2 { (key.name) } code.quiet { (id) } }
             dl {
-                @if key.principal != visit.caller.uid() { dt { "Owner" } dd { code { (key.principal) } } }
+                @if key.principal != visit.caller.uid() { dt { "Owner" } dd { (names.shown(key.principal)) } }
                 dt { "Scopes" } dd { (parts::scopes(&key.scopes, "none")) }
                 @if key.imported { dt { "Made elsewhere" } dd { "and imported" } }
                 dt { "Made" } dd { (parts::time(now, key.created_at)) }

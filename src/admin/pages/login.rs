@@ -27,7 +27,7 @@ use crate::id::Id;
 /// Names the browser before it has a session.
 const LOGIN_COOKIE: &str = "__Host-gatepost-login";
 /// What a page is called.
-const LOG_IN: &str = "Log in";
+pub(super) const LOG_IN: &str = "Log in";
 const LOGGED_OUT: &str = "Logged out";
 /// Digits of a `state`.
 const STATE_DIGITS: usize = 64;
@@ -235,7 +235,7 @@ fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: 
     let entrance = Entrance::of(admin, call)?;
     let sends_codes = !matches!(admin.accounts.sends_codes(), (false, false));
     let body = html! {
-        @if let Some(site) = way.return_to.site() { p.quiet { "to go on to " (site.host) } }
+        (goes_on(&way.return_to))
         form method="post" action="login" {
             (hidden(&entrance, way))
             label {
@@ -247,7 +247,7 @@ fn form(admin: &Admin, call: &Call, way: &Way, failure: Option<&Failure>, name: 
             @if sends_codes { button.second name="how" value="code" formnovalidate { "Send me a code" } }
         }
         @for (label, address) in oidc::buttons(admin, &way.return_to) { p { a.button.second href=(address) { "Log in with " (label) } } }
-        p { "No account yet? " a href="signup" { "Sign up" } }
+        p { "No account yet? " a href=(towards("signup", &way.return_to)) { "Sign up" } }
     };
     Ok(browser::with_cookies(shown(way, failure, &body), entrance.cookie))
 }
@@ -265,7 +265,7 @@ fn code_form(admin: &Admin, call: &Call, way: &Way, challenge: &str, failure: Op
             label { "Code" input name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="12" required autofocus; }
             button { "Log in" }
         }
-        p { a href={ "login?ask=true&rd=" (browser::encoded(&way.return_to.to_string())) } { "Start again" } }
+        p { a href=(towards("login?ask=true", &way.return_to)) { "Start again" } }
     };
     Ok(shown(way, failure, &body))
 }
@@ -278,13 +278,27 @@ fn hidden(entrance: &Entrance, way: &Way) -> Markup {
     }
 }
 
-/// A login page with this body, and what was wrong before.
-fn shown(way: &Way, failure: Option<&Failure>, body: &Markup) -> Answer {
-    shown_on_the_way_to(&way.return_to, failure, body)
+/// To which other host the way goes on.
+pub(super) fn goes_on(return_to: &ReturnTo) -> Markup {
+    html! { @if let Some(site) = return_to.site() { p.quiet { "to go on to " (site.host) } } }
 }
 
-/// The same, for who did not come by the login page.
-pub(super) fn shown_on_the_way_to(return_to: &ReturnTo, failure: Option<&Failure>, body: &Markup) -> Answer {
+/// The address of a page that the same way goes on from.
+pub(super) fn towards(page: &str, return_to: &ReturnTo) -> String {
+    let join = if page.contains('?') { '&' } else { '?' };
+    match return_to {
+        ReturnTo::Start => page.to_owned(),
+        to => format!("{page}{join}rd={}", browser::encoded(&to.to_string())),
+    }
+}
+
+/// A login page with this body, and what was wrong before.
+fn shown(way: &Way, failure: Option<&Failure>, body: &Markup) -> Answer {
+    shown_on_the_way_to(LOG_IN, &way.return_to, failure, body)
+}
+
+/// A page on the way to somewhere, as one comes there without being logged in.
+pub(super) fn shown_on_the_way_to(title: &'static str, return_to: &ReturnTo, failure: Option<&Failure>, body: &Markup) -> Answer {
     let status = failure.map_or(StatusCode::OK, Failure::status);
     let body = html! {
         @if let Some(failure) = failure { (alert(&words::plain(failure))) }
@@ -292,7 +306,7 @@ pub(super) fn shown_on_the_way_to(return_to: &ReturnTo, failure: Option<&Failure
     };
     // not the one site alone: the application there may send the browser on
     let leads_to = return_to.site().map(|site: &Site| if site.https { "https:".to_owned() } else { format!("https: {site}") });
-    let page = Page { status, leads_to, ..Page::new(LOG_IN, body) }.answer();
+    let page = Page { status, leads_to, ..Page::new(title, body) }.answer();
     with_headers(page, failure.map(Failure::headers).unwrap_or_default())
 }
 

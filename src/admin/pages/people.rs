@@ -13,8 +13,9 @@ use super::super::form::Form;
 use super::super::lists::id;
 use super::super::request::Call;
 use super::frame::role as said;
+use super::policies::{self, Offered};
 use super::visit::{Trouble, Visit, acted, shown};
-use super::{Page, parts, policies, secret};
+use super::{Page, parts, secret};
 use crate::accounts::Refusal;
 use crate::accounts::names::Name;
 use crate::accounts::password::Password;
@@ -129,7 +130,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
         return Err(Refusal::Forbidden.into());
     }
     let (all, cut) = everyone(visit).await?;
-    let attachable = policies::attachable(visit, Some(visit.caller.standing.subject.tenant)).await?;
+    let offered = Offered::of(visit, visit.caller.standing.subject.tenant, &[]).await?;
     let mut below: HashMap<Option<Id>, Vec<&Principal>> = HashMap::new();
     for one in &all {
         let parent = one.row.parent.filter(|parent| all.iter().any(|other| other.row.uid == *parent));
@@ -141,7 +142,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
         @if all.is_empty() { (parts::empty("There is nobody below you yet.")) }
         @else { div.card { (branch(visit, &below, None, 0)) } }
         @if cut { p.quiet { "Only the first " (SHOWN) " of a role are shown." } }
-        section.card #new { h2 { "Make somebody" } (visit.form(PATH, "create", trouble, creation(visit, trouble, &all, &attachable))) }
+        section.card #new { h2 { "Make somebody" } (visit.form(PATH, "create", trouble, creation(visit, trouble, &all, &offered))) }
     };
     Ok(visit.page(PATH, "People", body))
 }
@@ -165,7 +166,7 @@ fn branch(visit: &Visit<'_>, below: &HashMap<Option<Id>, Vec<&Principal>>, of: O
     }
 }
 
-fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, all: &[Principal], attachable: &[crate::database::PolicyRow]) -> Markup {
+fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, all: &[Principal], offered: &Offered) -> Markup {
     let was = |field| Trouble::was(trouble, "create", field);
     let roles: Vec<(&str, String)> =
         ROLES.into_iter().filter(|(role, _)| visit.caller.standing.outranks(*role)).map(|(role, segment)| (segment, said(role))).collect();
@@ -194,7 +195,7 @@ fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, all: &[Principal],
             label.tick { input type="radio" name="may" value="all" checked[!these]; "Whatever the one above may do, now and later" }
             label.tick { input type="radio" name="may" value="these" checked[these]; "What these policies give" }
         }
-        (policies::boxes(attachable, |_| false))
+        (offered.boxes(trouble, "create", |_| false))
         button { "Make" }
     }
 }
@@ -202,9 +203,8 @@ fn creation(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, all: &[Principal],
 async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: &str) -> Result<Page, Failure> {
     let role = role_of(role)?;
     let Principal { row, effective } = visit.admin.accounts.principal(&visit.caller, role, id(uid)?).await?;
-    let attachable = policies::attachable(visit, Some(row.tenant)).await?;
-    let names: Vec<&str> =
-        attachable.iter().filter(|policy| row.policies.contains(&policy.id)).map(|policy| policy.name.as_str()).collect();
+    let offered = Offered::of(visit, row.tenant, &row.policies).await?;
+    let attached = offered.policies.iter().filter(|policy| row.policies.contains(&policy.id)).map(|policy| policy.name.as_str());
     let second_factor = visit.admin.accounts.second_factor_of(&visit.caller, Some(row.uid)).await?.since;
     let path = path_of(role, row.uid);
     let (what, block) = match row.blocked {
@@ -213,7 +213,7 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
     };
     let attach = html! {
         p { "From then on they may do exactly what these give." }
-        (policies::boxes(&attachable, |policy| row.policies.contains(&policy)))
+        (offered.boxes(trouble, "policies", |policy| row.policies.contains(&policy)))
         button { "Replace the policies" }
     };
     let delete = html! { p { "With everyone below. The name is never given to anyone else." } button.bad { "Delete for good" } };
@@ -224,16 +224,12 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
     let body = html! {
         p { a href=(visit.path(PATH)) { "All people" } }
         div.card {
-            div.lead {
-                h2 { (row.name) }
-                span.quiet { (said(row.role)) }
-                @if row.blocked { span.chip.bad { "blocked" } }
-            }
             dl {
+                dt { "Role" } dd { (said(row.role)) @if row.blocked { " " span.chip.bad { "blocked" } } }
                 dt { "Id" } dd { code { (row.uid) } }
                 dt { "Since" } dd { (parts::time(visit.now(), row.created_at)) }
                 dt { "Second factor" } dd { (parts::maybe_time(visit.now(), second_factor, "none")) }
-                dt { "Policies" } dd { (parts::chips(names.into_iter(), "none")) }
+                dt { "Policies" } dd { (parts::chips(attached, "none")) }
                 dt { "May do now" } dd { (parts::scopes(&effective, "nothing")) }
                 (parts::terms(&row.terms))
             }
@@ -252,5 +248,5 @@ async fn one(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, role: &str, uid: 
             }
         }
     };
-    Ok(visit.page(PATH, "Somebody", body))
+    Ok(visit.page(PATH, row.name, body))
 }

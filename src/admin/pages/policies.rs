@@ -14,12 +14,15 @@ use super::super::request::Call;
 use super::limits;
 use super::visit::{Trouble, Visit, acted, scopes_of, shown};
 use super::{Page, parts};
+use crate::accounts::Refusal;
 use crate::accounts::policies::Said;
-use crate::database::PolicyRow;
+use crate::database::{Page as Part, PolicyRow};
 use crate::id::Id;
 use crate::token::record::Role;
 
 const PATH: &str = "/console/policies";
+/// Most policies that a form offers besides those that are attached.
+const OFFERED: u32 = 200;
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, call: Call) -> Answer {
     shown!(admin, call, list())
@@ -95,7 +98,10 @@ fn card(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, policy: &PolicyRow, is
         "deny" => policy.deny.to_string(),
         _ => limits::field(policy.terms.limit.as_ref(), field),
     };
-    let change = html! { (fields(stands)) button { "Change the policy" } };
+    let change = html! {
+        (fields(|field| Trouble::was_or(trouble, &format!("change-{id}"), field, stands(field))))
+        button { "Change the policy" }
+    };
     let delete = html! { p { "Whoever has it loses what it gives, and is rid of what it takes." } button.bad { "Delete for good" } };
     html! {
         article.card {
@@ -123,31 +129,45 @@ fn fields(value: impl Fn(&str) -> String) -> Markup {
     }
 }
 
-/// Boxes for the policies that a form attaches, those in `ticked` ticked.
-pub(super) fn boxes(policies: &[PolicyRow], ticked: impl Fn(Id) -> bool) -> Markup {
-    html! {
-        fieldset {
-            legend { "Policies" }
-            @if policies.is_empty() { span.quiet { "There is no policy yet." } }
-            @for policy in policies {
-                label.tick {
-                    input type="checkbox" name={ "policy-" (policy.id) } checked[ticked(policy.id)];
-                    span { (policy.name) " " span.quiet { (policy.allow.to_string()) } }
+/// The policies that a form offers.
+pub(super) struct Offered {
+    pub(super) policies: Vec<PolicyRow>,
+    /// Whether there are more than it offers.
+    more: bool,
+}
+
+impl Offered {
+    /// Those of `tenant` that the visitor may attach, after all that are `attached` already: what a form does not show, it would take away.
+    pub(super) async fn of(visit: &Visit<'_>, tenant: Id, attached: &[Id]) -> Result<Self, Failure> {
+        let mut policies = visit.admin.accounts.database().live_policies(attached).await.map_err(Refusal::from)?;
+        // who makes nobody sees no policies, and may invite all the same
+        if !visit.caller.standing.outranks(Role::SubClient) {
+            return Ok(Self { policies, more: false });
+        }
+        let page = Part { after: None, limit: OFFERED + 1 };
+        let rows = visit.admin.accounts.list_policies(&visit.caller, Some(tenant), page).await?;
+        let more = rows.len() > OFFERED as usize;
+        policies.extend(rows.into_iter().take(OFFERED as usize).filter(|row| !attached.contains(&row.id)));
+        Ok(Self { policies, more })
+    }
+
+    /// A box for each in `form`, ticked where it was or, where it is not shown again, where it `stands` so.
+    pub(super) fn boxes(&self, trouble: Option<&Trouble<'_>>, form: &str, stands: impl Fn(Id) -> bool) -> Markup {
+        html! {
+            fieldset {
+                legend { "Policies" }
+                @if self.policies.is_empty() { span.quiet { "There is no policy yet." } }
+                @for policy in &self.policies {
+                    @let name = format!("policy-{}", policy.id);
+                    label.tick {
+                        input type="checkbox" name=(name) checked[Trouble::ticked_or(trouble, form, &name, stands(policy.id))];
+                        span { (policy.name) " " span.quiet { (policy.allow.to_string()) } }
+                    }
                 }
+                @if self.more { span.quiet { "Only the oldest " (OFFERED) " are offered here; by the API any can be attached." } }
             }
         }
     }
-}
-
-/// Policies that the visitor may attach: as many as a list shows.
-pub(super) async fn attachable(visit: &Visit<'_>, of: Option<Id>) -> Result<Vec<PolicyRow>, Failure> {
-    // who makes nobody sees no policies, and may invite all the same
-    if !visit.caller.standing.outranks(Role::SubClient) {
-        return Ok(Vec::new());
-    }
-    let page = crate::database::Page { after: None, limit: 200 };
-    let rows = visit.admin.accounts.list_policies(&visit.caller, of, page).await?;
-    Ok(rows)
 }
 
 /// The policies whose boxes are ticked.

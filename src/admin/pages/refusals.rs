@@ -10,6 +10,7 @@ use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::lists::Newest;
 use super::super::request::Call;
+use super::names::Names;
 use super::visit::{Trouble, Visit, shown};
 use super::{Page, parts};
 
@@ -26,6 +27,7 @@ async fn list(visit: &Visit<'_>, _: Option<&Trouble<'_>>) -> Result<Page, Failur
     let rows = instance.decisions.newest(before, asked.wanted() as usize);
     let (rows, cursor) = asked.page_of(rows, |decision| i64::try_from(decision.n).unwrap_or(i64::MAX));
     let now = visit.now();
+    let names = Names::of(visit, rows.iter().filter_map(|decision| decision.uid.as_deref()?.parse().ok())).await?;
     let rows: Vec<_> = rows
         .iter()
         .map(|decision| {
@@ -38,7 +40,7 @@ async fn list(visit: &Visit<'_>, _: Option<&Trouble<'_>>) -> Result<Page, Failur
                 } " " (decision.reason.replace('_', " ")) },
                 html! { @match &decision.rule { Some(rule) => code { (rule) }, None => span.quiet { "none" } } },
                 html! { (decision.gate) },
-                html! { @if let Some(uid) = &decision.uid { code { (uid) } } },
+                html! { @if let Some(uid) = &decision.uid { (names.target(uid)) } },
             ]
         })
         .collect();

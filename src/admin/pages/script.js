@@ -5,8 +5,7 @@ for (const secret of document.querySelectorAll("[data-copy]")) {
   button.className = "second";
   button.textContent = "Copy";
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(secret.textContent);
-    button.textContent = "Copied";
+    button.textContent = await navigator.clipboard.writeText(secret.textContent).then(() => "Copied", () => "Select and copy it");
   });
   if (navigator.clipboard) secret.after(button);
 }

@@ -44,18 +44,18 @@ pub(in crate::admin) fn ask(
 ) -> Result<Answer, Failure> {
     let entrance = login::Entrance::of(admin, call)?;
     let half = admin.accounts.half_login(entrance.browser, proof)?;
-    let login = format!("{}/login", browser::base(admin));
+    let action = format!("{}/login", browser::base(admin));
     let body = html! {
-        form method="post" action=(login) {
+        form method="post" action=(action) {
             input type="hidden" name="token" value=(entrance.token);
             input type="hidden" name="rd" value=(return_to.to_string());
             input type="hidden" name="half" value=(half);
             (code_field(true))
             button { "Log in" }
         }
-        p { a href={ (login) "?ask=true&rd=" (browser::encoded(&return_to.to_string())) } { "Start again" } }
+        p { a href=(login::towards(&format!("{action}?ask=true"), return_to)) { "Start again" } }
     };
-    Ok(browser::with_cookies(login::shown_on_the_way_to(return_to, failure, &body), entrance.cookie))
+    Ok(browser::with_cookies(login::shown_on_the_way_to(login::LOG_IN, return_to, failure, &body), entrance.cookie))
 }
 
 /// Where a code is filled in.

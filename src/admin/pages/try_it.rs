@@ -11,8 +11,8 @@ use super::super::answer::Answer;
 use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::instance::Explain;
-use super::super::request::Call;
-use super::visit::{Trouble, Visit, acted, shown};
+use super::super::request::{Call, scope_names};
+use super::visit::{Trouble, Visit, acted, scopes_of, shown};
 use super::{Page, parts};
 
 const PATH: &str = "/console/try";
@@ -34,7 +34,7 @@ async fn tried(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure> {
         Some(text) if text.starts_with("gpt_") || text.matches('.').count() == 2 => (None, Some(text)),
         key => (key, None),
     };
-    let scopes = text("scopes").map(|scopes| scopes.split_whitespace().map(str::to_owned).collect());
+    let scopes = scopes_of(fields, "scopes")?.map(|scopes| scope_names(&scopes));
     let asked = Explain {
         method: fields.get("method").unwrap_or("GET").to_owned(),
         url: text("url").unwrap_or_default(),
@@ -56,7 +56,7 @@ async fn empty(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page,
 fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, filled: Option<&Form>, result: Markup) -> Result<Page, Failure> {
     let instance = visit.admin.instance_for(&visit.caller)?;
     let was = |field: &str| filled.and_then(|form| form.get(field)).unwrap_or_default();
-    let gates: Vec<(&str, &str)> = instance.gates.iter().map(|gate| (*gate, *gate)).collect();
+    let gates: Vec<(&str, &str)> = instance.gates.iter().map(|gate| (gate.as_str(), gate.as_str())).collect();
     let fields = html! {
         div.pair {
             (parts::choice("Method", "method", was("method"), &METHODS))

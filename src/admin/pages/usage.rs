@@ -44,15 +44,15 @@ async fn page(visit: &Visit<'_>, _: Option<&Trouble<'_>>, key: &str) -> Result<P
     let table = format!("/v1/keys/{key}/usage?format=csv&from={}", from.seconds());
     let body = html! {
         div.lead { h2 { (name) } code.quiet { (key) } }
-        p {
+        p.row {
             @for (span, label) in SPANS {
-                a.button.second[span != days] href=(path(span)) aria-current=[(span == days).then_some("true")] { (label) } " "
+                a.button.second[span != days] href=(path(span)) aria-current=[(span == days).then_some("true")] { (label) }
             }
         }
         @if rows.len() == MOST as usize { p.notice.warn { "There is more than this page adds up: choose fewer days, or take the table." } }
         @if rows.is_empty() { (parts::empty("No check came with this key.")) } @else { (figures(&rows, from, to)) }
-        p {
-            a.button.second href=(visit.path(&table)) download { "As a table (CSV)" } " "
+        p.row {
+            a.button.second href=(visit.path(&table)) download { "As a table (CSV)" }
             a.button.second href=(visit.path(&back)) { "Back to the keys" }
         }
     };

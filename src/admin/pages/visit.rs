@@ -3,6 +3,7 @@
 //! INVARIANT: a form does something only where [`Visit::sent`] let it in: an own page sent it, with the token of the live session
 //! whose person then acts. What that person may do is decided where the JSON routes have it decided, in `accounts`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -100,7 +101,7 @@ impl<'a> Visit<'a> {
     }
 
     /// A page of the console.
-    pub(super) fn page(&self, path: &'static str, title: &'static str, body: Markup) -> Page {
+    pub(super) fn page(&self, path: &'static str, title: impl Into<Cow<'static, str>>, body: Markup) -> Page {
         let frame = Frame {
             base: browser::base(self.admin).to_owned(),
             path,
@@ -160,6 +161,19 @@ impl Trouble<'_> {
     /// What was filled into a field of `form`.
     pub(super) fn was<'a>(trouble: Option<&'a Trouble<'_>>, form: &str, field: &str) -> &'a str {
         trouble.filter(|trouble| trouble.form == form).and_then(|trouble| trouble.fields.get(field)).unwrap_or_default()
+    }
+
+    /// The same where `form` is shown again, emptied or not; else what `stands` there.
+    pub(super) fn was_or(trouble: Option<&Trouble<'_>>, form: &str, field: &str, stands: impl Into<String>) -> String {
+        match trouble.filter(|trouble| trouble.form == form) {
+            Some(trouble) => trouble.fields.get(field).unwrap_or_default().to_owned(),
+            None => stands.into(),
+        }
+    }
+
+    /// Whether a box was ticked where `form` is shown again; else whether it `stands` so.
+    pub(super) fn ticked_or(trouble: Option<&Trouble<'_>>, form: &str, field: &str, stands: bool) -> bool {
+        trouble.filter(|trouble| trouble.form == form).map_or(stands, |trouble| trouble.fields.get(field).is_some())
     }
 }
 

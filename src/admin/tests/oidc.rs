@@ -10,7 +10,7 @@ use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::oidc::{ClaimGrant, Person as Known, Provider, ProviderKind};
 
-fn provider() -> Provider {
+pub(super) fn provider() -> Provider {
     Provider {
         name: "mock".into(),
         label: "Mock".into(),
