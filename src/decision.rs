@@ -139,13 +139,16 @@ impl<'r> Judged<'r> {
         self.each().filter_map(of).min().unwrap_or_default()
     }
 
-    /// What the rules concerned allow, in place of what is agreed about the credential; nothing where they do not say.
+    /// What the rules concerned allow, in place of what is agreed about the credential; nothing where they do not say. A rule that
+    /// both readings meet says it once.
     pub fn limits(&self) -> impl Iterator<Item = &'r Limited> + Clone + use<'r> {
         let of = |demanded| match demanded {
-            Demanded::Rule(rule) => rule.requirement.limits.as_slice(),
-            _ => &[],
+            Demanded::Rule(rule) => Some(rule),
+            _ => None,
         };
-        [Some(self.first), self.second].into_iter().flatten().flat_map(of)
+        let (first, second) = (of(self.first), self.second.and_then(of));
+        let other = second.filter(|second| first.is_none_or(|first| first.number != second.number));
+        [first, other].into_iter().flatten().flat_map(|rule| rule.requirement.limits.as_slice())
     }
 
     /// The rule of the first reading.
@@ -252,7 +255,7 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
     let mut shadowed = None;
     for (demanded, reading) in judged.each().zip(request.path.readings()) {
         let (rule, denial) = match demanded {
-            Demanded::Preflight(_) => continue,
+            Demanded::Preflight(rule) => (rule, comes_from(&rule.requirement, request)),
             Demanded::Refused(reason) => return Verdict::Deny(Denial::bare(reason, reason.usual_message())),
             Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, request, &evidence)),
         };
@@ -281,8 +284,17 @@ pub fn limited<'r>(permit: Permit<'r>, exceeded: Exceeded) -> Verdict<'r> {
         Allowance::Rate(_) => Reason::RateLimited,
         Allowance::Quota(_) => Reason::QuotaExceeded,
     };
+    withdrawn(permit, reason, Some(exceeded))
+}
+
+/// The same where nobody can say whether it is.
+pub fn unmetered(permit: Permit<'_>) -> Verdict<'_> {
+    withdrawn(permit, Reason::StoreUnavailable, None)
+}
+
+fn withdrawn<'r>(permit: Permit<'r>, reason: Reason, exceeded: Option<Exceeded>) -> Verdict<'r> {
     let holder = permit.holder().map(|holder| Box::new(holder.holder()));
-    let denial = Denial { rule: Some(permit.rule), holder, exceeded: Some(exceeded), ..Denial::bare(reason, reason.usual_message()) };
+    let denial = Denial { rule: Some(permit.rule), holder, exceeded, ..Denial::bare(reason, reason.usual_message()) };
     match permit.rule.requirement.shadow {
         true => Verdict::Allow(Permit { shadowed: permit.shadowed.or(Some(denial)), ..permit }),
         false => Verdict::Deny(denial),
@@ -356,9 +368,7 @@ fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evide
         return Ok(());
     }
     // before anything is said of a credential: nobody outside learns whether one is live
-    if let Some(why) = request.client.is_outside(&requirement.networks) {
-        return Err(Refusal::new(Reason::NetworkRefused, why));
-    }
+    comes_from(requirement, request)?;
     let holder = match evidence {
         Evidence::Live { holder, .. } => holder.get(),
         Evidence::Nothing => {
@@ -393,6 +403,14 @@ fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evide
         }
     }
     demand_met(&requirement.scopes, holder.grant())
+}
+
+/// Whether a request comes from where a requirement lets any come from.
+fn comes_from(requirement: &Requirement, request: &Request<'_>) -> Result<(), Refusal> {
+    match request.client.is_outside(&requirement.networks) {
+        Some(why) => Err(Refusal::new(Reason::NetworkRefused, why)),
+        None => Ok(()),
+    }
 }
 
 fn demand_met(demand: &Demand, grant: &Grant) -> Result<(), Refusal> {

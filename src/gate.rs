@@ -20,11 +20,11 @@ use http::{HeaderMap, Method, Uri};
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::cookies::Domains;
-use crate::decision::credential::CredentialKind;
+use crate::decision::credential::{CredentialKind, Presented};
 use crate::decision::limit::Exceeded;
 use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
-use crate::decision::{Denial, Evidence, Judged, Permit, Reason, Shown, Verdict, decide, limited};
+use crate::decision::{Denial, Evidence, Judged, Permit, Reason, Shown, Verdict, decide, limited, unmetered};
 use crate::decisions::Recent;
 use crate::dialect::{Allowed, Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::examinations::Examinations;
@@ -92,6 +92,12 @@ pub struct Shared {
     pub ttl_s: u64,
     /// The configuration file, for the command that a refusal's log line ends with.
     pub configuration: Option<std::path::PathBuf>,
+}
+
+impl Shared {
+    fn provers(&self, keyring: &Keyring) -> Provers {
+        Provers { keyring: keyring.number(), issuers: self.issuers.number() }
+    }
 }
 
 /// One check listener's handler.
@@ -290,7 +296,7 @@ impl Gate {
             (verdict, _) => verdict,
         };
         if let (Verdict::Allow(_), Some(Call::Verify), Some(used)) = (&verdict, asked.call, used) {
-            self.used(used, asked, request, heard, at.now);
+            self.used(used, asked, request, heard, at);
         }
         Ok((verdict, kind))
     }
@@ -328,7 +334,7 @@ impl Gate {
             (Charged::Passed, _) => passes(permit, &mut charges.clone()),
             (Charged::Refused(exceeded), _) => Ok(limited(permit, exceeded)),
             (Charged::Asks, None) => Err(Question::Limits(charges.collect())),
-            (Charged::Asks, Some(Err(Unknown))) => Ok(unavailable()),
+            (Charged::Asks, Some(Err(Unknown))) => Ok(unmetered(permit)),
             // others took what there was
             (Charged::Asks, Some(Ok(()))) => Ok(limited(permit, Exceeded { allowance: first.allowance, retry_after_s: 1 })),
         }
@@ -359,7 +365,7 @@ impl Gate {
         let place = At { host: &request.host, domains: &shared.domains };
         let keyring = shared.keyring.load();
         // before anything is judged by them: keys that change meanwhile are of a later number
-        let provers = Provers { keyring: keyring.number(), issuers: shared.issuers.number() };
+        let provers = shared.provers(&keyring);
         let name = shared.tokens.name(&asked.presented, place);
         if let Some(name) = name
             && let Cached::Known(entry) = shared.tokens.cached(name, provers, at)
@@ -379,6 +385,13 @@ impl Gate {
             && self.takes(entry.kind(), request, judged).is_ok()
         {
             return Ok(self.known(held.insert(entry), at.now));
+        }
+        // whose token it says it is costs nothing to read, unlike its signature
+        if let Presented::Bearer(text, None) = asked.presented
+            && let Some(issuer) = shared.issuers.named_by(text)
+            && let Err(evidence) = self.takes(CredentialKind::Issuer(issuer), request, judged)
+        {
+            return Ok(Known::of_kind(evidence, CredentialKind::Issuer(issuer)));
         }
         let authentic = match recognise(asked.presented, &keyring, &shared.mint, &shared.issuers, Some(place), at.now) {
             Ok(authentic) => authentic,
@@ -422,7 +435,8 @@ impl Gate {
     }
 
     /// Keeps alive what an allowed check used: two comparisons, unless something is due.
-    fn used(&self, entry: &Entry, asked: &Asked<'_>, request: &Request<'_>, heard: &Heard, now: UnixMs) {
+    fn used(&self, entry: &Entry, asked: &Asked<'_>, request: &Request<'_>, heard: &Heard, at: Moment) {
+        let now = at.now;
         // nothing of another issuer's token moves, and to prove it again would cost a signature
         if matches!(entry.kind(), CredentialKind::Issuer(_)) {
             return;
@@ -434,27 +448,46 @@ impl Gate {
         let shared = &self.shared;
         let place = At { host: &request.host, domains: &shared.domains };
         // what is kept does not say of what id it is; what is presented does
-        let recognised = || recognise(asked.presented, &shared.keyring.load(), &shared.mint, &shared.issuers, Some(place), now);
-        let ask = match &heard.ticket {
-            Some(ticket) => ticket.source(),
+        let keyring = shared.keyring.load();
+        let provers = shared.provers(&keyring);
+        let recognised = || recognise(asked.presented, &keyring, &shared.mint, &shared.issuers, Some(place), now);
+        let (ask, authentic) = match &heard.ticket {
+            Some(ticket) => (ticket.source(), None),
             None => match recognised() {
-                Ok(Authentic { ask, .. }) => ask,
+                Ok(authentic) => (authentic.ask, Some(authentic)),
                 Err(_) => return,
             },
         };
         if let (true, Some(key)) = (is_first, ask.key()) {
             shared.last_used.used(key, now);
         }
-        if is_due {
-            entry.slid(match (ask, entry.kind()) {
-                (Ask::Token { id, .. }, _) => shared.tokens.slide(id, entry.cap(), UnixMs(0)),
-                (Ask::Session(session), CredentialKind::Session) => {
-                    shared.keep_alive.session_used(session, entry.subject(), entry.deadline(), entry.cap())
-                }
-                (Ask::Session(session), _) => shared.keep_alive.used(session, entry.subject()),
-                (Ask::Key(_) | Ask::Foreign { .. }, _) => UnixMs(u64::MAX),
-            });
+        if !is_due {
+            return;
         }
+        entry.slid(match (ask, entry.kind()) {
+            (Ask::Token { id, .. }, _) => shared.tokens.slide(id, entry.cap(), UnixMs(0)),
+            (Ask::Session(session), CredentialKind::Session) => {
+                shared.keep_alive.session_used(session, entry.subject(), entry.deadline(), entry.cap())
+            }
+            (Ask::Session(session), _) => shared.keep_alive.used(session, entry.subject()),
+            (Ask::Key(_) | Ask::Foreign { .. }, _) => UnixMs(u64::MAX),
+        });
+        if let Some(authentic) = authentic
+            && entry.is_fading(now, Duration::from_secs(shared.ttl_s))
+            && let Some(name) = shared.tokens.name(&asked.presented, place)
+        {
+            self.refresh(name, provers, authentic, at);
+        }
+    }
+
+    /// Asks again, while nobody waits for it, what a token is whose entry is about to run out: no check of a token in use has to, nor
+    /// does one fail because just then the store does not answer.
+    fn refresh(&self, name: Name, provers: Provers, authentic: Authentic, at: Moment) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            // what it is unavailable for, the next use may ask again
+            let _ = shared.tokens.check(name, provers, &authentic, at).await;
+        });
     }
 }
 

@@ -205,8 +205,19 @@ impl Issuers {
         self.number.load(Ordering::Acquire)
     }
 
+    /// Whose token it says it is, which nothing proves. `None` = it is of no issuer that is known here.
+    pub fn named_by(&self, text: &str) -> Option<IssuerNumber> {
+        self.said(text).map(|(known, ..)| known.number)
+    }
+
     /// Judges a token. `None` = it is of no issuer that is known here.
     pub fn read(&self, text: &str, now: UnixMs) -> Option<(IssuerNumber, Result<Proved, Fault>)> {
+        let (known, header, said) = self.said(text)?;
+        Some((known.number, known.read(text, header, &said, now)))
+    }
+
+    /// Which issuer a token names, with its header and what it says.
+    fn said<'t>(&self, text: &'t str) -> Option<(&Known, &'t str, Map<String, Value>)> {
         if self.each.is_empty() || text.len() > TOKEN_BYTES {
             return None;
         }
@@ -215,7 +226,7 @@ impl Issuers {
         let said = object(payload)?;
         let iss = said.get("iss")?.as_str()?;
         let known = self.each.iter().find(|known| known.settings.issuer == iss)?;
-        Some((known.number, known.read(text, header, &said, now)))
+        Some((known, header, said))
     }
 }
 

@@ -37,7 +37,7 @@ use gatepost::token::embedded::Embedded;
 use gatepost::token::keyring::Keyring;
 use gatepost::token::record::TokenFormat;
 use gatepost::token::secret::{SecretKind, SecretMint};
-use gatepost::token::store::{Settings, TokenStore};
+use gatepost::token::store::{Ask, Settings, TokenStore};
 use gatepost::usage::Usage;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use ring::signature::{Ed25519KeyPair, KeyPair};
@@ -309,6 +309,27 @@ async fn what_comes_with_a_key_is_counted() {
     let rows: Vec<_> = rows.iter().map(|row| (row.rule.as_str(), row.counts.allowed, row.counts.refused, row.counts.limited)).collect();
     // two carriers of a token, and the key itself; neither the login's JWT nor the session has a key
     assert_eq!(rows, [("mine", 3, 3, 0), ("orders", 6, 0, 0)]);
+}
+
+/// What is known of a token in use is read again before it runs out, and no check waits for that.
+#[tokio::test]
+async fn a_token_in_use_is_never_waited_for() {
+    for format in [TokenFormat::Opaque, TokenFormat::Jwt] {
+        let house = House::new(format).await;
+        let gate = Arc::new(Gate::new(Dialect::new(Proxy::Nginx, None, None), house.shared.clone()));
+        let token = house.accounts.exchange(&house.api_key, None, ORIGIN).await.unwrap().text;
+        let presented = ("authorization", format!("Bearer {token}"));
+        gate.check(request(Proxy::Nginx, "/orders/17", Some(&presented)), 0).await.unwrap();
+        let minute = Duration::from_secs(60);
+        for used in 1..180 {
+            house.shared.clock.advance(minute);
+            // the embedded store's time mark moves with whoever asks it
+            house.shared.tokens.look_up(Ask::Key(house.key())).await.unwrap();
+            let (answer, _) = at_once(&gate, request(Proxy::Nginx, "/orders/17", Some(&presented)));
+            assert_eq!(answer.status(), 200, "{format:?} after {used} minutes");
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// Wherever a gate is told that credentials stand: one that is known is not even decoded.

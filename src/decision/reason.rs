@@ -143,3 +143,17 @@ impl Reason {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_stands_in_the_guide_with_its_status() {
+        let guide = include_str!("../../docs/operating.md");
+        for reason in Reason::ALL {
+            let row = format!("| `{}` | {} | ", reason.as_str(), reason.status());
+            assert_eq!(guide.matches(&row).count(), 1, "{row}");
+        }
+    }
+}

@@ -1,9 +1,11 @@
 use proptest::prelude::*;
 
+use super::limit::Limit;
 use super::network::Client;
 use super::rules::{Attribute, HostPattern, MatchClause, PathPattern, RuleSpec};
 use super::trial::{Attributes, CredentialState, Trial};
 use super::*;
+use crate::id::Id;
 
 fn rule(path: &str, requirement: Requirement) -> RuleSpec {
     RuleSpec {
@@ -343,6 +345,57 @@ fn networks_of_a_rule() {
     }
     let shadow = rule("/a", Requirement { networks, shadow: true, ..Requirement::token() });
     assert_eq!(outcome(vec![shadow], &held(Some("192.0.2.1"))), Ok(()), "a shadow refuses nobody");
+}
+
+#[test]
+fn networks_of_a_rule_hold_for_its_preflights() {
+    let open = Requirement { networks: vec!["10.0.0.0/8".parse().unwrap()], preflight: true, ..Requirement::token() };
+    let options = |from: &str| Trial {
+        method: "OPTIONS".into(),
+        preflight_for: Some("GET".into()),
+        from: Some(from.parse().unwrap()),
+        credential: None,
+        ..trial("/a")
+    };
+    for (from, expected) in [("10.1.2.3", Ok(())), ("192.0.2.1", Err(Reason::NetworkRefused))] {
+        assert_eq!(outcome(vec![rule("/a", open.clone())], &options(from)), expected, "{from}");
+        assert_eq!(outcome(vec![rule("/a", Requirement { shadow: true, ..open.clone() })], &options(from)), Ok(()), "{from}");
+    }
+}
+
+#[test]
+fn a_rule_that_both_readings_meet_is_charged_once() {
+    let limited = |path: &str, n: u8| {
+        let limit = Limit::parse(Some("2/h"), None, Some("5/day"), None).unwrap();
+        rule(path, Requirement { limits: limit.said_by(Id::from_bytes([n; 16])).collect(), ..Requirement::token() })
+    };
+    let rules = RuleSet::compile(vec![limited("/a/{b}", 1), limited("/a/c", 2)]).unwrap();
+    let charged = |uri: &str| {
+        let trial = trial(uri);
+        Judged::of(&rules, &trial.request().unwrap()).limits().map(|limit| limit.of.to_string()[..2].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(charged("/a/b"), ["01", "01"], "a rate and a quota");
+    assert_eq!(charged("/a/b;v=1"), ["01", "01"]);
+    assert_eq!(charged("/a/c;v=1"), ["01", "01", "02", "02"], "two rules");
+}
+
+#[test]
+fn where_nobody_counts_a_shadow_refuses_nobody() {
+    for shadow in [false, true] {
+        let rules = RuleSet::compile(vec![rule("/a", Requirement { shadow, ..Requirement::token() })]).unwrap();
+        let trial = trial("/a");
+        let request = trial.request().unwrap();
+        let judged = Judged::of(&rules, &request);
+        let Verdict::Allow(permit) = decide(&request, &judged, trial.evidence(&judged)) else { panic!("refused") };
+        let denial = match unmetered(permit) {
+            Verdict::Allow(permit) if shadow => permit.shadowed().cloned(),
+            Verdict::Deny(denial) if !shadow => Some(denial),
+            other => panic!("{other:?}"),
+        };
+        let denial = denial.unwrap();
+        assert_eq!((denial.reason, denial.rule.map(|rule| rule.id.as_str())), (Reason::StoreUnavailable, Some("/a")));
+        assert!(denial.holder.is_some());
+    }
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Gate {
         };
         let keyring = shared.keyring.load();
         // before anything is judged by them
-        let provers = Provers { keyring: keyring.number(), issuers: shared.issuers.number() };
+        let provers = shared.provers(&keyring);
         let Some(ticket) = read(&keyring, text) else { return refused(Evidence::Invalid("malformed or forged ticket")) };
         if shared.tokens.is_over(&ticket, at.now) {
             return refused(OVER);

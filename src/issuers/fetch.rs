@@ -39,10 +39,21 @@ pub(super) struct Asking {
 struct State {
     /// When an unknown key was asked for last; ms since boot.
     refetched: Option<u64>,
-    /// One is being asked for.
-    pending: bool,
+    /// Whether one is being asked for.
+    pending: Pending,
     /// The last fetch failed.
     failed: bool,
+}
+
+/// Whether the keys are asked for because a token named one that is unknown.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Pending {
+    #[default]
+    No,
+    /// With the next fetch: one that began before may not know of it.
+    Wanted,
+    /// With this one.
+    Fetching,
 }
 
 impl Asking {
@@ -59,20 +70,32 @@ impl Asking {
         let mut state = self.state();
         let asked_lately = state.refetched.is_some_and(|at| now_ms.saturating_sub(at) < REFETCH_EVERY_MS);
         if !asked_lately {
-            (state.refetched, state.pending) = (Some(now_ms), true);
+            (state.refetched, state.pending) = (Some(now_ms), Pending::Wanted);
             drop(state);
             self.wanted.notify_one();
             return Fault::Unavailable;
         }
-        match state.pending || state.failed {
+        match state.pending != Pending::No || state.failed {
             true => Fault::Unavailable,
             false => Fault::NotYet("the token is signed with a key that is none of its issuer's"),
         }
     }
 
+    /// A fetch begins.
+    fn begun(&self) {
+        let mut state = self.state();
+        if state.pending == Pending::Wanted {
+            state.pending = Pending::Fetching;
+        }
+    }
+
+    /// It is over.
     fn told(&self, failed: bool) {
         let mut state = self.state();
-        (state.pending, state.failed) = (state.pending && failed, failed);
+        state.failed = failed;
+        if state.pending == Pending::Fetching && !failed {
+            state.pending = Pending::No;
+        }
     }
 }
 
@@ -101,6 +124,7 @@ pub(super) async fn run(known: Arc<Known>, web: Web, number: Arc<AtomicU32>) {
 /// Fetches once.
 pub(super) async fn once(known: &Known, web: &Web, number: &AtomicU32) -> Result<(), ()> {
     let settings = &known.settings;
+    known.asking.begun();
     let fetched = keys_of(settings, web).await;
     let is_file = matches!(settings.keys, KeySource::File(_));
     if !is_file {
@@ -161,12 +185,19 @@ mod tests {
         let refused = |at| matches!(asking.unknown_key_at(at), Fault::NotYet(_));
         assert!(!refused(1_000), "it is asked for");
         assert!(!refused(1_001), "and nobody knows yet");
+        // one that began before may not know of the key
         asking.told(false);
-        assert!(refused(1_002) && refused(300_999));
+        assert!(!refused(1_002));
+        let fetched = |failed| {
+            asking.begun();
+            asking.told(failed);
+        };
+        fetched(false);
+        assert!(refused(1_003) && refused(300_999));
         assert!(!refused(301_000));
-        asking.told(true);
+        fetched(true);
         assert!(!refused(301_001), "an issuer that is away makes nobody a forger");
-        asking.told(false);
+        fetched(false);
         assert!(refused(301_002));
     }
 }

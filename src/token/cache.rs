@@ -71,6 +71,8 @@ pub struct Cache {
     commons: Commons,
     /// What refused credentials have in common.
     nothing: Arc<Common>,
+    /// How long a token lasts unused.
+    ttl: Duration,
     /// What gates want said besides what the standard headers say.
     further: OnceLock<Arc<[Further]>>,
 }
@@ -87,15 +89,15 @@ pub enum Leave {
 }
 
 impl Cache {
-    /// A cache under this fence, which is swept until it is dropped.
+    /// A cache under this fence, of tokens that last `ttl` unused; it is swept until it is dropped.
     ///
     /// # Errors
     /// Where the operating system has no randomness to give.
-    pub fn start(fence: Arc<Fence>, clock: Clock) -> Result<Arc<Self>, ring::error::Unspecified> {
+    pub fn start(fence: Arc<Fence>, clock: Clock, ttl: Duration) -> Result<Arc<Self>, ring::error::Unspecified> {
         let nothing = Arc::new(Common::new(NOBODY, "", Role::EndUser, Grant::default(), Vec::new(), &[], None));
         let table = Table::new(&nothing);
         let (flights, commons) = (Flights::default(), Commons::default());
-        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing, further: OnceLock::new() });
+        let cache = Arc::new(Self { fence, namer: Namer::new()?, table, flights, commons, nothing, ttl, further: OnceLock::new() });
         tokio::spawn(sweep(Arc::downgrade(&cache), clock));
         Ok(cache)
     }
@@ -117,12 +119,17 @@ impl Cache {
 
     /// What is known of a credential that `provers` would prove.
     pub fn find(&self, leave: Leave, name: Name, provers: Provers, now: UnixMs) -> Cached {
-        let found = || self.table.find(name).filter(|entry| entry.is_proved_by(provers) && !entry.is_spent(&self.fence, now));
+        let found = || self.table.find(name).filter(|entry| entry.is_proved_by(provers));
         match leave {
-            Leave::Leased => found().map_or(Cached::Unknown, Cached::Known),
+            Leave::Leased => found().filter(|entry| !entry.is_spent(&self.fence, now)).map_or(Cached::Unknown, Cached::Known),
             Leave::Unleased => Cached::Unknown,
-            Leave::Lapsed(since) => Cached::Lapsed { since, known: found() },
+            // nobody can be asked how far uses moved its end, so they are believed
+            Leave::Lapsed(since) => Cached::Lapsed { since, known: found().filter(|entry| !self.is_over(entry, now)) },
         }
+    }
+
+    fn is_over(&self, entry: &Entry, now: UnixMs) -> bool {
+        entry.is_over(&self.fence, now, self.ttl)
     }
 
     /// Keeps that a credential is not authentic, as `provers` found.
@@ -130,7 +137,7 @@ impl Cache {
         // no end concerns it; whatever bumps these generations costs another look
         let concerned = Concerned::from(Ask::Key(NOBODY));
         let terms = Terms { name, kind, provers, concerned, stamps: self.fence.stamps(concerned), deadline: now.after(FORGED_FOR) };
-        self.table.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| other.is_spent(&self.fence, now));
+        self.table.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| self.is_over(other, now));
     }
 
     /// Asks the store what a credential is, by `fill`, and keeps the answer.
@@ -172,7 +179,7 @@ impl Cache {
             Some(standing) => self.live(terms, ask, &standing, slides),
         });
         if deadline > at.now {
-            self.table.insert(Arc::clone(&entry), |other| other.is_spent(&self.fence, at.now));
+            self.table.insert(Arc::clone(&entry), |other| self.is_over(other, at.now));
         }
         Ok(entry)
     }
@@ -234,7 +241,7 @@ async fn sweep(cache: Weak<Cache>, clock: Clock) {
     for n in (0..SWEEP_PARTS).cycle() {
         due.tick().await;
         let Some(cache) = cache.upgrade() else { return };
-        let left = cache.table.sweep(n, SWEEP_PARTS, |entry| entry.is_spent(&cache.fence, clock.now()));
+        let left = cache.table.sweep(n, SWEEP_PARTS, |entry| cache.is_over(entry, clock.now()));
         if let Some(kept) = kept.get_mut(n) {
             *kept = left;
         }

@@ -19,6 +19,7 @@ mod upkeep;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use mark::Mark;
 use memory::Memory;
@@ -125,6 +126,11 @@ impl Embedded {
     /// What tells the cache that something ended or changed.
     pub(super) fn fence(&self) -> Arc<Fence> {
         Arc::clone(&self.state.fence)
+    }
+
+    /// How long a token lasts unused.
+    pub(super) fn ttl(&self) -> Duration {
+        self.state.settings.ttl
     }
 
     pub(super) fn database(&self) -> &Database {

@@ -171,6 +171,11 @@ impl Redis {
         self.core.slides_from(self.core.redis_time(idle_end), cap)
     }
 
+    /// How long a token lasts unused.
+    pub(super) fn ttl(&self) -> Duration {
+        self.core.settings.ttl
+    }
+
     pub(super) fn database(&self) -> &Database {
         &self.core.database
     }

@@ -152,7 +152,7 @@ impl TokenStore {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn embedded(store: Arc<Embedded>) -> Result<Self, ring::error::Unspecified> {
-        let cache = Cache::start(store.fence(), store.clock().clone())?;
+        let cache = Cache::start(store.fence(), store.clock().clone(), store.ttl())?;
         let imports = Imports::start(store.fence(), store.database().clone());
         Ok(Self { store: Store::Embedded(store), cache, imports })
     }
@@ -162,7 +162,7 @@ impl TokenStore {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub fn redis(store: Arc<Redis>) -> Result<Self, ring::error::Unspecified> {
-        let cache = Cache::start(Arc::clone(store.fence()), store.clock().clone())?;
+        let cache = Cache::start(Arc::clone(store.fence()), store.clock().clone(), store.ttl())?;
         let imports = Imports::start(Arc::clone(store.fence()), store.database().clone());
         Ok(Self { store: Store::Redis(store), cache, imports })
     }

@@ -156,6 +156,19 @@ def test_a_flood_of_one_forgery_costs_one_signature(house, issuer):
     assert passes(issuer.token())
 
 
+def test_where_its_issuer_is_not_taken_a_token_costs_no_signature(house, issuer):
+    token, before = issuer.token(), signatures(house, "proved")
+    for _ in range(50):
+        assert ask(token, "/own").reason == "credential_not_accepted"
+    assert signatures(house, "proved") == before
+
+
+def test_what_is_known_of_a_token_ends_with_it(house, issuer):
+    token = issuer.token(exp=int(time.time()) + 3)
+    assert passes(token) and passes(token)
+    until("it ends", 5, lambda: ask(token).reason == "invalid_credential")
+
+
 class Load:
     """Asks with a token again and again; what the client would hear, counted."""
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::common::Common;
 use super::name::Name;
@@ -172,9 +173,44 @@ impl Entry {
         self.name
     }
 
-    /// Whether it can never be used again: something ended or changed, or its time is over.
+    /// Whether it may not be used: something ended or changed, or its time is over, as far as the store said.
     pub(super) fn is_spent(&self, fence: &Fence, now: UnixMs) -> bool {
-        self.deadline() <= now || fence.stamps(self.concerned) != self.stamps
+        self.deadline() <= now || !self.is_of(fence)
+    }
+
+    /// Whether it can never be used again, not even without the store, where what uses moved since it was read counts too.
+    pub(super) fn is_over(&self, fence: &Fence, now: UnixMs, ttl: Duration) -> bool {
+        self.lasts_until(ttl) <= now || !self.is_of(fence)
+    }
+
+    fn is_of(&self, fence: &Fence) -> bool {
+        fence.stamps(self.concerned) == self.stamps
+    }
+
+    /// When a token ends at the latest, should none of its slides have been lost; of all else the deadline.
+    fn lasts_until(&self, ttl: Duration) -> UnixMs {
+        match self.idles() {
+            // a use from then on would move its idle end on, so that lies a ttl later at least
+            true => self.uses.next_due().after(ttl).min(self.last_end()).max(self.deadline()),
+            false => self.deadline(),
+        }
+    }
+
+    /// Whether it ends sooner if it is not used: a token does.
+    fn idles(&self) -> bool {
+        self.traits & HAS_KEY != 0 && matches!(self.kind(), CredentialKind::Token | CredentialKind::Jwt)
+    }
+
+    /// When it ends in any case.
+    fn last_end(&self) -> UnixMs {
+        let before_cap_ms = if self.is_foreign() { 0 } else { u64::from(self.ends_before_cap_ms) };
+        UnixMs(self.cap().0.saturating_sub(before_cap_ms))
+    }
+
+    /// Whether so little is left of its deadline, a fifth of `ttl`, that the store should be asked again while it serves: uses have moved
+    /// the end of a token meanwhile.
+    pub fn is_fading(&self, now: UnixMs, ttl: Duration) -> bool {
+        self.idles() && self.deadline() < self.last_end() && self.deadline() <= now.after(ttl / 5)
     }
 
     /// Whether these keys proved it.
@@ -234,10 +270,7 @@ impl Entry {
 
     /// `X-Auth-Expires-In` at `now`: seconds left if not used again, never above the ttl. `None` = no end known.
     pub fn expires_in_s(&self, now: UnixMs, ttl_s: u64) -> Option<u64> {
-        let before_cap_ms = if self.is_foreign() { 0 } else { u64::from(self.ends_before_cap_ms) };
-        let cap = self.cap();
-        let left = || cap.0.saturating_sub(before_cap_ms).saturating_sub(now.0) / 1000;
-        (cap != NEVER).then(|| left().min(ttl_s))
+        (self.cap() != NEVER).then(|| (self.last_end().0.saturating_sub(now.0) / 1000).min(ttl_s))
     }
 
     /// Whether a use at `now` may move an idle end on. Answers yes to one caller, until [`Entry::slid`] says when next.
@@ -364,6 +397,13 @@ impl Uses {
 
     fn slid(&self, due: UnixMs) {
         self.change(|_, noted| Some((due.0.min(LAST), noted)));
+    }
+
+    fn next_due(&self) -> UnixMs {
+        match self.0.load(Ordering::Relaxed) >> 16 {
+            LAST => NEVER,
+            due => UnixMs(due),
+        }
     }
 
     fn is_first_of_minute(&self, now: UnixMs) -> bool {
