@@ -64,6 +64,7 @@ use crate::server;
 use crate::token::keyring::Keyring;
 use crate::token::store::TokenStore;
 
+pub use failure::in_words;
 pub use instance::{Explained, Instance, Question, Rule, StoreState, Tested};
 
 /// The OpenAPI document of the admin listener: what [`openapi`] says, written down once, since making it takes more code than all the rest of

@@ -222,8 +222,13 @@ impl App {
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });
         let pulse = Arc::new(Pulse::default());
-        let (denial_status, outage, database_of) = (config.denial_status, outage(&config.tokens), database.clone());
-        let gates_shown = instance::Gates { gates: config.gates.clone(), denial_status, outage, database: database_of };
+        let gates_shown = instance::Gates {
+            gates: config.gates.clone(),
+            denial_status: config.denial_status,
+            outage: outage(&config.tokens),
+            login_at: config.admin.public_url.clone(),
+            database: database.clone(),
+        };
         admin.show(instance::of(&shared, gates_shown, tests.clone(), pulse.clone()));
         let further = dialect::further(config.gates.iter().map(|gate| &gate.identity));
         tokens.tell(further.clone());

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::accounts::declared::{Applied, Mode, apply};
+use crate::accounts::declared::{Applied, ApplyError, Mode, apply};
 use crate::app::existing_database;
 use crate::config::{self, BAD_CONFIGURATION, Config, StoreConfig};
 use crate::keys_command::applied;
@@ -16,7 +16,8 @@ use crate::keys_command::applied;
 /// Make tenants, policies, principals and keys what files declare.
 ///
 /// Reads every *.yaml of a directory and shows what differs: + made, ~ changed, - declared once and no more. Whatever people or other
-/// programs made is never touched. Keys are declared by their hash: `gatepost keys declare` makes one and prints its entry.
+/// programs made is never touched, and where one thing cannot be made so nothing is. Keys are declared by their hash: `gatepost keys
+/// declare` makes one and prints its entry.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   gatepost apply people/                show what differs, and make it so; what vanished from the files stays
@@ -29,7 +30,7 @@ A file:
   policies:
     - { tenant: acme, name: readers, allow: [orders:read], limit: { rate: 100/s, quota: 10000/day } }
   principals:                           # tenant: one of these files, or the id of any; without it, the founder's
-    - { tenant: acme, user: acme-ops, role: admin, scopes: [orders:*] }
+    - { tenant: acme, user: acme-ops, email: ops@acme.example, role: admin, scopes: [orders:*] }
     - { tenant: acme, user: acme-ci, role: client, below: acme-ops, policies: [readers] }
   keys:
     - { id: …, hash: …, principal: acme-ci, name: nightly, scopes: [orders:read] }")]
@@ -74,6 +75,7 @@ async fn answer(command: ApplyCommand, config: &Config) -> (String, String, Exit
     };
     let Applied { differences, committed } = match apply(&database, &declared, mode).await {
         Ok(applied) => applied,
+        Err(error @ ApplyError::Declaration { .. }) => return failed(&format!("{error}\nnothing was changed")),
         Err(error) => return failed(&error),
     };
     let text: String = differences.iter().map(|difference| format!("{difference}\n")).collect();

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::Proxy;
 use crate::decision::scopes::ScopeSet;
 use crate::decision::trial::CredentialState;
 
@@ -118,9 +117,10 @@ pub struct ExplainArguments {
     pub method: Option<String>,
     /// The original URL: https://host/path?query, or a path alone (host `localhost`).
     pub url: Option<std::ffi::OsString>,
-    /// Through which gate; default the first one configured.
-    #[arg(long, value_parser = proxy)]
-    pub gate: Option<Proxy>,
+    /// Through which gate: its proxy, or, of several for one proxy, where it listens. Default: the first one configured. A proxy
+    /// without a gate is explained as if one were configured.
+    #[arg(long, value_name = "PROXY|LISTEN")]
+    pub gate: Option<String>,
     /// An access token or a login's JWT.
     #[arg(long, conflicts_with = "api_key")]
     pub token: Option<String>,
@@ -133,11 +133,12 @@ pub struct ExplainArguments {
     /// As if it were of this holder: uid=…, name=…, tenant=…, role=…, key_id=…
     #[arg(long = "as", value_name = "NAME=VALUE", conflicts_with_all = ["token", "api_key"])]
     pub attributes: Vec<String>,
-    /// Which kind of credential is presented: none, token, api_key, session, jwt or ticket. Default: token with --scopes or --as, else none.
+    /// Which kind of credential is presented: none, token, api_key, session, jwt, ticket or issuer:NAME. Default: token with --scopes
+    /// or --as, else none.
     #[arg(long, value_name = "KIND", conflicts_with_all = ["token", "api_key"])]
     pub credential: Option<String>,
-    /// What becomes of the credential.
-    #[arg(long, value_enum, default_value_t = State::Live)]
+    /// What becomes of the credential that is made up; what became of a real one is looked up.
+    #[arg(long, value_enum, default_value_t = State::Live, conflicts_with_all = ["token", "api_key"])]
     pub state: State,
     /// A CORS preflight about this method.
     #[arg(long, value_name = "METHOD")]
@@ -189,10 +190,9 @@ impl From<State> for CredentialState {
     }
 }
 
-fn proxy(name: &str) -> Result<Proxy, String> {
-    Proxy::from_name(name).ok_or_else(|| format!("one of {}", Proxy::ALL.map(Proxy::as_str).join(", ")))
-}
-
 fn scopes(text: &str) -> Result<ScopeSet, String> {
     ScopeSet::parse(text.split([',', ' ']).filter(|scope| !scope.is_empty())).map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests;

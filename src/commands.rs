@@ -11,10 +11,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::admin_access;
 use crate::args::{Command, ExplainArguments, ImportCommand, ImportFrom};
 use crate::config::file::Loaded;
 use crate::config::foreign::Foreign;
-use crate::config::{self, BAD_CONFIGURATION, Environment, LogConfig, StoreConfig};
+use crate::config::{self, BAD_CONFIGURATION, Environment, GateConfig, LogConfig, Proxy, StoreConfig};
 use crate::explain::{self, Shown, Through};
 use crate::import_openapi::ImportOpenapiArguments;
 use crate::issuers::Issuers;
@@ -117,12 +118,20 @@ fn with<F: Future<Output = ExitCode>>(path: Option<&Path>, environment: &Environ
 
 async fn explain_request(arguments: ExplainArguments, loaded: Loaded) -> ExitCode {
     let config = &loaded.config;
-    let Some(first) = config.gates.first() else { return fail("no gate is configured") };
-    let through = match (arguments.gate, config.gates.iter().find(|gate| arguments.gate.is_none_or(|proxy| proxy == gate.proxy))) {
-        (_, Some(gate)) => Through::of(gate),
-        (proxy, None) => Through::unconfigured(proxy.unwrap_or(first.proxy)),
+    let unconfigured = || arguments.gate.as_deref().and_then(Proxy::from_name).map(Through::unconfigured);
+    let through = match GateConfig::meant(&config.gates, arguments.gate.as_deref()) {
+        Ok(gate) => Through::of(gate),
+        Err(problem) => match unconfigured() {
+            Some(through) => through,
+            None => return fail(&problem),
+        },
     };
-    let through = Through { denial_status: config.denial_status, outage: crate::app::outage(&config.tokens), ..through };
+    let through = Through {
+        denial_status: config.denial_status,
+        outage: crate::app::outage(&config.tokens),
+        login_at: config.admin.public_url.clone(),
+        ..through
+    };
     let shown = match shown(&arguments, config).await {
         Ok(shown) => shown,
         Err(error) => return fail(&error),
@@ -135,7 +144,7 @@ fn explain_running(arguments: &ExplainArguments, environment: &Environment) -> E
     if arguments.state != crate::args::State::Live {
         return fail("--state is what is made up here; a running instance knows what is");
     }
-    let login = match explain::running::login(arguments.admin_token_file.as_deref(), environment.get("GATEPOST_ADMIN_TOKEN")) {
+    let login = match admin_access::login(arguments.admin_token_file.as_deref(), environment.get(admin_access::TOKEN)) {
         Ok(login) => login,
         Err(error) => return fail(&error),
     };

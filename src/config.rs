@@ -126,6 +126,30 @@ pub struct GateConfig {
     pub carriage: Option<Carriage>,
 }
 
+impl GateConfig {
+    /// The gate that is meant by its proxy, the first of them, or by where it listens. Without a name the first one.
+    ///
+    /// # Errors
+    /// Where there is none, with the names of those that are there.
+    pub fn meant<'c>(gates: &'c [Self], name: Option<&str>) -> Result<&'c Self, String> {
+        let listens = |gate: &&Self| name.is_none_or(|name| gate.listen.to_string() == name);
+        let asks = |gate: &&Self| name.is_some_and(|name| gate.proxy.as_str() == name);
+        let found = gates.iter().find(listens).or_else(|| gates.iter().find(asks));
+        found.ok_or_else(|| match (name, gates) {
+            (Some(name), [_, ..]) => {
+                format!("there is no gate `{name}`: name one of {}, or where it listens", Self::names(gates).join(", "))
+            }
+            _ => "no gate is configured".to_owned(),
+        })
+    }
+
+    /// By what each is meant: its proxy, or where it listens if there are several for one.
+    pub fn names(gates: &[Self]) -> Vec<String> {
+        let only = |gate: &Self| gates.iter().filter(|other| other.proxy == gate.proxy).count() == 1;
+        gates.iter().map(|gate| if only(gate) { gate.proxy.as_str().to_owned() } else { gate.listen.to_string() }).collect()
+    }
+}
+
 /// The admin listener.
 #[derive(Debug, Clone)]
 pub struct AdminConfig {

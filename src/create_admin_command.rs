@@ -170,7 +170,7 @@ fn said(refusal: &Refusal, least: usize) -> String {
         Refusal::UserExists => "somebody has or had that name already; names are never given again".to_owned(),
         Refusal::Forbidden => "the founder is blocked: nobody can stand below".to_owned(),
         Refusal::Unavailable(cause) => cause.clone(),
-        other => format!("refused: {other:?}"),
+        other => format!("refused: {}", crate::admin::in_words(other.clone())),
     }
 }
 

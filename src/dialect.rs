@@ -21,7 +21,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use answer::{Allowed, Answer, CLOSE};
+pub use answer::{Allowed, Answer, CLOSE, final_status};
 pub use carriage::{Carriage, Holds, Place};
 pub use client_ip::ClientIp;
 pub use identity::{IdentityHeaders, further};

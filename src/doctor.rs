@@ -25,6 +25,7 @@ use report::Report;
 use stand_in::{Reached, StandIn};
 use visitor::{Place, Reply, Sending, Visitor};
 
+use crate::admin_access::{self, TOKEN};
 use crate::config::{BAD_CONFIGURATION, Config, Environment};
 use crate::create_admin_command::{ask, first_line};
 use crate::examinations::Sight;
@@ -86,9 +87,6 @@ pub struct DoctorCommand {
     #[arg(long)]
     json: bool,
 }
-
-/// Where a login's JWT is taken from, where nothing else is given.
-const TOKEN: &str = "GATEPOST_ADMIN_TOKEN";
 
 /// How long what the gates saw may take to be there, after the last answer.
 const SETTLING: Duration = Duration::from_millis(50);
@@ -246,11 +244,11 @@ async fn send<'a>(visitor: &mut Visitor, (probe, nonce): (&'a Probe, &'a str)) -
 /// Where the admin listener is.
 fn admin_url(given: Option<&str>, config: Option<&Config>) -> Result<String, String> {
     match (given, config.map(|config| &config.admin)) {
-        (Some(url), _) if url.starts_with("http://") || url.starts_with("https://") => Ok(url.to_owned()),
-        (Some(url), _) => Err(format!("--admin `{url}`: write it like https://auth.example.com or http://127.0.0.1:8000")),
+        (Some(url), _) => admin_access::base(url).map_err(|problem| format!("--admin: {problem}")),
         (None, Some(admin)) => match (&admin.tls, &admin.public_url) {
+            // an address of this very machine, where the listener of this configuration is
             (None, _) => Ok(format!("http://{}", admin.listen)),
-            (Some(_), Some(url)) => Ok(url.clone()),
+            (Some(_), Some(url)) => admin_access::base(url).map_err(|problem| format!("admin.public_url: {problem}")),
             (Some(_), None) => {
                 Err("the admin listener speaks TLS and has no public_url: name it with --admin https://NAME:PORT".to_owned())
             }
@@ -269,7 +267,7 @@ fn credential(command: &DoctorCommand, environment: &Environment) -> Result<Cred
             (None, None) => {
                 Err(format!("a super admin must ask: give --user and a password, or a login's JWT by --admin-token-file or {TOKEN}"))
             }
-            (file, variable) => crate::explain::running::login(file.as_deref(), variable).map(Credential::Login),
+            (file, variable) => admin_access::login(file.as_deref(), variable).map(Credential::Login),
         };
     };
     let password = match (&command.password_env, &command.password_file) {
@@ -281,4 +279,29 @@ fn credential(command: &DoctorCommand, environment: &Environment) -> Result<Cred
         (None, None) => ask("password: ")?,
     };
     Ok(Credential::Password(user.clone(), password.into(), command.totp.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_stays_on_the_machine_or_goes_by_tls() {
+        for (typed, expected) in [
+            ("https://auth.example.com/", Ok("https://auth.example.com")),
+            ("http://127.0.0.1:8000", Ok("http://127.0.0.1:8000")),
+            ("http://[::1]:8000/", Ok("http://[::1]:8000")),
+            ("http://auth.example.com", Err("show the login to the network")),
+            ("http://192.0.2.7:8000", Err("show the login to the network")),
+            ("http://127.0.0.1@auth.example.com", Err("show the login to the network")),
+            ("auth.example.com", Err("no web address")),
+        ] {
+            match (admin_url(Some(typed), None), expected) {
+                (Ok(is), Ok(expected)) => assert_eq!(is, expected),
+                (Err(is), Err(expected)) => assert!(is.starts_with("--admin: ") && is.contains(expected), "{is}"),
+                (is, _) => panic!("{typed}: {is:?}"),
+            }
+        }
+        assert!(admin_url(None, None).unwrap_err().contains("name it with --admin"));
+    }
 }

@@ -7,7 +7,6 @@ mod near;
 pub mod running;
 mod shown;
 
-use std::ffi::OsStr;
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -25,9 +24,11 @@ use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
-use crate::decision::trial::{Attributes, Trial};
+use crate::decision::trial::{Attributes, Trial, split_url};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
-use crate::dialect::{Call, Carriage, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, further};
+use crate::dialect::{
+    Answer, Asked, CLOSE, Call, Carriage, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, final_status, further,
+};
 
 pub use shown::{shown, shown_live};
 
@@ -110,12 +111,22 @@ pub struct Through {
     pub identity: IdentityHeaders,
     /// Where credentials stand.
     pub carriage: Option<Carriage>,
+    /// Where the login pages are: `admin.public_url`.
+    pub login_at: Option<String>,
 }
 
 impl Through {
     /// A gate for this proxy of which nothing is configured.
     pub fn unconfigured(proxy: Proxy) -> Self {
-        Self { proxy, denial_status: None, outage: Outage::Embedded, client_ip: None, identity: IdentityHeaders::default(), carriage: None }
+        Self {
+            proxy,
+            denial_status: None,
+            outage: Outage::Embedded,
+            client_ip: None,
+            identity: IdentityHeaders::default(),
+            carriage: None,
+            login_at: None,
+        }
     }
 
     /// This gate.
@@ -207,18 +218,17 @@ pub async fn explain(
     shown: Option<Shown>,
 ) -> Result<Explanation, String> {
     let dialect = Dialect::new(through.proxy, None, through.denial_status)
+        .with_login_at(through.login_at.clone())
         .with_carriage(through.carriage.clone())
         .with_client_ip(through.client_ip.clone())
         .with_identity(&through.identity, further([&through.identity]));
     let check = CheckParts::of(arguments)?;
     let trial = trial(arguments, rules.issuers())?;
-    let uri_bytes = arguments.url.as_deref().map(split_url);
+    let place = arguments.url.as_deref().map(|url| split_url(url.as_bytes())).transpose()?;
+    let asked = check.as_ref().map(|check| dialect.read(&check.method, &check.target, &check.headers));
     let request =
-        match (&check, &trial, uri_bytes) {
-            (Some(check), _, _) => {
-                let asked = dialect.read(&check.method, &check.target, &check.headers);
-                asked.call.map_or(Err(NOTHING_HERE), |_| asked.request)
-            }
+        match (&asked, &trial, &place) {
+            (Some(asked), _, _) => asked.call.map_or(Err(NOTHING_HERE), |_| asked.request.clone()),
             (None, Some(trial), Some((host, uri))) => {
                 Request::read(trial.method.as_bytes(), host, uri, trial.preflight_for.as_deref().map(str::as_bytes))
                     .map(|request| Request { client: through.client(arguments.from), ways: dialect.ways(), ..request })
@@ -247,7 +257,8 @@ pub async fn explain(
             }
         }
     };
-    let mut explanation = Explanation { candidates, nearly, limits, ..Explanation::of(&verdict, &dialect, through.outage).await };
+    let answer = answer(&dialect, asked.as_ref(), &verdict);
+    let mut explanation = Explanation { candidates, nearly, limits, ..Explanation::of(&verdict, &dialect, through.outage, answer).await };
     explanation.written = explanation.rule.as_ref().and_then(|id| rules.written(id)).map(ToString::to_string);
     if let Some((fate, state)) = credential {
         (explanation.credential_state, explanation.credential) = (Some(fate.as_str().to_owned()), Some(state));
@@ -303,20 +314,6 @@ fn made_up(arguments: &ExplainArguments, trial: Trial, issuers: &IssuerNames) ->
     Ok(Trial { credential, state: arguments.state.into(), scopes, holder, preflight_for: arguments.preflight_for.clone(), ..trial })
 }
 
-/// Host and URI of a URL, as bytes: whatever the client sent can be tried.
-fn split_url(url: &OsStr) -> (&[u8], &[u8]) {
-    let bytes = url.as_bytes();
-    for scheme in [&b"https://"[..], b"http://", b"wss://", b"ws://"] {
-        if let Some(rest) = bytes.strip_prefix(scheme) {
-            return match memchr::memchr(b'/', rest).and_then(|at| rest.split_at_checked(at)) {
-                Some(parts) => parts,
-                None => (rest, b"/"),
-            };
-        }
-    }
-    (b"localhost", bytes)
-}
-
 /// The parts of a check given by `--header` and `--request-line`.
 struct CheckParts {
     method: Method,
@@ -347,8 +344,9 @@ impl CheckParts {
 }
 
 impl Explanation {
-    async fn of(verdict: &Verdict<'_>, dialect: &Dialect, outage: Outage) -> Self {
-        let answer = raw(dialect, verdict).await;
+    async fn of(verdict: &Verdict<'_>, dialect: &Dialect, outage: Outage, answer: Answer) -> Self {
+        let status = final_status(&answer);
+        let answer = raw(answer).await;
         let base = Self { decision: "allow".to_owned(), status: 200, gate: dialect.proxy().as_str().to_owned(), answer, ..Self::default() };
         let rule = |rule: &Rule| (Some(rule.id.clone()), in_outage(rule, outage));
         match verdict {
@@ -367,7 +365,7 @@ impl Explanation {
                 let (rule, on_store_error) = denial.rule.map(rule).unwrap_or_default();
                 Self {
                     decision: "deny".to_owned(),
-                    status: dialect.status_of(denial.reason),
+                    status,
                     reason: Some(denial.reason.as_str().to_owned()),
                     message: Some(denial.message.to_string()),
                     rule,
@@ -447,9 +445,18 @@ fn in_outage(rule: &Rule, outage: Outage) -> Option<String> {
     ))
 }
 
+/// What the gate answers. METHOD and URL alone are no browser, and ask `/verify`.
+fn answer(dialect: &Dialect, asked: Option<&Asked<'_>>, verdict: &Verdict<'_>) -> Answer {
+    let Some(asked) = asked else { return dialect.render(Call::Verify, verdict) };
+    let mut answer = dialect.answer(asked, verdict);
+    if asked.announces_body {
+        answer.headers_mut().extend([CLOSE]);
+    }
+    answer
+}
+
 /// The answer as it goes to the proxy.
-async fn raw(dialect: &Dialect, verdict: &Verdict<'_>) -> String {
-    let answer = dialect.render(Call::Verify, verdict);
+async fn raw(answer: Answer) -> String {
     let mut text = format!("HTTP/1.1 {}\n", answer.status());
     for (name, value) in answer.headers() {
         let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));

@@ -273,7 +273,7 @@ fn said(refusal: &Refusal) -> String {
         Refusal::NotFound => "there is no such key".to_owned(),
         Refusal::PhoneRequired => "the owner must prove a phone number before it may hold a key (accounts.require_phone)".to_owned(),
         Refusal::Unavailable(cause) => cause.clone(),
-        other => format!("refused: {other:?}"),
+        other => format!("refused: {}", crate::admin::in_words(other.clone())),
     }
 }
 

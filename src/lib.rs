@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod admin;
+mod admin_access;
 pub mod app;
 pub mod apply_command;
 pub mod args;

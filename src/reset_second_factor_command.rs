@@ -49,7 +49,7 @@ async fn answer(name: &str, config: Config) -> Result<String, String> {
     let act = reset(act, uid, &By::cli()).await.map_err(|refusal| match refusal {
         Refusal::NotFound => format!("`{name}` has no second factor"),
         Refusal::Unavailable(cause) => cause,
-        other => format!("refused: {other:?}"),
+        other => format!("refused: {}", crate::admin::in_words(other)),
     })?;
     let embedded = matches!(config.tokens.store, StoreConfig::Embedded);
     let told = tell(&database, uid, config.senders).await;

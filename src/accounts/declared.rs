@@ -2,8 +2,8 @@
 //!
 //! INVARIANT: only what was made from a declaration is changed or ended by one. What somebody else made under the same name is
 //! refused.
-//! INVARIANT: people and policies are one act; so are keys, which come after it because a key may hold only what its owner holds
-//! then. Each change has its own entry in the audit trail.
+//! INVARIANT: all of it is one act, so one declaration that cannot be made so leaves everything as it was, and a check finds it, too.
+//! Keys come last, because a key may hold only what its owner holds by then. Each change has its own entry in the audit trail.
 
 mod keys;
 mod policies;
@@ -13,8 +13,8 @@ mod vanished;
 mod work;
 
 use self::work::Work;
-use crate::audit::Entry;
-use crate::database::{Act, Committed, Database, DatabaseError};
+use crate::clock::UnixMs;
+use crate::database::{Committed, Database, DatabaseError};
 use crate::decision::scopes::ScopeSet;
 use crate::id::Id;
 use crate::token::record::Role;
@@ -68,6 +68,8 @@ pub struct Principal {
     pub user: String,
     /// As for a policy.
     pub tenant: Option<String>,
+    /// Its e-mail address, not proved; `None` = the files say nothing of it.
+    pub email: Option<String>,
     /// Admin, client or sub-client.
     pub role: Role,
     /// The user name of who stands above; `None` = at the top of its tenant.
@@ -97,6 +99,8 @@ pub struct Key {
     pub name: String,
     /// What it may do.
     pub scopes: ScopeSet,
+    /// When it ends by itself.
+    pub expires_at: Option<UnixMs>,
     /// What is agreed about it.
     pub terms: Terms,
     /// `FILE:LINE:COLUMN: path`
@@ -132,7 +136,7 @@ pub enum Mode {
     Prune,
 }
 
-/// Why nothing, or not everything, was done.
+/// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// The database.
@@ -157,14 +161,14 @@ fn wrong(at: &str, what: impl Into<String>) -> ApplyError {
 pub struct Applied {
     /// What differed: done, unless it was a check; what was to be ended only with [`Mode::Prune`].
     pub differences: Vec<Difference>,
-    /// The last act, if any.
+    /// The act, if anything was to be done.
     pub committed: Option<Committed>,
 }
 
 /// Compares, and makes it so.
 ///
 /// # Errors
-/// See [`ApplyError`]. After one about a key, the rest stands.
+/// See [`ApplyError`]: then nothing is changed.
 pub async fn apply(database: &Database, declared: &Declared, mode: Mode) -> Result<Applied, ApplyError> {
     let mut work = Work::begin(database).await?;
     work.tenants(&declared.tenants).await?;
@@ -172,25 +176,19 @@ pub async fn apply(database: &Database, declared: &Declared, mode: Mode) -> Resu
     work.principals(&declared.principals).await?;
     let keys = work.keys(&declared.keys).await?;
     work.vanished(mode == Mode::Prune).await?;
-    let Work { act, differences, mut entries, .. } = work;
-    if mode == Mode::Check {
-        return Ok(Applied { differences, committed: None });
-    }
-    let mut committed = None;
-    if let Some(last) = entries.pop() {
-        committed = Some(commit(act, entries, &last).await?);
-    } else {
-        drop(act);
-    }
     for key in keys {
-        committed = Some(keys::make_key(database, key).await?);
+        work.make_key(key).await?;
     }
+    let Work { mut act, differences, mut entries, .. } = work;
+    let last = if mode == Mode::Check { None } else { entries.pop() };
+    let committed = match last {
+        Some(last) => {
+            entries.into_iter().for_each(|entry| act.note(entry));
+            Some(act.commit(&last).await?)
+        }
+        None => None,
+    };
     Ok(Applied { differences, committed })
-}
-
-async fn commit(mut act: Act, entries: Vec<Entry>, last: &Entry) -> Result<Committed, DatabaseError> {
-    entries.into_iter().for_each(|entry| act.note(entry));
-    act.commit(last).await
 }
 
 #[cfg(test)]

@@ -76,6 +76,14 @@ pub async fn of_principal(database: &Database, uid: Id) -> Result<Option<Standin
     Ok(judge(database.records_of(PendingKind::Subject, uid).await?))
 }
 
+/// The same within an act, with what it has changed.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub async fn within(act: &mut Act, uid: Id) -> Result<Option<Standing>, DatabaseError> {
+    Ok(judge(act.records_of(PendingKind::Subject, uid).await?))
+}
+
 /// The session and the standing of who logged in. `None` = unknown, ended, or run out.
 ///
 /// # Errors

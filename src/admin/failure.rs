@@ -24,6 +24,11 @@ pub(super) struct Failure {
     challenge: Option<&'static str>,
 }
 
+/// What the admin listener would say publicly of a refusal: for commands, which have words of their own for the usual ones only.
+pub fn in_words(refusal: Refusal) -> String {
+    Failure::from(refusal).message
+}
+
 impl Failure {
     /// The code of what is refused until a second factor is set up.
     pub(super) const SET_UP_SECOND_FACTOR: &str = "second_factor_setup_required";

@@ -42,8 +42,8 @@ pub struct Instance {
     pub pulse: Arc<Pulse>,
     /// How the token store is.
     pub store: Box<dyn Fn() -> StoreState + Send + Sync>,
-    /// The gates, by their proxies.
-    pub gates: Vec<&'static str>,
+    /// The gates, by what [`Question::gate`] names them.
+    pub gates: Vec<String>,
 }
 
 /// How the token store is.
@@ -88,7 +88,7 @@ pub struct Question {
     pub method: String,
     /// The original URL.
     pub url: String,
-    /// Through which gate; `None` = the first one configured.
+    /// Through which gate: its proxy, or where it listens; `None` = the first one configured.
     pub gate: Option<String>,
     /// An access token or a login's JWT.
     pub token: Option<String>,
@@ -179,7 +179,7 @@ pub(super) struct Explain {
     /// The original URL, or a path alone.
     #[schema(example = "https://api.example.com/orders/1")]
     pub(super) url: String,
-    /// Through which gate; without it the first one configured.
+    /// Through which gate: its proxy, or where it listens; without it the first one configured.
     pub(super) gate: Option<String>,
     /// An access token or a login's JWT.
     pub(super) token: Option<String>,

@@ -26,6 +26,8 @@ pub(super) struct Gates {
     pub(super) denial_status: Option<u16>,
     /// What an outage of the store does.
     pub(super) outage: Outage,
+    /// Where the login pages are: `admin.public_url`.
+    pub(super) login_at: Option<String>,
     /// Knows what became of credentials that are not live.
     pub(super) database: Database,
 }
@@ -46,7 +48,7 @@ pub(super) fn of(shared: &Arc<Shared>, gates: Gates, tests: Tests, pulse: Arc<Pu
             let issuers = in_force.rules.issuers();
             in_force.rules.rules().iter().skip(first).take(most).map(|rule| shown(rule, issuers)).collect()
         }),
-        gates: gates.gates.iter().map(|gate| gate.proxy.as_str()).collect(),
+        gates: GateConfig::names(&gates.gates),
         explain: Box::new(move |question| explained(Arc::clone(&explained_by), gates.clone(), question)),
         tests: Box::new(move |most| {
             let (tests, in_force) = (tests.load(), tested_on.in_force.load());
@@ -108,15 +110,9 @@ fn shown(rule: &Rule, issuers: &IssuerNames) -> Shown {
 
 fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained {
     Box::pin(async move {
-        let gate = match &question.gate {
-            None => gates.gates.first(),
-            Some(name) => gates.gates.iter().find(|gate| gate.proxy.as_str() == name),
-        };
-        let Some(gate) = gate else {
-            let names: Vec<_> = gates.gates.iter().map(|gate| gate.proxy.as_str()).collect();
-            return Err(format!("`gate`: one of {}", names.join(", ")));
-        };
-        let through = Through { denial_status: gates.denial_status, outage: gates.outage, ..Through::of(gate) };
+        let gate = GateConfig::meant(&gates.gates, question.gate.as_deref()).map_err(|problem| format!("`gate`: {problem}"))?;
+        let Gates { denial_status, outage, ref login_at, .. } = gates;
+        let through = Through { denial_status, outage, login_at: login_at.clone(), ..Through::of(gate) };
         let presented = match (&question.token, &question.api_key) {
             (Some(token), _) => Some(Presented::Bearer(token, None)),
             (None, Some(api_key)) => Some(Presented::ApiKey(api_key)),

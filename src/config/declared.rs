@@ -1,6 +1,7 @@
 //! The files of `gatepost apply`: what they declare, each with its place.
 
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use super::accounts::scopes;
 use super::environment::Environment;
@@ -10,6 +11,7 @@ use super::reader::{Document, Field, Shape};
 use super::yaml::{self, Place};
 use super::{rules_file, values};
 use crate::accounts::declared::{Declared, Key, Policy, Principal, Tenant};
+use crate::clock::UnixMs;
 use crate::decision::scopes::ScopeSet;
 use crate::id::{Id, from_hex};
 use crate::token::record::Role;
@@ -88,9 +90,10 @@ fn policy(field: &Field<'_>) -> Option<Policy> {
 
 fn principal(field: &Field<'_>) -> Option<Principal> {
     const ROLES: [(&str, Role); 3] = [("admin", Role::Admin), ("client", Role::Client), ("sub_client", Role::SubClient)];
-    field.mapping(&["user", "tenant", "role", "below", "policies", "scopes", "blocked", "terms"]);
+    field.mapping(&["user", "tenant", "email", "role", "below", "policies", "scopes", "blocked", "terms"]);
     let user = field.key("user").need(name);
     let tenant = optional(&field.key("tenant"), None, |text| name(text).map(Some));
+    let email = optional(&field.key("email"), None, |text| values::text(text).map(Some));
     let role = field.key("role").need(values::one_of(&ROLES));
     let below_at = field.key("below");
     let below = optional(&below_at, None, |text| name(text).map(Some));
@@ -108,12 +111,12 @@ fn principal(field: &Field<'_>) -> Option<Principal> {
     let scopes = scopes_or(&scopes_at, own);
     let blocked = optional(&field.key("blocked"), false, values::boolean);
     let terms = terms(&field.key("terms"));
-    let (user, tenant, role, below, policies) = (user?, tenant?, role?, below?, policies?);
-    Some(Principal { user, tenant, role, below, policies, scopes: scopes?, blocked: blocked?, terms: terms?, at: at(field) })
+    let (user, tenant, email, role, below, policies) = (user?, tenant?, email?, role?, below?, policies?);
+    Some(Principal { user, tenant, email, role, below, policies, scopes: scopes?, blocked: blocked?, terms: terms?, at: at(field) })
 }
 
 fn key(field: &Field<'_>) -> Option<Key> {
-    field.mapping(&["id", "hash", "principal", "name", "scopes", "terms"]);
+    field.mapping(&["id", "hash", "principal", "name", "scopes", "expires_at", "terms"]);
     const HOW: &str = "`gatepost keys declare` prints both";
     let id = field.key("id").need(|text| text.parse::<Id>().map_err(|error| Complaint::new(error.to_string(), HOW)));
     let hash = field.key("hash").need(|text| {
@@ -126,8 +129,10 @@ fn key(field: &Field<'_>) -> Option<Key> {
     if scopes_at.shape() == Shape::Absent {
         scopes_at.missing("write what the key may do, like [orders:read]");
     }
+    let expires_at = optional(&field.key("expires_at"), None, |text| moment(text).map(Some));
     let (scopes, terms) = (scopes(&scopes_at), key_terms(&field.key("terms")));
-    Some(Key { id: id?, hash: hash?, principal: principal?, name: named?, scopes: scopes?, terms: terms?, at: at(field) })
+    let (id, hash, principal, name) = (id?, hash?, principal?, named?);
+    Some(Key { id, hash, principal, name, scopes: scopes?, expires_at: expires_at?, terms: terms?, at: at(field) })
 }
 
 /// What is agreed about a key; without a word nothing.
@@ -165,6 +170,15 @@ fn checked(field: &Field<'_>, terms: Terms) -> Option<Terms> {
 fn name(text: &str) -> Result<String, Complaint> {
     let text = values::text(text)?;
     if text.chars().count() <= 100 { Ok(text) } else { Err(Complaint::new("longer than 100 characters", "write a shorter one")) }
+}
+
+/// Unix seconds, or as RFC 3339 writes it; seconds count.
+fn moment(text: &str) -> Result<UnixMs, Complaint> {
+    let written = || humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
+    let seconds = text.parse().ok().or_else(written);
+    seconds
+        .and_then(|seconds| seconds.checked_mul(1000).map(UnixMs))
+        .ok_or_else(|| Complaint::new(format!("`{text}` is no moment"), "write Unix seconds, or one like 2027-01-31T00:00:00Z"))
 }
 
 fn scopes_or(field: &Field<'_>, otherwise: impl FnOnce() -> ScopeSet) -> Option<ScopeSet> {

@@ -145,6 +145,27 @@ impl Act {
         row.map(|(uid,)| spelled("former_contacts", &uid)).transpose()
     }
 
+    /// The e-mail address on the row of `uid`, and whether it is proved.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn email_of(&mut self, uid: Id) -> Result<Option<(String, bool)>, DatabaseError> {
+        let row: Option<(Option<String>, i64)> = sqlx::query_as(self.sql("SELECT email, email_verified FROM principals WHERE uid = ?"))
+            .bind(uid.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(row.and_then(|(email, verified)| email.map(|email| (email, verified != 0))))
+    }
+
+    /// Gives `uid` this e-mail address, unproved. A proved one stays.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Taken`] where it stands on someone else.
+    pub async fn set_unproved_email(&mut self, uid: Id, email: &str) -> Result<(), DatabaseError> {
+        let update = "UPDATE principals SET email = ?, version = version + 1, changed_at = ? WHERE uid = ? AND email_verified = 0";
+        self.rewrite(update, Some(email.to_owned()), PendingKind::Subject, uid).await
+    }
+
     /// Gives `uid` this contact, proved. A proved one that it replaces is kept from everyone else.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use sqlx::AnyConnection;
 
 pub use arrivals::Arriving;
 
-use super::{Database, DatabaseError, column, denials};
+use super::{Act, Database, DatabaseError, column, denials};
 use crate::clock::UnixMs;
 use crate::id::Id;
 use crate::token::record::{Content, Record, TokenRecord};
@@ -88,31 +88,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn records_of(&self, kind: PendingKind, id: Id) -> Result<Vec<Record>, DatabaseError> {
-        let mut read = self.reading().await?;
-        let mut records = Vec::new();
-        let Some(own) = self.one(&mut read, kind, id).await? else { return Ok(records) };
-        let mut up = above(&own.content);
-        records.push(own);
-        let mut policies = Vec::new();
-        while let Some(id) = up {
-            if records.len() > CHAIN_DEPTH {
-                break;
-            }
-            let Some(subject) = rows::subject(&mut read, id).await? else { break };
-            up = above(&subject.content);
-            records.push(subject);
-        }
-        for record in &records {
-            if let Content::Subject(subject) = &record.content {
-                policies.extend(&subject.policies);
-            }
-        }
-        policies.sort_unstable();
-        policies.dedup();
-        for id in policies {
-            records.extend(self.one(&mut read, PendingKind::Policy, id).await?);
-        }
-        Ok(records)
+        records_of(&mut *self.reading().await?, kind, id, self.now()).await
     }
 
     /// One record as it stands. `None` where there is no such row. Not for tokens.
@@ -120,8 +96,7 @@ impl Database {
     /// # Errors
     /// Where the database cannot be read.
     pub async fn record(&self, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
-        let mut read = self.reading().await?;
-        self.one(&mut read, kind, id).await
+        one(&mut *self.reading().await?, kind, id, self.now()).await
     }
 
     /// Every subject and policy record, every denial, every key that has not ended and every session that has not: for the embedded
@@ -161,19 +136,57 @@ impl Database {
         let mut read = self.reading().await?;
         rows::keys(&mut read, rows::IMPORTED, import, self.now()).await
     }
+}
 
-    async fn one(&self, read: &mut AnyConnection, kind: PendingKind, id: Id) -> Result<Option<Record>, DatabaseError> {
-        let name = id.to_string();
-        let mut found = match kind {
-            PendingKind::Token | PendingKind::Imports => return Ok(None),
-            PendingKind::Key => rows::keys(read, rows::ONE, name, self.now()).await?,
-            PendingKind::Session => rows::sessions(read, rows::ONE, name).await?,
-            PendingKind::Subject => return rows::subject(read, id).await,
-            PendingKind::Policy => rows::policies(read, rows::ONE, name).await?,
-            PendingKind::Denials => return denials::bucket(read, id, self.now()).await.map(Some),
-        };
-        Ok(found.pop())
+impl Act {
+    /// What [`Database::records_of`] reads, with what this act has changed.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn records_of(&mut self, kind: PendingKind, id: Id) -> Result<Vec<Record>, DatabaseError> {
+        let now = self.now_column();
+        records_of(self.connection(), kind, id, now).await
     }
+}
+
+async fn records_of(read: &mut AnyConnection, kind: PendingKind, id: Id, now: i64) -> Result<Vec<Record>, DatabaseError> {
+    let mut records = Vec::new();
+    let Some(own) = one(read, kind, id, now).await? else { return Ok(records) };
+    let mut up = above(&own.content);
+    records.push(own);
+    let mut policies = Vec::new();
+    while let Some(id) = up {
+        if records.len() > CHAIN_DEPTH {
+            break;
+        }
+        let Some(subject) = rows::subject(read, id).await? else { break };
+        up = above(&subject.content);
+        records.push(subject);
+    }
+    for record in &records {
+        if let Content::Subject(subject) = &record.content {
+            policies.extend(&subject.policies);
+        }
+    }
+    policies.sort_unstable();
+    policies.dedup();
+    for id in policies {
+        records.extend(one(read, PendingKind::Policy, id, now).await?);
+    }
+    Ok(records)
+}
+
+async fn one(read: &mut AnyConnection, kind: PendingKind, id: Id, now: i64) -> Result<Option<Record>, DatabaseError> {
+    let name = id.to_string();
+    let mut found = match kind {
+        PendingKind::Token | PendingKind::Imports => return Ok(None),
+        PendingKind::Key => rows::keys(read, rows::ONE, name, now).await?,
+        PendingKind::Session => rows::sessions(read, rows::ONE, name).await?,
+        PendingKind::Subject => return rows::subject(read, id).await,
+        PendingKind::Policy => rows::policies(read, rows::ONE, name).await?,
+        PendingKind::Denials => return denials::bucket(read, id, now).await.map(Some),
+    };
+    Ok(found.pop())
 }
 
 /// The subject that a record hangs on.

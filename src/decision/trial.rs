@@ -1,5 +1,6 @@
 //! Trials: a request tried against rules with made-up evidence. Rule tests and `explain` run them.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::credential::CredentialKind;
@@ -75,24 +76,36 @@ impl CredentialState {
     }
 }
 
+/// Host and URI of a URL, as bytes: whatever a client may send can be tried. The host ends at the first of `/`, `?` and `#`, and a path that is
+/// empty is sent as `/` (RFC 3986 §3.2, RFC 9112 §3.2.1). A path alone is asked of `localhost`.
+///
+/// # Errors
+/// Where it is of another scheme.
+pub fn split_url(url: &[u8]) -> Result<(&[u8], Cow<'_, [u8]>), &'static str> {
+    let schemes = [&b"https://"[..], b"http://", b"wss://", b"ws://"];
+    let Some(rest) = schemes.iter().find_map(|scheme| url.strip_prefix(*scheme)) else {
+        return match memchr::memmem::find(url, b"://") {
+            Some(_) if !url.starts_with(b"/") => Err("a URL begins with http://, https:// or `/`"),
+            _ => Ok((b"localhost", url.into())),
+        };
+    };
+    let end = memchr::memchr3(b'/', b'?', b'#', rest).unwrap_or(rest.len());
+    let (host, uri) = rest.split_at_checked(end).unwrap_or((rest, b""));
+    Ok((host, if uri.starts_with(b"/") { uri.into() } else { [b"/", uri].concat().into() }))
+}
+
 impl Trial {
     /// A trial of `METHOD URL` with a live access token. The URL is `scheme://host/path?query`, or a path alone (host `localhost`).
     ///
     /// # Errors
     /// What is wrong with the text.
     pub fn parse(method: &str, url: &str) -> Result<Self, &'static str> {
-        let (host, uri) = match url.split_once("://") {
-            Some(("http" | "https" | "ws" | "wss", rest)) => match rest.find('/') {
-                Some(at) => rest.split_at(at),
-                None => (rest, "/"),
-            },
-            Some(_) if !url.starts_with('/') => return Err("a URL begins with http://, https:// or `/`"),
-            _ => ("localhost", url),
-        };
+        let (host, uri) = split_url(url.as_bytes())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Self {
             method: method.to_owned(),
-            host: host.to_owned(),
-            uri: uri.to_owned(),
+            host: text(host),
+            uri: text(&uri),
             preflight_for: None,
             from: None,
             credential: Some(CredentialKind::Token),
@@ -154,5 +167,27 @@ impl Trial {
                 decide(&request, &judged, self.evidence(&judged))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_ends_where_path_query_or_fragment_begins() {
+        for (url, host, uri) in [
+            ("https://api.example:8443/a?b#c", "api.example:8443", "/a?b#c"),
+            ("https://api.example", "api.example", "/"),
+            ("https://api.example?x=1", "api.example", "/?x=1"),
+            ("https://api.example?at=/orders", "api.example", "/?at=/orders"),
+            ("wss://api.example#top", "api.example", "/#top"),
+            ("/a?next=https://other.example/", "localhost", "/a?next=https://other.example/"),
+        ] {
+            let trial = Trial::parse("GET", url).unwrap();
+            assert_eq!((trial.host.as_str(), trial.uri.as_str()), (host, uri), "{url}");
+        }
+        assert!(Trial::parse("GET", "ftp://api.example/").is_err());
+        assert_eq!(split_url(b"https://api.example/\xff").unwrap(), (&b"api.example"[..], b"/\xff"[..].into()), "not only text");
     }
 }

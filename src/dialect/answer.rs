@@ -28,6 +28,12 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 const RETRY_SOON: (HeaderName, HeaderValue) = (RETRY_AFTER, HeaderValue::from_static("1"));
 
+/// The status that a client gets where the gate gives this answer: nginx asks once more for what it cannot say.
+pub fn final_status(answer: &Answer) -> u16 {
+    let told = answer.headers().get(DENY_STATUS).and_then(|value| value.to_str().ok()?.parse().ok());
+    told.unwrap_or_else(|| answer.status().as_u16())
+}
+
 /// The body of a refusal.
 #[derive(serde::Serialize)]
 struct Refused<'a> {

@@ -251,7 +251,7 @@ impl Fault {
                 nginx: "no `$is_args$args` in the `proxy_pass` of the verify location",
                 traefik: "`forwardAuth.address` without a query",
                 caddy: "`uri /verify?`: the question mark at the end drops the client's query",
-                envoy: "",
+                envoy: "nothing: its check carries the client's path and query, which is how it tells them",
                 haproxy: "no query in `GATE`",
             },
             Self::QueryLost => Mends {

@@ -84,3 +84,12 @@ async fn what_is_written_as_json_is_read_back() {
     let other: Explanation = serde_json::from_str(r#"{ "decision": "deny", "status": 403, "news": 1 }"#).unwrap();
     assert_eq!((other.status, other.to_text().is_empty()), (403, false));
 }
+
+#[test]
+fn what_became_of_a_real_credential_is_not_made_up() {
+    for credential in ["--token", "--api-key"] {
+        let words = ["gatepost", "explain", "GET", "/", credential, "gpt_x", "--state", "invalid"];
+        let error = Arguments::try_parse_from(words).unwrap_err().to_string();
+        assert!(error.contains("cannot be used with"), "{error}");
+    }
+}

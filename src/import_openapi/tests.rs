@@ -137,9 +137,6 @@ fn awkward_paths() {
         "requests like GET /v1/files/x.x now meet the rule `file-2`",
         "`report(year={year})` is a parameter",
         "`{path*}` is no plain parameter",
-        "`/v1/rpc?action=list` is not a path",
-        "another operation takes GET /v1/orders/{name}, too",
-        "another operation takes HEAD /v1/orders/{name}, too",
         "the server `ftp://files.example.com` is neither",
         "paths./elsewhere.get: says nothing of security (and in 1 more place); any live token",
     ] {
@@ -149,6 +146,42 @@ fn awkward_paths() {
     assert!(awkward.0.rules.contains("  # two lines: of summary and # more\n"), "{}", awkward.0.rules);
     let open = Tried::of(&document("awkward.yaml"), false, Undeclared::Anonymous);
     assert_eq!(open.asks("GET", "http://localhost:8080/elsewhere", None, ""), "allow");
+}
+
+/// What no validator takes, and people have.
+const INVALID: &str = r#"
+openapi: "3.0.0"
+servers: [ { url: "https://api.example.com/v1" } ]
+paths:
+  /orders/{order-id}/lines/{order-id}: { get: { operationId: lines, security: [ { oauth: [ "orders:read" ] } ], responses: {} } }
+  /orders/{id}:
+    get: { operationId: order, security: [ { oauth: [ "orders:read" ] } ], responses: {} }
+  /orders/{name}:
+    get: { operationId: order, security: [ { oauth: [ "orders:find" ] } ], responses: {} }
+    head: { operationId: orderHead, security: [ { oauth: [ "orders:head" ] } ], responses: {} }
+  /rpc?action=list:
+    post: { operationId: rpc, security: [ { oauth: [ "rpc" ] } ], responses: {} }
+components: { securitySchemes: { oauth: { type: oauth2, flows: {} } } }
+"#;
+
+#[test]
+fn what_is_not_quite_valid_is_read_as_far_as_it_is_plain() {
+    let invalid = Tried::of(&Foreign::parse("a.yaml".into(), INVALID).unwrap(), false, Undeclared::Token);
+    for (url, scopes, expected) in [
+        ("https://api.example.com/v1/orders/1/lines/2", "orders:read", "allow"),
+        ("https://api.example.com/v1/orders/1", "orders:read", "allow"),
+        ("https://api.example.com/v1/orders/1", "orders:find", "insufficient_scope"),
+    ] {
+        assert_eq!(invalid.asks("GET", url, TOKEN, scopes), expected, "{url}");
+    }
+    let notes = invalid.notes();
+    for expected in [
+        "`/v1/rpc?action=list` is not a path",
+        "another operation takes GET /v1/orders/{name}, too",
+        "another operation takes HEAD /v1/orders/{name}, too",
+    ] {
+        assert!(notes.contains(expected), "{expected}\n{notes}");
+    }
 }
 
 #[test]

@@ -299,3 +299,15 @@ async fn keys_begin_as_the_configuration_says() {
         assert_eq!((read.id.to_string(), read.made_elsewhere), (made["key"]["id"].as_str().unwrap().to_owned(), false));
     }
 }
+
+#[test]
+fn refusals_are_said_in_words() {
+    for (refusal, expected) in [
+        (Refusal::Forbidden, "refused: forbidden"),
+        (Refusal::TooManyTries(Duration::from_secs(7)), "refused: too many tries"),
+        (Refusal::InvalidToken, "refused: invalid token"),
+        (Refusal::NotFound, "there is no such key"),
+    ] {
+        assert_eq!(said(&refusal), expected, "{refusal:?}");
+    }
+}

@@ -73,6 +73,17 @@ def test_files_are_what_stands(gatepost):
     assert "- key" in gatepost.run("apply", "people", "--prune", check=0).stdout
     until("the key has ended", 2, lambda: gatepost.check(bearer(token)).status == 401)
 
+    # a key with a scope that its owner lacks: a check finds it, and nothing else of the files is done either
+    greedy = gatepost.run("keys", "declare", "--principal", "acme-ci", "--name", "greedy", "--scopes", "orders:write", check=0).stdout
+    (people / "20-keys.yaml").write_text("keys:\n" + greedy)
+    (people / "10-people.yaml").write_text(PEOPLE + "  - { tenant: acme, user: acme-new, role: client, below: acme-ops }\n")
+    for arguments in (["--check"], []):
+        refused = gatepost.run("apply", "people", *arguments, check=1)
+        assert "20-keys.yaml:2:3: keys[0]: `acme-ci` does not hold `orders:write`; " in refused.stderr and refused.stdout == "", refused
+        assert refused.stderr.endswith("nothing was changed\n"), refused
+    (people / "20-keys.yaml").unlink()
+    assert gatepost.run("apply", "people", "--check", check=1).stdout.startswith("+ principal acme-new\n"), "it was not made before"
+
     (people / "bad.yaml").write_text("principals: [{ user: x, role: king }]")
     bad = gatepost.run("apply", "people", check=64)
     assert "bad.yaml:1:31: principals[0].role" in bad.stderr, bad

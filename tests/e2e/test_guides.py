@@ -1,5 +1,6 @@
 """The guides in docs/ and the pages beside the examples: every command is run as it stands there, every configuration loads."""
 
+import json
 import re
 import subprocess
 
@@ -51,6 +52,18 @@ def test_no_block_is_left_out():
     for page in PAGES:
         first = pages.blocks(page)[:1]
         assert not first or first[0].language != "text", f"{first[0]}: nothing prints this"
+        assert indented((ROOT / page).read_text()) == [], f"{page}: code that is indented is run by nothing; put it between fences"
+
+
+def indented(text):
+    """The first lines of blocks that are code by their indentation alone."""
+    text = re.sub(r"^( *)```.*?^\1```", "", text, flags=re.S | re.M)
+    return re.findall(r"(?:\A|\n)\n((?: {4}|\t)\S.*)", text)
+
+
+def test_indented_code_is_found():
+    fenced = "- a list\n\n  goes on\n\n```sh\n\n    indented\n```\n"
+    assert indented(fenced) == [] and indented(fenced + "\n    gatepost serve\n") == ["    gatepost serve"]
 
 
 CONFIGURATIONS = [block for block in BLOCKS if block.language == "yaml" and "file" not in block.marks]
@@ -60,7 +73,9 @@ CONFIGURATIONS = [block for block in BLOCKS if block.language == "yaml" and "fil
 def test_configurations_load(block, tmp_path):
     is_rules = block.text.lstrip().startswith(("rules:", "#")) and re.search(r"^rules:\s*$", block.text, re.M)
     rules = block.text if is_rules else (ROOT / "config/rules.yaml").read_text()
-    for_rules = "rules: rules.yaml\nadmin: { public_url: https://auth.example.com }\n" \
+    issuers = [{"name": name, "issuer": f"https://{name}.example/", "audiences": ["https://api.example.com"]}
+               for name in sorted(set(re.findall(r"issuer:([a-z][a-z0-9-]*)", block.text)))]
+    for_rules = "issuers: " + json.dumps(issuers) + "\nrules: rules.yaml\nadmin: { public_url: https://auth.example.com }\n" \
                 "gates: [{ proxy: nginx, listen: 127.0.0.1:9001, client_ip: { header: X-Forwarded-For } }]\n"
     config = for_rules if is_rules else block.text
     (tmp_path / "rules.yaml").write_text(rules)
@@ -74,6 +89,19 @@ def test_configurations_load(block, tmp_path):
     done = subprocess.run([binaries.gatepost(), "check-config", "--config", tmp_path / "gatepost.yaml"], capture_output=True, text=True,
                           env={**NO_GATEPOST, **variables}, timeout=30)
     assert done.returncode == 0, f"{block}:\n{done.stdout}{done.stderr}"
+
+
+REPLACED = {
+    "docs/from-oauth2-proxy.md": ("issuers:", "issuer:", "from_networks:", "identity_headers:"),
+    "docs/from-authelia.md": ("from_networks:", "client_ip:", "identity_headers:"),
+    "docs/from-nginx-sso.md": ("from: { key:", "identity_headers:"),
+}
+
+
+@pytest.mark.parametrize("page", REPLACED)
+def test_pages_about_moving_show_what_takes_the_place(page):
+    loaded = "".join(block.text for block in CONFIGURATIONS if block.page == page)
+    assert [word for word in REPLACED[page] if word not in loaded] == []
 
 
 BROKEN = {

@@ -4,6 +4,8 @@ import json
 import os
 import pty
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -126,6 +128,37 @@ def test_what_super_admins_see(gatepost_with):
     gatepost.stop()
     gatepost.start()
     assert ann.call("GET", "/v1/keys").json["keys"][0]["last_used_at"] is not None
+
+
+def test_an_open_api_is_closed_without_an_outage(gatepost_with):
+    """At first every rule lets pass and tells whom it would refuse; once it is enforced, whoever has the right notices nothing."""
+    open_rules = [{**rule, "enforce": False} for rule in RULES]
+    with gatepost_with(open_rules) as gatepost, ThreadPoolExecutor() as pool:
+        ann = gatepost.sign_up("ann")
+        key_id, key = ann.key("orders:read")
+        closed = Event()
+
+        def ask():
+            statuses = []
+            while not closed.wait(0.005):
+                statuses.append(gate("GET", "/orders/1", [("X-Api-Key", key)]))
+            return statuses
+
+        asking = pool.submit(ask)
+        assert gate("GET", "/orders/2", []) == 200
+        [told] = ann.call("GET", "/v1/decisions").json["decisions"]
+        assert (told["path"], told["rule"], told["reason"], told["would"], told["status"]) == ("/orders/2", "orders-read", "no_credential", True, None)
+        until("the log tells", 5, lambda: 'result="shadow"' in gatepost.said())
+        line = [line for line in gatepost.said().splitlines() if 'result="shadow"' in line][-1]
+        assert "orders-read" in line and "no_credential" in line and "gatepost explain" in line, line
+        gatepost.write_rules([{name: value for name, value in rule.items() if name != "enforce"} for rule in RULES])
+        until("whoever has no key is refused", 10, lambda: gate("GET", "/orders/2", []) == 401)
+        Event().wait(0.3)
+        closed.set()
+        statuses = asking.result(10)
+        assert len(statuses) > 50 and set(statuses) == {200}, statuses
+        refused = ann.call("GET", "/v1/decisions").json["decisions"][0]
+        assert (refused["path"], refused["would"], refused["status"]) == ("/orders/2", False, 401)
 
 
 @pytest.mark.parametrize("log", [{"level": "error"}, {"format": "json"}], ids=str)

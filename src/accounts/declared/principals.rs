@@ -88,25 +88,33 @@ impl Work {
                     self.act.set_principal_terms(row.uid, &declared.terms).await?;
                     self.did(Action::PrincipalTerms, row.uid);
                 }
+                if let Some(email) = &declared.email {
+                    let before = self.act.email_of(row.uid).await?;
+                    // whoever proved an address keeps it, whatever a file says
+                    let is_theirs = before.as_ref().is_some_and(|(before, proved)| *proved || before == email);
+                    if !is_theirs {
+                        self.free_email(email, at).await?;
+                        details.push(changed("email", before.map_or_else(|| "none".to_owned(), |(before, _)| before), email));
+                        self.act.set_unproved_email(row.uid, email).await?;
+                        self.did(Action::ProfileChange, row.uid);
+                    }
+                }
                 if !details.is_empty() {
                     self.differs('~', DeclaredKind::Principal, user, details);
                 }
                 row.uid
             }
             None => {
-                let name = Name::given(NameKind::User, user).and_then(Name::checked);
-                let name = name.map_err(|refusal| match refusal {
-                    Refusal::Field { problem, .. } => wrong(at, problem),
-                    _ => wrong(at, "this name belongs to the program; choose another"),
-                })?;
-                if name.text != *user {
-                    return Err(wrong(at, format!("names are folded; write `{}`", name.text)));
-                }
+                well_formed(NameKind::User, user, at)?;
                 if self.act.user_named(user).await?.is_some() {
                     return Err(wrong(at, "somebody has or had that name, whom apply did not make; choose another"));
                 }
+                if let Some(email) = &declared.email {
+                    self.free_email(email, at).await?;
+                }
                 let uid = random()?;
                 let mut details = vec![format!("role: {}", declared.role.as_str())];
+                details.extend(declared.email.as_ref().map(|email| format!("email: {email}")));
                 details.extend(declared.below.as_ref().map(|below| format!("below: {below}")));
                 if !declared.policies.is_empty() {
                     details.push(format!("policies: {}", declared.policies.join(", ")));
@@ -120,7 +128,7 @@ impl Work {
                     parent,
                     role: declared.role,
                     user: Some(user),
-                    email: None,
+                    email: declared.email.as_deref(),
                     phone: None,
                     verified: &[],
                     password: None,
@@ -146,6 +154,14 @@ impl Work {
         Ok(())
     }
 
+    /// Refuses an address that is none, or that somebody has, or had and proved.
+    async fn free_email(&mut self, email: &str, at: &str) -> Result<(), ApplyError> {
+        well_formed(NameKind::Email, email, at)?;
+        let is_taken = self.act.contact_holder(NameKind::Email, email).await?.is_some()
+            || self.act.former_holder(NameKind::Email, email).await?.is_some();
+        if is_taken { Err(wrong(at, format!("somebody has or had the address `{email}`; write another"))) } else { Ok(()) }
+    }
+
     /// Who stands above, where the one may stand below.
     async fn above(&mut self, declared: &Principal, below: &str, tenant: Id) -> Result<Id, ApplyError> {
         let at = &declared.at;
@@ -160,5 +176,15 @@ impl Work {
             return Err(wrong(at, format!("a {} stands below {whose}; `{below}` is {}", declared.role.as_str(), above.role.as_str())));
         }
         if above.tenant == tenant { Ok(uid) } else { Err(wrong(at, format!("`{below}` belongs to another tenant"))) }
+    }
+}
+
+/// Refuses a name that is none, or not folded.
+fn well_formed(kind: NameKind, text: &str, at: &str) -> Result<(), ApplyError> {
+    match Name::given(kind, text).and_then(Name::checked) {
+        Ok(name) if name.text == text => Ok(()),
+        Ok(name) => Err(wrong(at, format!("names are folded; write `{}`", name.text))),
+        Err(Refusal::Field { problem, .. }) => Err(wrong(at, problem)),
+        Err(_) => Err(wrong(at, "this name belongs to the program; choose another")),
     }
 }

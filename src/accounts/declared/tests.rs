@@ -1,7 +1,10 @@
 //! What is declared is made, changed and ended; what is not stays as it is.
 
+use std::time::Duration;
+
 use super::super::standing;
 use super::*;
+use crate::audit::{Action, By};
 use crate::clock::{Clock, UnixMs};
 use crate::database::NameKind;
 use crate::database::test_server::TestDatabase;
@@ -34,6 +37,7 @@ fn house() -> Declared {
             Principal {
                 user: "acme-ci".into(),
                 tenant: Some("acme".into()),
+                email: None,
                 role: Role::Client,
                 below: Some("acme-ops".into()),
                 policies: vec!["readers".into()],
@@ -45,6 +49,7 @@ fn house() -> Declared {
             Principal {
                 user: "acme-ops".into(),
                 tenant: Some("acme".into()),
+                email: None,
                 role: Role::Admin,
                 below: None,
                 policies: Vec::new(),
@@ -60,6 +65,7 @@ fn house() -> Declared {
             principal: "acme-ci".into(),
             name: "nightly".into(),
             scopes: scopes("orders:read"),
+            expires_at: None,
             terms: Terms::default(),
             at: at("keys[0]"),
         }],
@@ -183,6 +189,75 @@ async fn what_changes_is_shown_and_made_so() {
 }
 
 #[tokio::test]
+async fn an_address_is_declared_until_its_person_has_proved_one() {
+    let world = World::new().await;
+    let with = |email: &str| {
+        let mut declared = house();
+        declared.principals[1].email = Some(email.to_owned());
+        declared
+    };
+    let made = world.apply(&with("ops@acme.example"), Mode::Apply).await;
+    assert!(made.contains(&"+ principal acme-ops | role: admin | email: ops@acme.example".to_owned()), "{made:?}");
+    assert_eq!(world.apply(&with("ops@acme.example"), Mode::Check).await, [""; 0]);
+    let changed = world.apply(&with("boss@acme.example"), Mode::Apply).await;
+    assert_eq!(changed, ["~ principal acme-ops | email: ops@acme.example \u{2192} boss@acme.example"]);
+    assert!(world.audit().await.contains(&"cli profile_change".to_owned()));
+    assert_eq!(world.apply(&house(), Mode::Check).await, [""; 0], "what a file does not say stays");
+
+    let uid = world.database.login_row(NameKind::Email, "boss@acme.example").await.unwrap().unwrap().uid;
+    let contacts = world.database.contacts_of(uid).await.unwrap().unwrap();
+    assert!(!contacts.email_verified, "a file proves nothing");
+    let mut act = world.database.act().await.unwrap();
+    act.set_contact(uid, NameKind::Email, "me@acme.example").await.unwrap();
+    let _ = act.commit(&By::cli().did(Action::ContactVerify, uid)).await.unwrap();
+    assert_eq!(world.apply(&with("ops@acme.example"), Mode::Apply).await, [""; 0]);
+    assert_eq!(world.database.contacts_of(uid).await.unwrap().unwrap().email.as_deref(), Some("me@acme.example"));
+
+    let mut taken = house();
+    taken.principals[0].email = Some("me@acme.example".into());
+    assert!(world.refused(&taken).await.contains("somebody has or had the address `me@acme.example`"));
+    for (email, problem) in [("ops", "not an e-mail address"), ("Ops@acme.example", "write `ops@acme.example`")] {
+        taken.principals[0].email = Some(email.into());
+        assert!(world.refused(&taken).await.contains(problem), "{email}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_leaves_everything_as_it_was() {
+    let world = World::new().await;
+    let mut declared = house();
+    let greedy = Key { id: Id::from_bytes([6; 16]), hash: [9; 32], scopes: scopes("orders:write"), ..house().keys.remove(0) };
+    declared.keys.push(Key { at: "a.yaml:1:1: keys[1]".into(), ..greedy });
+    for mode in [Mode::Check, Mode::Apply] {
+        let error = apply(&world.database, &declared, mode).await.unwrap_err().to_string();
+        assert!(error.contains("keys[1]: `acme-ci` does not hold `orders:write`"), "{error}");
+        assert_eq!(world.audit().await, [""; 0]);
+        assert!(world.database.login_row(NameKind::User, "acme-ci").await.unwrap().is_none(), "nobody was made");
+    }
+    // what its owner is given by the very same files counts
+    declared.policies[0].allow = scopes("orders:read orders:write");
+    assert_eq!(world.apply(&declared, Mode::Apply).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_key_may_end_by_itself() {
+    let world = World::new().await;
+    let until = |at: u64| {
+        let mut declared = house();
+        declared.keys[0].expires_at = Some(UnixMs(at));
+        declared
+    };
+    let made = world.apply(&until(1_900_000_060_000), Mode::Apply).await;
+    assert!(made.iter().any(|line| line.ends_with("| scopes: orders:read | expires_at: 2030-03-17T17:47:40Z")), "{made:?}");
+    assert_eq!(world.apply(&until(1_900_000_060_000), Mode::Check).await, [""; 0]);
+    // once it has ended, its declaration is no mistake, nor does it bring it back
+    world.database.clock().advance(Duration::from_secs(61));
+    assert_eq!(world.apply(&until(1_900_000_060_000), Mode::Apply).await, [""; 0]);
+    let mut act = world.database.act().await.unwrap();
+    assert!(act.live_key(Id::from_bytes([7; 16])).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn what_vanished_stays_until_it_is_pruned() {
     let world = World::new().await;
     world.apply(&house(), Mode::Apply).await;
@@ -281,10 +356,11 @@ async fn what_cannot_be_is_refused_with_its_place() {
         assert!(world.audit().await.is_empty(), "{problem}");
     }
     world.apply(&house(), Mode::Apply).await;
-    let later: [(&str, Mistake); 3] = [
+    let later: [(&str, Mistake); 4] = [
         ("role, tenant and `below` stay", |d| d.principals[1].role = Role::Client),
         ("`acme-ci` does not hold `orders:write`", |d| d.keys[0].scopes = scopes("orders:write")),
-        ("name and owner of a key stay", |d| d.keys[0].name = "daily".into()),
+        ("name, owner and end of a key stay", |d| d.keys[0].name = "daily".into()),
+        ("name, owner and end of a key stay", |d| d.keys[0].expires_at = Some(UnixMs(2_000_000_000_000))),
     ];
     for (problem, mistake) in later {
         let mut declared = house();

@@ -56,7 +56,7 @@ async fn empty(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page,
 fn page(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>, filled: Option<&Form>, result: Markup) -> Result<Page, Failure> {
     let instance = visit.admin.instance_for(&visit.caller)?;
     let was = |field: &str| filled.and_then(|form| form.get(field)).unwrap_or_default();
-    let gates: Vec<(&str, &str)> = instance.gates.iter().map(|gate| (*gate, *gate)).collect();
+    let gates: Vec<(&str, &str)> = instance.gates.iter().map(|gate| (gate.as_str(), gate.as_str())).collect();
     let fields = html! {
         div.pair {
             (parts::choice("Method", "method", was("method"), &METHODS))

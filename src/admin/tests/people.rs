@@ -172,7 +172,7 @@ pub(super) fn instance() -> Instance {
         tests: Box::new(|_| (Vec::new(), 0)),
         pulse: Arc::default(),
         store: Box::new(|| StoreState { ready: true, kind: "embedded", cached: 0 }),
-        gates: vec!["nginx"],
+        gates: vec!["nginx".to_owned()],
     }
 }
 

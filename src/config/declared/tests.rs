@@ -23,7 +23,7 @@ policies:
   - { tenant: acme, name: readers, allow: [orders:read], deny: ['*:delete'], limit: { rate: 100/s, quota: 9/day, per: tenant } }
 principals:
   - { tenant: acme, user: ops, role: admin, scopes: ['orders:*'] }
-  - { tenant: acme, user: ci, role: client, below: ops, policies: [readers] }
+  - { tenant: acme, user: ci, email: ci@acme.example, role: client, below: ops, policies: [readers] }
   - { tenant: acme, user: free, role: client, below: ops }
 ";
 
@@ -32,7 +32,7 @@ fn everything_that_can_be_declared() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), WHOLE.replace(", deny: ['*:delete']", "")).unwrap();
     let key = format!(
-        "keys:\n  - {{ id: '{}', hash: '{}', principal: ci, name: nightly, scopes: [orders:read],\n      terms: {{ external_id: cus_1, metadata: {{ plan: gold, seats: 7 }} }} }}\n",
+        "keys:\n  - {{ id: '{}', hash: '{}', principal: ci, name: nightly, scopes: [orders:read], expires_at: 2027-01-31T00:00:00Z,\n      terms: {{ external_id: cus_1, metadata: {{ plan: gold, seats: 7 }} }} }}\n",
         "07".repeat(16),
         "08".repeat(32)
     );
@@ -48,9 +48,13 @@ fn everything_that_can_be_declared() {
     assert_eq!(declared.policies[0].terms, Terms { limit: Some(limit.into()), ..Terms::default() });
     let scopes: Vec<String> = declared.principals.iter().map(|principal| principal.scopes.to_string()).collect();
     assert_eq!(scopes, ["orders:*", "", "*"], "with policies exactly what they allow, without them whatever the one above may");
+    let addresses: Vec<_> = declared.principals.iter().map(|principal| principal.email.as_deref()).collect();
+    assert_eq!(addresses, [None, Some("ci@acme.example"), None]);
     assert_eq!((declared.keys[0].id, declared.keys[0].hash), (Id::from_bytes([7; 16]), [8; 32]));
     let metadata = [("plan".to_owned(), "gold".to_owned()), ("seats".to_owned(), "7".to_owned())];
     assert_eq!(declared.keys[0].terms, Terms::naming(Some("cus_1".into()), metadata.into()));
+    assert_eq!(declared.keys[0].expires_at, Some(UnixMs(1_801_353_600_000)));
+    assert_eq!((moment("1801353600").unwrap(), moment("soon").is_err()), (UnixMs(1_801_353_600_000), true));
     assert!(declared.keys[0].at.ends_with("b.yaml:2:5: keys[0]"), "{}", declared.keys[0].at);
 }
 

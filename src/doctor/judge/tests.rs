@@ -295,6 +295,7 @@ fn every_fault_can_be_mended_in_every_proxy() {
         RefusalIgnored,
         StatusLost,
         NoKeepAlive,
+        QueryAppended,
         QueryLost,
         BodyAnnounced,
         DescriptionBelieved,
