@@ -17,7 +17,7 @@ def test_it_lasts_longer_than_what_was_read_of_it(redis, tmp_path):
         used, unused = (gatepost.sign_up(name).token("orders:read") for name in ("alice", "bob"))
 
         def ask(token, path="/patient"):
-            return check("nginx", uri=path, headers=bearer(token)).status
+            return check("traefik", uri=path, headers=bearer(token)).status
 
         def use(seconds):
             """What came of a use every 50 ms."""
