@@ -13,6 +13,7 @@ use super::super::lists::{Asked, id};
 use super::super::request::Call;
 use super::super::{Admin, browser};
 use super::frame::role;
+use super::names::Names;
 use super::policies::{self, Offered};
 use super::visit::{Trouble, Visit, acted, scopes_of, seconds_of, shown};
 use super::{Page, parts, secret};
@@ -58,7 +59,7 @@ async fn try_create(visit: &Visit<'_>, fields: &Form) -> Result<Answer, Failure>
 
 async fn try_end(visit: &Visit<'_>, _: &Form, invitation: &str) -> Result<Answer, Failure> {
     let act = visit.admin.accounts.end_invitation(&visit.caller, id(invitation)?, visit.call.origin).await?;
-    Ok(visit.done(act, PATH, "invitation-ended").await)
+    Ok(visit.done(act, &visit.with_whose(PATH)?, "invitation-ended").await)
 }
 
 async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, Failure> {
@@ -66,6 +67,7 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
     let rows = visit.admin.accounts.list_invitations(&visit.caller, asked.of, asked.page).await?;
     let (open, cursor) = asked.page_of(&rows, |row| (row.created_at, row.id), InvitationRow::clone);
     let now = visit.now();
+    let query = visit.with_whose("")?;
     let rows: Vec<_> = open
         .iter()
         .map(|row| {
@@ -75,15 +77,17 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
                 html! { code { (row.id) } },
                 parts::time(now, row.created_at),
                 parts::time(now, row.expires_at),
-                visit.form(&format!("{PATH}/{}/end", row.id), &row.id.to_string(), trouble, button),
+                visit.form(&format!("{PATH}/{}/end{query}", row.id), &row.id.to_string(), trouble, button),
             ]
         })
         .collect();
+    let whose = Names::whose(visit, asked.of).await?;
     let body = html! {
-        p.quiet { "Whoever signs up with an invitation joins your tenant below you." }
+        (whose)
+        p.quiet { "Whoever signs up with an invitation joins the tenant of whoever invited them, below them." }
         @if rows.is_empty() { (parts::empty("No invitation is open.")) }
         @else { div.card { (parts::table("Open invitations", &["As", "Id", "Made", "Runs out", ""], &rows)) } }
-        (parts::more(&visit.path(PATH), cursor.as_deref()))
+        (parts::more(&visit.path(&visit.with_whose(PATH)?), cursor.as_deref()))
         (creation(visit, trouble).await?)
     };
     Ok(visit.page(PATH, "Invitations", body))

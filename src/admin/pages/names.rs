@@ -30,6 +30,12 @@ impl Names {
         Ok(Self { visitor, known })
     }
 
+    /// A line that tells whose list a page is; nothing on one's own.
+    pub(super) async fn whose(visit: &Visit<'_>, of: Option<Id>) -> Result<Markup, Failure> {
+        let names = Self::of(visit, of.into_iter()).await?;
+        Ok(html! { @if let Some(uid) = of.filter(|uid| *uid != names.visitor) { p.quiet { "Of " (names.shown(uid)) "." } } })
+    }
+
     /// A person.
     pub(super) fn shown(&self, uid: Id) -> Markup {
         let id = uid.to_string();

@@ -11,6 +11,7 @@ use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::lists::{Asked, id};
 use super::super::request::Call;
+use super::names::Names;
 use super::visit::{Trouble, Visit, acted, shown};
 use super::{Page, parts};
 use crate::database::SessionRow;
@@ -50,7 +51,9 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
             } },
         ]);
     }
+    let whose = Names::whose(visit, asked.of).await?;
     let body = html! {
+        (whose)
         p.quiet { "Each login that has not ended, here and elsewhere." }
         @if rows.is_empty() { (parts::empty("Nobody is logged in.")) }
         @else { div.card { (parts::table("Logins", &["Login", "How", "Since", "Ends if unused", "Ends at the latest", ""], &rows)) } }

@@ -11,6 +11,7 @@ use super::super::failure::Failure;
 use super::super::form::Form;
 use super::super::lists::{Asked, id};
 use super::super::request::Call;
+use super::names::Names;
 use super::visit::{Trouble, Visit, acted, shown};
 use super::{Page, parts};
 use crate::accounts::tokens::LiveToken;
@@ -47,7 +48,9 @@ async fn list(visit: &Visit<'_>, trouble: Option<&Trouble<'_>>) -> Result<Page, 
             visit.form(&action, &row.id.to_string(), trouble, html! { button.second aria-label={ "End token " (row.id) } { "End" } }),
         ]);
     }
+    let whose = Names::whose(visit, asked.of).await?;
     let body = html! {
+        (whose)
         p.quiet { "Access tokens are minted from an API key and end when they are not used. Ending one takes effect at once." }
         @if rows.is_empty() {
             (parts::empty("No token is live."))

@@ -413,3 +413,33 @@ async fn people_are_named_to_whoever_stands_above_them() {
     let audit = page("adam", "/console/audit").await;
     assert!(audit.contains(&cleo_named) && audit.contains(&format!("<code>{anns}</code>")) && !audit.contains(&ann_named), "{audit}");
 }
+
+#[tokio::test]
+async fn a_list_of_somebody_else_stays_theirs() {
+    let house = house().await;
+    let ann = house.log_in("ann").await.text("/jwt/token");
+    let body = json!({ "user": "cleo", "password": PASSWORD });
+    let cleo = house.ask(Ask::post("/v1/clients").bearer(&ann).json(body)).await.is(201).text("/principal/uid");
+    let cleos = house.log_in("cleo").await.text("/jwt/token");
+    for _ in 0..2 {
+        house.ask(Ask::post("/v1/invitations").bearer(&cleos).json(json!({ "role": "sub_client" }))).await.is(201);
+    }
+    let mut browser = at_work(&house, "ann").await;
+    let page = browser.get(&address(&format!("/console/invitations?principal={cleo}&limit=1"))).await;
+    let html = page.is(200).body.as_str().unwrap();
+    assert!(html.contains(&format!("href=\"/console/invitations?principal={cleo}&amp;cursor=")), "{html}");
+    let action = html.split("action=\"").find(|rest| rest.contains("Withdraw")).unwrap().split(['"', '#']).next().unwrap();
+    let ended = browser.send(form(action, &[("token", &field(&page, "token"))]), AUTH).await;
+    let back = ended.is(303).header("location").unwrap();
+    assert!(back.starts_with(&format!("/console/invitations?principal={cleo}&done=invitation-ended")), "{back}");
+    for list in ["keys", "tokens", "logins", "invitations"] {
+        for (query, named) in [(format!("?principal={cleo}"), true), (String::new(), false)] {
+            let page = browser.get(&address(&format!("/console/{list}{query}"))).await;
+            assert_eq!(
+                page.is(200).body.as_str().unwrap().contains(&format!(">Of <span title=\"{cleo}\">cleo</span>.")),
+                named,
+                "{list}{query}"
+            );
+        }
+    }
+}
