@@ -160,6 +160,7 @@ impl Core {
             recovering: !text(7)?.is_empty(),
             listed: number(8)? == 1,
         };
+        self.replicas.store(u32::try_from(number(9)?.max(1)).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.note_time(UnixMs(number(4)? * 1000 + number(5)? / 1000), UnixMs(sent.0.midpoint(received.0)));
         Ok(beat)
     }
