@@ -177,6 +177,12 @@ pub enum State {
     Used,
     /// The store cannot be asked.
     StoreUnavailable,
+    /// It is live, and its key may not be used from where the client is.
+    Outside,
+    /// It is live, and may not pass as often.
+    RateLimited,
+    /// It is live, and its quota is used up.
+    QuotaExceeded,
 }
 
 impl From<State> for CredentialState {
@@ -186,6 +192,9 @@ impl From<State> for CredentialState {
             State::Invalid => Self::Invalid,
             State::Used => Self::Used,
             State::StoreUnavailable => Self::StoreUnavailable,
+            State::Outside => Self::Outside,
+            State::RateLimited => Self::RateLimited,
+            State::QuotaExceeded => Self::QuotaExceeded,
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::decision::network::Client;
 use crate::decision::request::Request;
 use crate::decision::rules::{Rule, RuleSet};
 use crate::decision::scopes::ScopeSet;
-use crate::decision::trial::{Attributes, Trial, split_url};
+use crate::decision::trial::{Attributes, CredentialState, Trial, split_url};
 use crate::decision::{Denial, Evidence, Judged, Reason, Verdict, decide};
 use crate::dialect::{
     Answer, Asked, CLOSE, Call, Carriage, ClientIp, Dialect, IdentityHeaders, NOTHING_HERE, Proxy, final_status, further,
@@ -253,7 +253,8 @@ pub async fn explain(
                 if limits.is_empty() && judged.asks_for_credential() {
                     limits = agreed.iter().map(ToString::to_string).collect();
                 }
-                decide(request, &judged, evidence(arguments, shown, trial.as_ref(), &judged, rules.issuers())?)
+                let evidence = evidence(arguments, shown, trial.as_ref(), &judged, rules.issuers())?;
+                CredentialState::from(arguments.state).charged(decide(request, &judged, evidence), &judged)
             }
         }
     };

@@ -21,7 +21,6 @@ use http::{HeaderMap, Method, Uri};
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::cookies::Domains;
 use crate::decision::credential::{CredentialKind, Presented};
-use crate::decision::limit::Exceeded;
 use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Permit, Reason, Shown, Verdict, decide, limited, unmetered};
@@ -29,7 +28,7 @@ use crate::decisions::Recent;
 use crate::dialect::{Allowed, Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::examinations::Examinations;
 use crate::issuers::Issuers;
-use crate::meters::{Charge, Charged, Meters, Unknown};
+use crate::meters::{Charge, Charged, Leased, Meters, Unleased};
 use crate::metrics::DecisionMetrics;
 use crate::token::cache::{Cached, Entry, Held, Name, Provers};
 use crate::token::keep_alive::KeepAlive;
@@ -120,6 +119,8 @@ enum Question {
     Credential { name: Name, provers: Provers, authentic: Authentic },
     /// Whoever counts, for more of these.
     Limits(Vec<Charge>),
+    /// Whoever counts, whether another process refuses for one of these.
+    Room(Vec<Charge>),
     /// The cache or the store, what a ticket was made from.
     Ticket(Box<Ticket>, Provers),
     /// The store, what that ticket is worth; a check that nothing else refuses was charged so.
@@ -130,7 +131,8 @@ enum Question {
 #[derive(Default)]
 struct Heard {
     credential: Option<(CredentialKind, Result<Arc<Entry>, Unavailable>)>,
-    limits: Option<Result<(), Unknown>>,
+    limits: Option<Result<Leased, Unleased>>,
+    room: Option<Result<(), Unleased>>,
     ticket: Option<Box<Ticketed>>,
 }
 
@@ -226,6 +228,7 @@ impl Gate {
                     heard.credential = Some((authentic.kind, self.shared.tokens.check(name, provers, &authentic, at).await));
                 }
                 Question::Limits(charges) if heard.limits.is_none() => heard.limits = Some(self.shared.meters.lease(&charges).await),
+                Question::Room(charges) if heard.room.is_none() => heard.room = Some(self.shared.meters.look(&charges).await),
                 Question::Ticket(ticket, provers) if heard.ticket.is_none() => {
                     // boxed, so that the future of a check stays small
                     heard.ticket = Some(Box::new(Box::pin(self.stands_for(*ticket, provers, at)).await));
@@ -302,7 +305,7 @@ impl Gate {
     }
 
     /// Charges what is allowed to every limit that concerns it: those of the rules, or else what is agreed. A refusal is charged nothing,
-    /// nor is an explanation, which tells of a limit that refused a short while ago.
+    /// nor is an explanation, which tells of a limit that refused a short while ago, here or in another process.
     fn charge<'r>(
         &self,
         permit: Permit<'r>,
@@ -321,22 +324,30 @@ impl Gate {
             Some(_) => Err(Question::worth(call, charged.collect())),
         };
         let own = if judged.limits().next().is_none() { used.limits() } else { &[] };
-        let charges = judged.limits().chain(own).map(|limit| Charge::new(used.counted_with(limit.per), limit.of, limit.allowance));
-        let Some(first) = charges.clone().next() else { return passes(permit, &mut std::iter::empty()) };
+        let charges =
+            judged.limits().chain(own).map(|limit| Charge { who: used.counted_with(limit.per), of: limit.of, allowance: limit.allowance });
+        if charges.clone().next().is_none() {
+            return passes(permit, &mut std::iter::empty());
+        }
         let meters = &self.shared.meters;
         if call == Some(Call::Explain) {
-            return match meters.refused(charges, now) {
-                Some(exceeded) => Ok(limited(permit, exceeded)),
-                None => passes(permit, &mut std::iter::empty()),
+            return match (meters.refused(charges.clone(), now), heard.room) {
+                (Some(exceeded), _) | (None, Some(Err(Unleased::Exceeded(exceeded)))) => Ok(limited(permit, exceeded)),
+                (None, Some(Err(Unleased::Unknown(_)))) => Ok(unmetered(permit)),
+                (None, Some(Ok(()))) => passes(permit, &mut std::iter::empty()),
+                (None, None) => Err(Question::Room(charges.collect())),
             };
         }
-        match (meters.charge(charges.clone(), now), heard.limits) {
-            (Charged::Passed, _) => passes(permit, &mut charges.clone()),
-            (Charged::Refused(exceeded), _) => Ok(limited(permit, exceeded)),
-            (Charged::Asks, None) => Err(Question::Limits(charges.collect())),
-            (Charged::Asks, Some(Err(Unknown))) => Ok(unmetered(permit)),
-            // others took what there was
-            (Charged::Asks, Some(Ok(()))) => Ok(limited(permit, Exceeded { allowance: first.allowance, retry_after_s: 1 })),
+        match &heard.limits {
+            None => match meters.charge(charges.clone(), now) {
+                Charged::Passed => passes(permit, &mut charges.clone()),
+                Charged::Refused(exceeded) => Ok(limited(permit, exceeded)),
+                Charged::Asks => Err(Question::Limits(charges.collect())),
+            },
+            Some(Ok(leased)) if leased.spend(charges.clone()) => passes(permit, &mut charges.clone()),
+            Some(Err(Unleased::Exceeded(exceeded))) => Ok(limited(permit, *exceeded)),
+            // or other limits came into force meanwhile
+            Some(Err(Unleased::Unknown(_)) | Ok(_)) => Ok(unmetered(permit)),
         }
     }
 

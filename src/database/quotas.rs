@@ -22,6 +22,12 @@ pub struct QuotaLease {
     pub amount: u64,
 }
 
+impl QuotaLease {
+    fn left(&self, used: i64) -> u64 {
+        self.amount.saturating_sub(u64::try_from(used).unwrap_or(0))
+    }
+}
+
 impl Database {
     /// Leases of a quota what `wanted` says of what is left, at most that; 0 where nothing is.
     ///
@@ -30,13 +36,7 @@ impl Database {
     pub async fn lease_quota(&self, lease: QuotaLease, wanted: impl Fn(u64) -> u64) -> Result<u64, DatabaseError> {
         let (who, of, begins) = (lease.who.to_string(), lease.of.to_string(), column(lease.begins));
         for _ in 0..TRIES {
-            let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT used FROM quotas WHERE who = ? AND limit_of = ? AND begins = ?"))
-                .bind(&who)
-                .bind(&of)
-                .bind(begins)
-                .fetch_optional(&self.pool)
-                .await?;
-            let Some((used,)) = row else {
+            let Some(used) = self.used_of_quota(lease).await? else {
                 let insert = self.sql("INSERT INTO quotas (who, limit_of, begins, used) VALUES (?, ?, ?, 0)");
                 let made = sqlx::query(insert).bind(&who).bind(&of).bind(begins).execute(&self.pool).await;
                 match made.map_err(DatabaseError::from) {
@@ -46,7 +46,7 @@ impl Database {
                 }
                 continue;
             };
-            let left = lease.amount.saturating_sub(u64::try_from(used).unwrap_or(0));
+            let left = lease.left(used);
             if left == 0 {
                 return Ok(0);
             }
@@ -64,6 +64,24 @@ impl Database {
             }
         }
         Err(DatabaseError::Unavailable("a quota was leased by others too often in a row".to_owned()))
+    }
+
+    /// How much of a quota is left to be leased.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub async fn quota_left(&self, lease: QuotaLease) -> Result<u64, DatabaseError> {
+        Ok(lease.left(self.used_of_quota(lease).await?.unwrap_or(0)))
+    }
+
+    async fn used_of_quota(&self, lease: QuotaLease) -> Result<Option<i64>, DatabaseError> {
+        let row: Option<(i64,)> = sqlx::query_as(self.sql("SELECT used FROM quotas WHERE who = ? AND limit_of = ? AND begins = ?"))
+            .bind(lease.who.to_string())
+            .bind(lease.of.to_string())
+            .bind(column(lease.begins))
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.map(|(used,)| used))
     }
 
     /// Gives back what was leased of a quota and not used.

@@ -140,6 +140,7 @@ fn the_same_tests_on(engine: &str) {
         "database::",
         "admin::tests::",
         "keys_command::",
+        "meters::tests::",
         "token::store::tests::embedded::",
         "token::store::tests::redis::",
     ]);

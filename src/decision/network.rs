@@ -5,7 +5,7 @@
 //! INVARIANT: what cannot be read is no address, and in no network.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -49,6 +49,9 @@ pub enum NetworkError {
 const MAPPED_BITS: u8 = 96;
 
 impl Network {
+    /// The one address that no client has.
+    pub const NOBODY: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), prefix: 32 };
+
     /// Whether `address` is in it.
     pub fn contains(self, address: IpAddr) -> bool {
         let address = address.to_canonical();

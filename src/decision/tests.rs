@@ -40,7 +40,7 @@ fn outcome(rules: Vec<RuleSpec>, trial: &Trial) -> Result<(), Reason> {
 
 #[test]
 fn anonymous_ignores_credentials_and_store() {
-    for state in [CredentialState::Live, CredentialState::Invalid, CredentialState::StoreUnavailable] {
+    for state in [CredentialState::Live, CredentialState::Invalid, CredentialState::StoreUnavailable, CredentialState::RateLimited] {
         let trial = Trial { state, ..trial("/a") };
         assert_eq!(outcome(vec![rule("/a", Requirement::anonymous())], &trial), Ok(()));
         assert_eq!(outcome(vec![rule("/a", Requirement::anonymous())], &Trial { credential: None, ..trial }), Ok(()));
@@ -55,6 +55,16 @@ fn every_reason_of_a_credential() {
     assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::Invalid, ..trial("/a") }), Err(Reason::InvalidCredential));
     assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::StoreUnavailable, ..trial("/a") }), Err(Reason::StoreUnavailable));
     assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::Used, ..trial("/a") }), Err(Reason::TicketUsed));
+    assert_eq!(outcome(vec![token()], &Trial { state: CredentialState::Outside, ..trial("/a") }), Err(Reason::NetworkRefused));
+    for (state, reason) in [(CredentialState::RateLimited, Reason::RateLimited), (CredentialState::QuotaExceeded, Reason::QuotaExceeded)] {
+        assert_eq!(outcome(vec![token()], &Trial { state, ..trial("/a") }), Err(reason));
+        assert_eq!(outcome(vec![token()], &Trial { state, credential: None, ..trial("/a") }), Err(Reason::NoCredential));
+        assert_eq!(
+            outcome(vec![rule("/a", demanding("b"))], &Trial { state, ..trial("/a") }),
+            Err(Reason::InsufficientScope),
+            "nothing is charged"
+        );
+    }
     for kind in [CredentialKind::ApiKey, CredentialKind::Jwt, CredentialKind::Ticket] {
         assert_eq!(outcome(vec![token()], &Trial { credential: Some(kind), ..trial("/a") }), Err(Reason::CredentialNotAccepted));
         let takes = Requirement { credentials: Accepts::default().with(kind), ..Requirement::token() };

@@ -5,12 +5,13 @@ use std::net::IpAddr;
 
 use super::credential::CredentialKind;
 use super::holder::{Grant, Holder};
-use super::network::Client;
+use super::limit::{Allowance, Exceeded};
+use super::network::{Client, Network};
 use super::request::Request;
 use super::rules::RuleSet;
 use super::scopes::ScopeSet;
 use super::told::About;
-use super::{Denial, Evidence, Judged, Verdict, decide};
+use super::{Denial, Evidence, Judged, Reason, Verdict, decide, withdrawn};
 
 /// A request with what its credential would show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +63,12 @@ pub enum CredentialState {
     Used,
     /// The store cannot be asked.
     StoreUnavailable,
+    /// It is live, and its key may not be used from where the client is.
+    Outside,
+    /// It is live, and may not pass as often.
+    RateLimited,
+    /// It is live, and its quota is used up.
+    QuotaExceeded,
 }
 
 impl CredentialState {
@@ -72,6 +79,31 @@ impl CredentialState {
             Self::Invalid => "invalid",
             Self::Used => "used",
             Self::StoreUnavailable => "store-unavailable",
+            Self::Outside => "outside",
+            Self::RateLimited => "rate-limited",
+            Self::QuotaExceeded => "quota-exceeded",
+        }
+    }
+
+    /// The networks that the key may be used from.
+    fn networks(self) -> Vec<Network> {
+        if self == Self::Outside { vec![Network::NOBODY] } else { Vec::new() }
+    }
+
+    /// What becomes of a verdict where a limit is used up: leave to pass is withdrawn. What the rules do not say may be agreed about the key.
+    pub fn charged<'r>(self, verdict: Verdict<'r>, judged: &Judged<'r>) -> Verdict<'r> {
+        let reason = match self {
+            Self::RateLimited => Reason::RateLimited,
+            Self::QuotaExceeded => Reason::QuotaExceeded,
+            _ => return verdict,
+        };
+        match verdict {
+            Verdict::Allow(permit) if permit.holder.is_some() => {
+                let is_quota = reason == Reason::QuotaExceeded;
+                let said = judged.limits().map(|limit| limit.allowance).find(|said| matches!(said, Allowance::Quota(_)) == is_quota);
+                withdrawn(permit, reason, said.map(|allowance| Exceeded { allowance, retry_after_s: 1 }))
+            }
+            verdict => verdict,
         }
     }
 }
@@ -119,13 +151,11 @@ impl Trial {
     pub fn evidence<'e>(&self, judged: &Judged<'_>) -> Evidence<'e> {
         match (self.credential, self.state) {
             (None, _) => Evidence::Nothing,
-            (Some(kind), CredentialState::Live | CredentialState::Used | CredentialState::StoreUnavailable) if !judged.takes(kind) => {
-                Evidence::NotTaken(kind)
-            }
             (Some(_), CredentialState::Invalid) => Evidence::Invalid("malformed, forged, unknown or ended credential"),
+            (Some(kind), _) if !judged.takes(kind) => Evidence::NotTaken(kind),
             (Some(_), CredentialState::Used) => Evidence::UsedTicket,
             (Some(_), CredentialState::StoreUnavailable) => Evidence::Unavailable,
-            (Some(kind), CredentialState::Live) => Evidence::made(
+            (Some(kind), state) => Evidence::made(
                 Holder {
                     kind,
                     uid: self.holder.uid.clone(),
@@ -133,7 +163,7 @@ impl Trial {
                     tenant: self.holder.tenant.clone(),
                     role: self.holder.role.clone(),
                     key_id: self.holder.key_id.clone(),
-                    networks: Vec::new(),
+                    networks: state.networks(),
                     subject: About::default(),
                     key: About::default(),
                     grant: Grant { allow: self.scopes.clone(), deny: ScopeSet::default() },
@@ -164,7 +194,7 @@ impl Trial {
             Err(fault) => Verdict::Deny(Denial::of_fault(fault)),
             Ok(request) => {
                 let judged = Judged::of(rules, &request);
-                decide(&request, &judged, self.evidence(&judged))
+                self.state.charged(decide(&request, &judged, self.evidence(&judged)), &judged)
             }
         }
     }

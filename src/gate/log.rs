@@ -81,6 +81,9 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
         Reason::InvalidCredential => command.push_str(" --state invalid"),
         Reason::TicketUsed => command.push_str(" --state used"),
         Reason::StoreUnavailable => command.push_str(" --state store-unavailable"),
+        Reason::RateLimited => command.push_str(" --state rate-limited"),
+        Reason::QuotaExceeded => command.push_str(" --state quota-exceeded"),
+        Reason::NetworkRefused if !is_of_rule(asked, denial) => command.push_str(" --state outside"),
         Reason::ProxySecret => command.push_str(" --no-proxy-secret"),
         _ => {}
     }
@@ -96,6 +99,12 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
         }
     }
     command
+}
+
+/// Whether the rule itself is for other networks than the client's; otherwise the key is.
+fn is_of_rule(asked: &Asked<'_>, denial: &Denial<'_>) -> bool {
+    let (Ok(request), Some(rule)) = (&asked.request, denial.rule) else { return true };
+    request.client.is_outside(&rule.requirement.networks).is_some()
 }
 
 /// Nothing of a query decides but a ticket, and that is a secret; others may stand there, too.

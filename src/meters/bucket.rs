@@ -12,7 +12,8 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Takes up to `wanted` units out. How many those are, and in how many milliseconds there is one more.
+    /// Takes up to `wanted` units out; where none are wanted, says how many are there. How many those are, and in how many milliseconds there
+    /// is one more.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -24,10 +25,12 @@ impl Bucket {
         // of a bucket that another rate left behind no more is missing than fits in
         let full_at_ms = self.full_at_ms.clamp(now_ms, now_ms + burst * interval_ms);
         let there = burst - (full_at_ms - now_ms) / interval_ms;
-        let units = (there + 1e-6).floor().min(wanted as f64).max(0.0);
+        let whole = (there + 1e-6).floor().max(0.0);
+        let units = whole.min(wanted as f64);
         self.full_at_ms = full_at_ms + units * interval_ms;
         let next_ms = ((1.0 - (there - units)) * interval_ms).max(0.0).ceil();
-        (units as u64, next_ms as u64)
+        let said = if wanted > 0 { units } else { whole };
+        (said as u64, next_ms as u64)
     }
 
     /// Puts units back that were not used.
@@ -57,6 +60,7 @@ mod tests {
         assert_eq!(bucket.take(RATE, 3, UnixMs(1000)), (3, 0));
         assert_eq!(bucket.take(RATE, 9, UnixMs(1000)), (2, 100));
         assert_eq!(bucket.take(RATE, 9, UnixMs(1050)), (0, 50));
+        assert_eq!([bucket.take(RATE, 0, UnixMs(1050)), bucket.take(RATE, 0, UnixMs(1250))], [(0, 50), (2, 0)], "looked at, not taken");
         assert_eq!(bucket.take(RATE, 9, UnixMs(1100)), (1, 100));
         bucket.put_back(RATE, 1);
         assert_eq!(bucket.take(RATE, 9, UnixMs(1100)).0, 1);
@@ -72,7 +76,7 @@ mod tests {
             let began = now;
             for (pause, wanted) in asked {
                 now += pause;
-                given += bucket.take(rate, wanted, UnixMs(now)).0;
+                given += bucket.take(rate, wanted, UnixMs(now)).0.min(wanted);
                 let most = burst as f64 + (now - began) as f64 / rate.interval_ms();
                 prop_assert!(given as f64 <= most + 0.01, "{given} of {most}");
             }

@@ -10,7 +10,7 @@ use crate::decision::limit::Allowance;
 
 /// After so many refusals whoever is refused next may ask for more before the pause is over: a command for so many checks.
 const EAGER: u32 = 150;
-/// The longest pause between two questions of a process that got less than it wanted, milliseconds.
+/// The longest pause between two questions of a process that got less than it wanted, milliseconds: others may have given some back.
 const LONGEST_PAUSE_MS: u64 = 5000;
 /// The shortest.
 const SHORTEST_PAUSE_MS: u64 = 20;
@@ -34,6 +34,8 @@ pub struct Meter {
     wanted: AtomicU64,
     /// When somebody was refused last.
     refused_ms: AtomicU64,
+    /// When there may be one more, by whoever counts for all processes; this is told, though somebody may ask before.
+    next_ms: AtomicU64,
     /// Whoever asks for more holds it.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -77,8 +79,8 @@ impl Meter {
         }
         let refused = self.refused.fetch_add(1, Ordering::Relaxed);
         self.refused_ms.store(now.0, Ordering::Relaxed);
-        let closed = self.closed_ms.load(Ordering::Acquire);
-        if refused >= EAGER && now.0 >= closed { Taken::Ask } else { Taken::No(closed.saturating_sub(now.0).max(1)) }
+        let is_closed = now.0 < self.closed_ms.load(Ordering::Acquire);
+        if refused >= EAGER && !is_closed { Taken::Ask } else { Taken::No(self.next_in_ms(now).max(1)) }
     }
 
     /// What a check took is not used: something else refused it.
@@ -96,9 +98,15 @@ impl Meter {
         UnixMs(self.until_ms.load(Ordering::Acquire))
     }
 
-    /// For how long nobody asks for more.
-    pub fn closed_for_ms(&self, now: UnixMs) -> u64 {
-        self.closed_ms.load(Ordering::Acquire).saturating_sub(now.0)
+    /// Another process refuses: as if this had refused a check, which is told that there may be one more after so many milliseconds.
+    pub(super) fn refuse(&self, next_ms: u64, now: UnixMs) {
+        self.refused_ms.store(now.0, Ordering::Relaxed);
+        self.next_ms.store(now.0.saturating_add(next_ms), Ordering::Relaxed);
+    }
+
+    /// In how many milliseconds there may be one more.
+    pub fn next_in_ms(&self, now: UnixMs) -> u64 {
+        self.next_ms.load(Ordering::Relaxed).saturating_sub(now.0)
     }
 
     /// What is left.
@@ -111,19 +119,9 @@ impl Meter {
         self.left.swap(0, Ordering::AcqRel)
     }
 
-    /// Whether something is left now.
-    pub(super) fn has(&self, now: UnixMs) -> bool {
-        now.0 < self.until_ms.load(Ordering::Acquire) && self.left() > 0
-    }
-
     /// Whether more may be asked for, many refusals or not.
     fn may_ask(&self, now: UnixMs) -> bool {
         now.0 >= self.pause_ms.load(Ordering::Acquire) && now.0 >= self.closed_ms.load(Ordering::Acquire)
-    }
-
-    /// Whether whoever waited for its turn still has something to ask for.
-    pub(super) fn is_closed(&self, now: UnixMs) -> bool {
-        now.0 < self.closed_ms.load(Ordering::Acquire)
     }
 
     /// How much to ask for.
@@ -136,8 +134,11 @@ impl Meter {
         }
     }
 
-    /// This was leased of the `wanted`.
-    pub(super) fn fill(&self, lease: Lease, wanted: u64, allowance: Allowance, now: UnixMs) {
+    /// This was leased of the `wanted`, for a check that has the first of it.
+    ///
+    /// # Errors
+    /// In how many milliseconds there may be one for it.
+    pub(super) fn fill(&self, lease: Lease, wanted: u64, allowance: Allowance, now: UnixMs) -> Result<(), u64> {
         if self.until_ms.load(Ordering::Acquire) != lease.until.0 {
             // what is left is of another day or month
             self.left.store(0, Ordering::Release);
@@ -155,7 +156,7 @@ impl Meter {
         let (closed, pause) = match (is_short, allowance) {
             (false, _) => (0, 0),
             (true, Allowance::Rate(rate)) => {
-                (now.0 + lease.next_ms, now.0 + (rate.refill_ms() / 2).clamp(SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS))
+                (now.0 + lease.next_ms.min(LONGEST_PAUSE_MS), now.0 + (rate.refill_ms() / 2).clamp(SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS))
             }
             (true, Allowance::Quota(_)) => {
                 let again = (now.0 + QUOTA_PAUSE_MS).min(lease.until.0);
@@ -164,7 +165,26 @@ impl Meter {
         };
         self.closed_ms.store(closed, Ordering::Release);
         self.pause_ms.store(pause, Ordering::Release);
-        self.left.fetch_add(lease.units, Ordering::AcqRel);
+        match lease.units.checked_sub(1) {
+            Some(rest) => {
+                self.next_ms.store(now.0.saturating_add(lease.next_ms), Ordering::Relaxed);
+                self.left.fetch_add(rest, Ordering::AcqRel);
+                Ok(())
+            }
+            None => {
+                self.refuse(lease.next_ms, now);
+                Err(lease.next_ms.max(1))
+            }
+        }
+    }
+}
+
+/// Whether a process may be refusing checks where so many units are there for all: one that got none asks again when half of what may come at
+/// once has come back ([`Meter::fill`]).
+pub(super) fn may_refuse(allowance: Allowance, units: u64) -> bool {
+    match allowance {
+        Allowance::Rate(rate) => units <= rate.burst / 2,
+        Allowance::Quota(_) => units == 0,
     }
 }
 
@@ -184,8 +204,8 @@ mod tests {
     fn as_many_pass_as_were_leased() {
         let (meter, now) = (Meter::default(), UnixMs(1000));
         assert_eq!(meter.take(now), Taken::Ask);
-        meter.fill(lease(3, 0), 3, RATE, now);
-        assert_eq!([meter.take(now), meter.take(now), meter.take(now), meter.take(now)], [Taken::Yes, Taken::Yes, Taken::Yes, Taken::Ask]);
+        assert_eq!(meter.fill(lease(3, 0), 3, RATE, now), Ok(()), "whoever asked has the first");
+        assert_eq!([meter.take(now), meter.take(now), meter.take(now)], [Taken::Yes, Taken::Yes, Taken::Ask]);
         meter.put_back();
         assert_eq!((meter.take(now), meter.left()), (Taken::Yes, 0));
     }
@@ -193,7 +213,7 @@ mod tests {
     #[test]
     fn whoever_got_too_little_asks_again_after_a_pause_or_many_refusals() {
         let (meter, now) = (Meter::default(), UnixMs(1000));
-        meter.fill(lease(0, 10), 6, RATE, now);
+        assert_eq!(meter.fill(lease(0, 10), 6, RATE, now), Err(10));
         assert_eq!(meter.take(now), Taken::No(10));
         assert!(meter.has_refused(now) && !meter.has_refused(UnixMs(1001)));
         assert_eq!(meter.take(UnixMs(1500)), Taken::Ask, "the pause is over");
@@ -203,25 +223,35 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_is_short_and_what_is_told_is_not() {
+        let (meter, now, hour) = (Meter::default(), UnixMs(1000), 3_600_000);
+        let slow = Allowance::Rate(Rate { count: 1, per_ms: hour, burst: 1 });
+        assert_eq!(meter.fill(lease(0, hour), 1, slow, now), Err(hour));
+        assert_eq!(meter.take(UnixMs(now.0 + LONGEST_PAUSE_MS - 1)), Taken::No(hour - LONGEST_PAUSE_MS + 1));
+        assert_eq!(meter.take(UnixMs(now.0 + LONGEST_PAUSE_MS)), Taken::Ask, "somebody may have given some back");
+    }
+
+    #[test]
     fn what_is_wanted_grows_while_it_is_given() {
         let (meter, now) = (Meter::default(), UnixMs(1000));
         let mut wanted = Vec::new();
         for _ in 0..5 {
             wanted.push(meter.wants(RATE));
-            meter.fill(lease(meter.wants(RATE), 0), meter.wants(RATE), RATE, now);
+            assert_eq!(meter.fill(lease(meter.wants(RATE), 0), meter.wants(RATE), RATE, now), Ok(()));
         }
         assert_eq!(wanted, [6, 12, 24, 48, 50], "half of what may come at once");
-        meter.fill(lease(1, 10), 50, RATE, now);
+        assert_eq!(meter.fill(lease(1, 10), 50, RATE, now), Ok(()));
         assert_eq!(meter.wants(RATE), 50);
     }
 
     #[test]
     fn what_is_left_of_a_day_is_void_on_the_next() {
         let meter = Meter::default();
-        meter.fill(Lease { units: 5, next_ms: 0, until: UnixMs(2000) }, u64::MAX, QUOTA, UnixMs(1000));
+        assert_eq!(meter.fill(Lease { units: 5, next_ms: 0, until: UnixMs(2000) }, u64::MAX, QUOTA, UnixMs(1000)), Ok(()));
         assert_eq!(meter.take(UnixMs(1999)), Taken::Yes);
         assert_eq!(meter.take(UnixMs(2000)), Taken::Ask);
-        meter.fill(Lease { units: 0, next_ms: 0, until: UnixMs(9000) }, u64::MAX, QUOTA, UnixMs(2000));
+        let none = Lease { units: 0, next_ms: 0, until: UnixMs(9000) };
+        assert!(meter.fill(none, u64::MAX, QUOTA, UnixMs(2000)).is_err());
         assert!(matches!(meter.take(UnixMs(2001)), Taken::No(_)));
     }
 }

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::bucket::Bucket;
 use super::meter::Lease;
-use super::{Charge, Name, Unknown};
+use super::{Charge, Unknown};
 use crate::clock::UnixMs;
-use crate::database::{Database, QuotaLease};
+use crate::database::{Database, DatabaseError, QuotaLease};
 use crate::decision::limit::{Allowance, Quota, Rate};
 use crate::token::store::TokenStore;
 
@@ -16,12 +17,15 @@ const BATCH: u64 = 100;
 /// Nor more than this part of what is left, so that the last of it is not stranded where nobody asks.
 const SHARE: u64 = 8;
 
+/// So long a check waits for the database; what that leases later is lost, as in a crash.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Who leases.
 pub struct Source {
     tokens: TokenStore,
     database: Database,
     /// The rates of a process that is alone, or for now: its share of them, while Redis cannot be asked.
-    buckets: Mutex<HashMap<Name, Bucket>>,
+    buckets: Mutex<HashMap<Charge, Bucket>>,
 }
 
 impl Source {
@@ -37,34 +41,44 @@ impl Source {
     pub(super) async fn lease(&self, charge: &Charge, wanted: u64, now: UnixMs) -> Result<Lease, Unknown> {
         match charge.allowance {
             Allowance::Rate(rate) => {
-                let (units, next_ms) = self.rate(&charge.name, rate, wanted, now).await;
+                let (units, next_ms) = self.rate(charge, rate, wanted, now).await;
                 Ok(Lease { units, next_ms, until: UnixMs(u64::MAX) })
             }
-            Allowance::Quota(quota) => self.quota(&charge.name, quota, now).await,
+            Allowance::Quota(quota) => self.quota(charge, quota, now).await,
         }
     }
 
-    async fn rate(&self, name: &Name, rate: Rate, wanted: u64, now: UnixMs) -> (u64, u64) {
-        let shared = self.tokens.lease(&text(name), rate, i64::try_from(wanted).unwrap_or(i64::MAX)).await;
+    /// How many units are there for all processes, and in how many milliseconds there is one more of a rate. Nothing is taken.
+    ///
+    /// # Errors
+    /// Where nobody says.
+    pub(super) async fn look(&self, charge: &Charge, now: UnixMs) -> Result<(u64, u64), Unknown> {
+        match charge.allowance {
+            Allowance::Rate(rate) => match self.tokens.lease(&text(charge, rate), rate, 0).await {
+                Ok(Some(there)) => Ok(there),
+                Ok(None) => Ok(self.bucket(charge, |bucket| bucket.take(rate, 0, now))),
+                Err(_) => Err(Unknown),
+            },
+            Allowance::Quota(quota) => in_time(self.database.quota_left(of_database(charge, quota, now))).await.map(|left| (left, 0)),
+        }
+    }
+
+    async fn rate(&self, charge: &Charge, rate: Rate, wanted: u64, now: UnixMs) -> (u64, u64) {
+        let shared = self.tokens.lease(&text(charge, rate), rate, i64::try_from(wanted).unwrap_or(i64::MAX)).await;
         match shared {
             Ok(Some(leased)) => leased,
-            Ok(None) => self.bucket(name, |bucket| bucket.take(rate, wanted, now)),
+            Ok(None) => self.bucket(charge, |bucket| bucket.take(rate, wanted, now)),
             Err(_) => {
                 let share = share(rate, self.tokens.replicas());
-                self.bucket(name, |bucket| bucket.take(share, wanted.min(share.burst), now))
+                self.bucket(charge, |bucket| bucket.take(share, wanted.min(share.burst), now))
             }
         }
     }
 
-    async fn quota(&self, name: &Name, quota: Quota, now: UnixMs) -> Result<Lease, Unknown> {
-        let (begins, until) = quota.each.around(now.0);
+    async fn quota(&self, charge: &Charge, quota: Quota, now: UnixMs) -> Result<Lease, Unknown> {
         let wanted = |left: u64| (quota.amount / BATCH).min(left / SHARE).clamp(1, left);
-        let lease = QuotaLease { who: name.who, of: name.of, begins: UnixMs(begins), amount: quota.amount };
-        let leased = self.database.lease_quota(lease, wanted).await;
-        let units = leased.map_err(|error| {
-            tracing::warn!(%error, "what is left of a quota is not known");
-            Unknown
-        })?;
+        let units = in_time(self.database.lease_quota(of_database(charge, quota, now), wanted)).await?;
+        let (_, until) = quota.each.around(now.0);
         Ok(Lease { units, next_ms: 0, until: UnixMs(until) })
     }
 
@@ -74,17 +88,16 @@ impl Source {
             Allowance::Rate(rate) => {
                 let back = i64::try_from(units).map_or(i64::MIN, |units| -units);
                 // what cannot be given back now comes back with time
-                if let Ok(None) = self.tokens.lease(&text(&charge.name), rate, back).await {
-                    self.bucket(&charge.name, |bucket| bucket.put_back(rate, units));
+                if let Ok(None) = self.tokens.lease(&text(charge, rate), rate, back).await {
+                    self.bucket(charge, |bucket| bucket.put_back(rate, units));
                 }
             }
             Allowance::Quota(quota) => {
-                let (begins, ends) = quota.each.around(now.0);
+                let (_, ends) = quota.each.around(now.0);
                 if until.0 != ends {
                     return; // of a day or month that is over
                 }
-                let lease = QuotaLease { who: charge.name.who, of: charge.name.of, begins: UnixMs(begins), amount: quota.amount };
-                if let Err(error) = self.database.give_back_quota(lease, units).await {
+                if let Err(error) = self.database.give_back_quota(of_database(charge, quota, now), units).await {
                     tracing::warn!(%error, units, "what was not used of a quota is lost");
                 }
             }
@@ -104,8 +117,8 @@ impl Source {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, bucket| !bucket.is_full(now));
     }
 
-    fn bucket<T>(&self, name: &Name, act: impl FnOnce(&mut Bucket) -> T) -> T {
-        act(self.buckets.lock().unwrap_or_else(PoisonError::into_inner).entry(*name).or_default())
+    fn bucket<T>(&self, charge: &Charge, act: impl FnOnce(&mut Bucket) -> T) -> T {
+        act(self.buckets.lock().unwrap_or_else(PoisonError::into_inner).entry(*charge).or_default())
     }
 }
 
@@ -115,6 +128,22 @@ fn share(rate: Rate, replicas: u32) -> Rate {
     Rate { per_ms: rate.per_ms.saturating_mul(replicas), burst: (rate.burst / replicas).max(1), ..rate }
 }
 
-fn text(name: &Name) -> String {
-    format!("{}{}", name.who, name.of)
+/// The name of a rate's bucket. One that is changed has another, so that what the old one lacks does not count.
+fn text(charge: &Charge, rate: Rate) -> String {
+    format!("{}{}:{}:{}:{}", charge.who, charge.of, rate.count, rate.per_ms, rate.burst)
+}
+
+/// A quota as the database knows it: one that is changed goes on, with what was used of it.
+fn of_database(charge: &Charge, quota: Quota, now: UnixMs) -> QuotaLease {
+    let (begins, _) = quota.each.around(now.0);
+    QuotaLease { who: charge.who, of: charge.of, begins: UnixMs(begins), amount: quota.amount }
+}
+
+/// What the database says while a check waits for it.
+async fn in_time(said: impl Future<Output = Result<u64, DatabaseError>>) -> Result<u64, Unknown> {
+    let late = || DatabaseError::Unavailable("it does not answer in time".to_owned());
+    tokio::time::timeout(PATIENCE, said).await.unwrap_or_else(|_| Err(late())).map_err(|error| {
+        tracing::warn!(%error, "what is left of a quota is not known");
+        Unknown
+    })
 }

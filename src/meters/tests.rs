@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::database::Database;
+use crate::database::test_server::TestDatabase;
 use crate::decision::limit::Limit;
 use crate::token::embedded::Embedded;
 use crate::token::store::{Settings, TokenStore};
@@ -11,25 +12,29 @@ struct House {
     clock: Clock,
     database: Database,
     tokens: TokenStore,
-    _data: tempfile::TempDir,
+    _data: TestDatabase,
 }
 
 const BEGAN: UnixMs = UnixMs(1_900_022_400_000); // 2030-03-18T00:00Z
 
 impl House {
     async fn new() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let clock = Clock::manual(BEGAN);
-        let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
+        Self::at(BEGAN).await
+    }
+
+    async fn at(began: UnixMs) -> Self {
+        let data = TestDatabase::here().await;
+        let clock = Clock::manual(began);
+        let database = data.open(clock.clone()).await;
         let ttl = Duration::from_secs(3600);
         let settings = Settings { ttl, max_lifetime: 12 * ttl, staleness_bound: Duration::from_secs(1) };
         let tokens = TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()).unwrap();
         Self { clock, database, tokens, _data: data }
     }
 
-    fn meters(&self) -> Meters {
+    fn meters(&self) -> Arc<Meters> {
         let known = HashMap::with_hasher(foldhash::fast::RandomState::default());
-        Meters { known, source: Source::new(self.tokens.clone(), self.database.clone()), clock: self.clock.clone() }
+        Arc::new(Meters { known, source: Source::new(self.tokens.clone(), self.database.clone()), clock: self.clock.clone() })
     }
 }
 
@@ -38,22 +43,25 @@ fn charges(limit: (&str, Option<u64>, &str), who: u8) -> Vec<Charge> {
     let (rate, burst, quota) = limit;
     let limit = Limit::parse(some(Box::leak(rate.to_owned().into())), burst, some(Box::leak(quota.to_owned().into())), None).unwrap();
     let of = Id::from_bytes([9; 16]);
-    limit.said_by(of).map(|limited| Charge::new(Id::from_bytes([who; 16]), of, limited.allowance)).collect()
+    limit.said_by(of).map(|limited| Charge { who: Id::from_bytes([who; 16]), of, allowance: limited.allowance }).collect()
 }
 
 /// One check, asking for more where that may be had.
-async fn check(meters: &Meters, charges: &[Charge]) -> Charged {
-    let charge = || meters.charge(charges.iter().copied(), meters.clock.now());
-    match charge() {
-        Charged::Asks => {
-            meters.lease(charges).await.unwrap();
-            charge()
-        }
+async fn check(meters: &Arc<Meters>, charges: &[Charge]) -> Charged {
+    match meters.charge(charges.iter().copied(), meters.clock.now()) {
+        Charged::Asks => match meters.lease(charges).await {
+            Ok(leased) => {
+                assert!(leased.spend(charges.iter().copied()));
+                Charged::Passed
+            }
+            Err(Unleased::Exceeded(exceeded)) => Charged::Refused(exceeded),
+            Err(Unleased::Unknown(unknown)) => panic!("{unknown}"),
+        },
         charged => charged,
     }
 }
 
-async fn passed(meters: &Meters, charges: &[Charge], times: usize) -> usize {
+async fn passed(meters: &Arc<Meters>, charges: &[Charge], times: usize) -> usize {
     let mut passed = 0;
     for _ in 0..times {
         passed += usize::from(check(meters, charges).await == Charged::Passed);
@@ -109,6 +117,88 @@ async fn a_quota_is_the_days_and_never_exceeded_by_many_processes() {
         assert!((28_000..=86_400).contains(&exceeded.retry_after_s), "{exceeded:?}");
         house.clock.advance(Duration::from_secs(exceeded.retry_after_s));
     }
+}
+
+#[tokio::test]
+async fn a_month_ends() {
+    let house = House::at(UnixMs(1_898_553_599_000)).await; // 2030-02-28T23:59:59Z
+    let (meters, charges) = (house.meters(), charges(("", None, "3/month"), 1));
+    for (until_the_next_s, passes) in [(1, 3), (31 * 86_400, 3)] {
+        assert_eq!(passed(&meters, &charges, 9).await, passes);
+        let Charged::Refused(exceeded) = check(&meters, &charges).await else { panic!("let pass") };
+        assert_eq!(exceeded.retry_after_s, until_the_next_s);
+        house.clock.advance(Duration::from_secs(until_the_next_s));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_are_not_refused_below_the_limit() {
+    let house = House::new().await;
+    let (meters, charges) = (house.meters(), charges(("100/s", None, "100/day"), 1));
+    let checks = (0..50).map(|_| {
+        let (meters, charges) = (Arc::clone(&meters), charges.clone());
+        tokio::spawn(async move { check(&meters, &charges).await })
+    });
+    for check in checks.collect::<Vec<_>>() {
+        assert_eq!(check.await.unwrap(), Charged::Passed);
+    }
+    assert_eq!(passed(&meters, &charges, 60).await, 50, "and each was charged once");
+}
+
+#[tokio::test]
+async fn a_limit_that_is_changed_counts_at_the_next_check() {
+    let house = House::new().await;
+    let meters = house.meters();
+    for (who, (before, passes), (after, pass)) in [
+        (1, (("1/h", None, ""), 1), (("100/s", None, ""), 5)),
+        (2, (("1000/s", None, ""), 5), (("1/h", None, ""), 1)),
+        (3, (("", None, "1/day"), 1), (("", None, "3/day"), 2)),
+        (4, (("", None, "1000/day"), 5), (("", None, "3/day"), 0)),
+    ] {
+        assert_eq!(passed(&meters, &charges(before, who), 5).await, passes, "{before:?}");
+        assert_eq!(passed(&meters, &charges(after, who), 5).await, pass, "{before:?}, then {after:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_check_was_charged_that_gave_up_goes_back() {
+    let house = House::new().await;
+    let (meters, charges) = (house.meters(), charges(("1/h", Some(1), "1/day"), 1));
+    drop(meters.lease(&charges).await.unwrap());
+    let leased = meters.lease(&charges).await.unwrap();
+    assert!(!leased.spend(charges.iter().copied().take(1)), "other limits came into force");
+    drop(leased);
+    assert_eq!(passed(&meters, &charges, 5).await, 1);
+}
+
+#[tokio::test]
+async fn without_the_database_what_was_leased_passes_and_then_nobody_knows() {
+    let house = House::new().await;
+    let meters = house.meters();
+    let (quota, both) = (charges(("", None, "1000/day"), 1), charges(("1/h", Some(1), "1000/day"), 2));
+    assert_eq!(passed(&meters, &quota, 1).await, 1);
+    house.database.close().await;
+    assert_eq!(passed(&meters, &quota, 9).await, 9);
+    assert_eq!(meters.charge(quota.iter().copied(), house.clock.now()), Charged::Asks);
+    assert!(matches!(meters.lease(&quota).await, Err(Unleased::Unknown(_))));
+    assert!(matches!(meters.look(&quota).await, Err(Unleased::Unknown(_))));
+    assert!(matches!(meters.lease(&both).await, Err(Unleased::Unknown(_))));
+    assert_eq!(passed(&meters, &both[..1], 5).await, 1, "the rate was not charged for it");
+}
+
+#[tokio::test]
+async fn what_another_process_refuses_is_told_and_nothing_charged() {
+    let house = House::new().await;
+    let (one, other) = (house.meters(), house.meters());
+    let (quota, rate) = (charges(("", None, "2/day"), 1), charges(("1/h", Some(2), ""), 1));
+    for _ in 0..20 {
+        assert_eq!((other.look(&quota).await, one.look(&rate).await), (Ok(()), Ok(())));
+    }
+    assert_eq!((passed(&one, &quota, 9).await, passed(&one, &rate, 9).await), (2, 2));
+    assert_eq!(other.refused(quota.iter().copied(), house.clock.now()), None);
+    let Charged::Refused(exceeded) = check(&one, &quota).await else { panic!("let pass") };
+    assert_eq!(other.look(&quota).await, Err(Unleased::Exceeded(exceeded)));
+    assert_eq!(other.refused(quota.iter().copied(), house.clock.now()), Some(exceeded), "and is not asked for again");
 }
 
 #[tokio::test]

@@ -326,8 +326,8 @@ impl TokenStore {
         }
     }
 
-    /// Takes up to `wanted` units of a rate out of the bucket `name` that all processes share; below zero puts them back. How many, and
-    /// in how many milliseconds there is one more. `None` = this process is alone and counts by itself.
+    /// Takes up to `wanted` units of a rate out of the bucket `name` that all processes share; below zero puts them back, and 0 only looks.
+    /// How many units those are, or are there, and in how many milliseconds there is one more. `None` = this process is alone and counts by itself.
     ///
     /// # Errors
     /// [`Unavailable`] where Redis cannot be asked.

@@ -6,6 +6,7 @@ import pytest
 
 from support.gate import PORTS, bearer, check
 from support.gatepost import Gatepost
+from support.services import until
 from support.wire import CLIENT, ask
 
 RULES = [
@@ -105,3 +106,15 @@ def test_what_is_refused_costs_no_quota(world):
     assert [few("10.0.0.1").status for _ in range(2)] == [200, 200]
     assert few("192.0.2.1").reason == "network_refused", "even where the quota is used up"
     assert few("10.0.0.1").reason == "quota_exceeded"
+
+
+def test_what_a_key_is_refused_is_told_by_explain_on_the_files(world):
+    answer = check("nginx", uri="/any/1", headers=[("X-Api-Key", world.inner), ("X-Forwarded-For", "192.0.2.1"), ("X-Request-Id", "outside.")])
+    assert (answer.status, answer.reason) == (403, "network_refused"), answer
+    logged = lambda: [line for line in world.gatepost.said().splitlines() if "outside." in line]  # noqa: E731
+    until("it is logged", 2, logged)
+    command = logged()[-1]
+    command = command[command.index("gatepost explain "):]
+    told = world.gatepost.run_printed(command)
+    assert "deny  403 network_refused" in told.stdout, (command, told)
+    assert "--from 192.0.2.1" in command and "--state outside" in command

@@ -1,5 +1,5 @@
 -- gp_beat: registers the member and answers in any case: whole (1) or not, epoch, its installation, seq, time (s, us),
--- the log's last id, the nonce of a recovery under way, whether the member was listed before (1) or not.
+-- the log's last id, the nonce of a recovery under way, whether the member was listed before (1) or not, how many members there are.
 -- ARGV: the member's id, its staleness bound in ms, its longest allow_cached_for in ms.
 local run_id, replid, role = process()
 local time = redis.call('TIME')
@@ -10,5 +10,5 @@ local whole = role == 'master' and epoch[1] and epoch[2] == run_id and epoch[3] 
 local last = redis.call('XREVRANGE', P .. 'log', '+', '-', 'COUNT', 1)
 return {
   whole and 1 or 0, epoch[1] or '', epoch[4] or '', redis.call('GET', P .. 'seq') or '0', time[1], time[2],
-  last[1] and last[1][1] or '0-0', redis.call('GET', P .. 'recovery') or '', listed,
+  last[1] and last[1][1] or '0-0', redis.call('GET', P .. 'recovery') or '', listed, #redis.call('HKEYS', P .. 'members'),
 }

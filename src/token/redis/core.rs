@@ -63,7 +63,7 @@ pub(super) struct Core {
     /// Whose turn it is to apply the outbox.
     pub(super) applying: tokio::sync::Mutex<()>,
     pub(super) bringing: Bringing,
-    /// How many members there are, as the last lease of a rate said.
+    /// How many members there are, as the last beat said.
     pub(super) replicas: AtomicU32,
 }
 

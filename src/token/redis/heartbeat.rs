@@ -158,6 +158,7 @@ impl Core {
             recovering: !text(7)?.is_empty(),
         };
         self.listed.hear(sent_ns, number(8)? == 1);
+        self.replicas.store(u32::try_from(number(9)?.max(1)).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.offset.note(UnixMs(number(4)? * 1000 + number(5)? / 1000), sent, received);
         Ok(beat)
     }

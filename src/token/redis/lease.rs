@@ -1,7 +1,5 @@
 //! Rates: one bucket for all processes, of which each leases a part.
 
-use std::sync::atomic::Ordering;
-
 use super::core::Core;
 use super::link::{CHECK, Call};
 use super::scripts::Script;
@@ -9,7 +7,8 @@ use crate::decision::limit::Rate;
 use crate::token::store::Unavailable;
 
 impl Core {
-    /// Takes up to `wanted` units out of the bucket `name`; below zero puts them back. How many, and in how many milliseconds there is one more.
+    /// Takes up to `wanted` units out of the bucket `name`; below zero puts them back, and 0 only looks. How many units those are, or are there,
+    /// and in how many milliseconds there is one more.
     ///
     /// # Errors
     /// [`Unavailable`] where Redis cannot be asked.
@@ -18,9 +17,6 @@ impl Core {
         let call = Call::new(Script::Lease).arg(name).number(rate.count).number(rate.per_ms).number(rate.burst).arg(wanted.to_string());
         let reply = held.wire.run(call, CHECK).await.map_err(|_| Unavailable)?;
         let number = |n: usize| reply.at(n).number().and_then(|number| u64::try_from(number).ok());
-        if let Some(members) = number(3).and_then(|members| u32::try_from(members).ok()) {
-            self.replicas.store(members.max(1), Ordering::Relaxed);
-        }
         Ok((number(1).unwrap_or(0), number(2).ok_or(Unavailable)?))
     }
 }

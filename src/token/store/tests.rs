@@ -8,6 +8,7 @@ mod ending;
 mod house;
 mod importing;
 mod lasting;
+mod limits;
 mod loss;
 mod minting;
 mod outage;
@@ -120,6 +121,10 @@ every_redis! {
         a_new_redis_is_given_what_is_live,
         what_is_there_already_stays_as_it_is,
         a_redis_that_is_away_is_given_them_on_its_return,
+    }
+    limits::{
+        a_rate_is_leased_looked_at_and_given_back,
+        each_process_knows_how_many_there_are,
     }
     ending::{
         a_strict_end_waits_for_every_process,
