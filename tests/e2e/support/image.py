@@ -1,7 +1,8 @@
 """The container image: built by buildah from the Dockerfile, and its root directory as a container would see it.
 
-No registry is asked. The stage that compiles stands on a base made here (a static busybox and this machine's certificates) and takes
-what `examples/docker/binary` has made on this machine: the very script that the stage runs where nothing is prebuilt.
+No registry is asked. The stage that compiles stands on a base made here. Usually that is a static busybox and this machine's certificates,
+and the stage takes what `examples/docker/binary` has made on this machine: the very script that it runs where nothing is prebuilt. On a
+base that has Rust the stage compiles (tests/packaging).
 """
 
 import json
@@ -32,17 +33,20 @@ class Container(Service):
 
 
 class Image:
-    """`root` is the image's file system, which tests may write to, as a container's."""
+    """`root` is the image's file system, which tests may write to, as a container's. What the stage that compiles is built with: `base`, the root
+    directory that it stands on, where the program is to be compiled in it; its variables; directories of this machine that are mounted there."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, base=None, variables=(), volumes=()):
         assert os.geteuid() == 0, "buildah and chroot need root here: start the tests as root"
         self.folder = folder
         tool = binaries.debian("buildah")
         self.buildah = [tool, "--root", folder / "storage", "--runroot", folder / "run", "--storage-driver", "vfs"]
         context = self._context()
-        base = self._base()
-        run([*self.buildah, "bud", "--isolation", "chroot", "--format", "docker", "--pull-never", "--build-arg", f"RUST_IMAGE={base}",
-             "--build-arg", "PREBUILT=prebuilt", "-t", "gatepost", "-f", context / "Dockerfile", context], cwd=context)
+        prebuilt = [] if base else ["--build-arg", f"PREBUILT={self._prebuilt(context)}"]
+        named = self._committed(base or self._busybox(), {"PATH": "/usr/bin:/bin", **dict(variables)})
+        mounted = [word for here, there in volumes for word in ("--volume", f"{here}:{there}")]
+        run([*self.buildah, "bud", "--isolation", "chroot", "--format", "docker", "--pull-never", "--build-arg", f"RUST_IMAGE={named}", *prebuilt, *mounted,
+             "-t", "gatepost", "-f", context / "Dockerfile", context], cwd=context, timeout=3600)
         container = run([*self.buildah, "from", "--pull-never", "gatepost"]).strip()
         self.root = Path(run([*self.buildah, "mount", container]).strip())
         self.about = json.loads(run([*self.buildah, "inspect", "--type", "image", "gatepost"]))["Docker"]["config"]
@@ -50,18 +54,22 @@ class Image:
             above.chmod(above.stat().st_mode | 0o011)  # the user of the image must reach it
 
     def _context(self):
-        """The repository as `docker build` is given it, with what was built beside it."""
+        """The repository as `docker build` is given it."""
         context = self.folder / "context"
         tracked = run(["git", "ls-files", "-co", "--exclude-standard"], cwd=binaries.REPOSITORY).splitlines()
         for name in tracked:
             if (binaries.REPOSITORY / name).is_file():
                 (context / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(binaries.REPOSITORY / name, context / name)
-        run([binaries.REPOSITORY / "examples/docker/binary", context / "prebuilt"], timeout=1200,
-            env={**os.environ, "CARGO_TARGET_DIR": str(binaries.TARGET)})
         return context
 
-    def _base(self):
+    def _prebuilt(self, context):
+        """What was built on this machine, beside the repository."""
+        run([binaries.REPOSITORY / "examples/docker/binary", context / "prebuilt"], timeout=1200,
+            env={**os.environ, "CARGO_TARGET_DIR": str(binaries.TARGET)})
+        return "prebuilt"
+
+    def _busybox(self):
         base = self.folder / "base"
         (base / "bin").mkdir(parents=True)
         (base / CERTIFICATES[1:]).parent.mkdir(parents=True)
@@ -69,10 +77,14 @@ class Image:
         shutil.copy(binaries.debian("busybox"), base / "bin/busybox")
         for name in ("sh", "cp", "mkdir"):
             (base / "bin" / name).symlink_to("busybox")
+        return base
+
+    def _committed(self, base, variables):
+        """This root directory as an image."""
         container = run([*self.buildah, "from", "--name", "base", "scratch"]).strip()
         run([*self.buildah, "add", container, base, "/"])
-        run([*self.buildah, "config", "--env", "PATH=/bin", container])
-        run([*self.buildah, "commit", container, "localhost/base"])
+        run([*self.buildah, "config", *(word for name, value in variables.items() for word in ("--env", f"{name}={value}")), container])
+        run([*self.buildah, "commit", "--rm", container, "localhost/base"])
         return "localhost/base"
 
     def command(self, *words):
