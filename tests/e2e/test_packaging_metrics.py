@@ -23,6 +23,7 @@ PROMETHEUS = 9490
 RULES = [
     {"id": "open", "path": "/open/**", "access": "anonymous"},
     {"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}, "credentials": ["token", "api_key"]},
+    {"id": "theirs", "path": "/theirs/**", "scopes": {"all": ["orders:read"]}, "credentials": ["issuer:corp"]},
     {"id": "trial", "path": "/trial/**", "scopes": {"all": ["trial:read"]}, "enforce": False},
 ]
 OF_PROMETHEUS = {"up", "instance", "job", "le", "installation"}
@@ -93,7 +94,7 @@ def observed(tmp_path_factory, redis):
             while not stop.wait(0.05):
                 check("nginx", uri="/orders/1", headers=bearer(token))
                 check("nginx", uri="/open/a")
-                check("nginx", uri="/orders/1", headers=bearer(issuer.token()))
+                check("nginx", uri="/theirs/1", headers=bearer(issuer.token()))
                 check("traefik", uri="/trial/a")
                 for reason in ({"uri": "/orders/1"}, {"uri": "/nowhere"}, {"uri": "/open/a", "secret": "wrong"}, {"host": None},
                                {"uri": "/orders/1", "headers": bearer("gpt_forged")}):
