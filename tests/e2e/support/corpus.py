@@ -1,6 +1,7 @@
 """tests/corpus: requests that went past other gates, as the bytes a gate receives, and their expected answers."""
 
 import base64
+import contextlib
 import json
 import time
 from types import SimpleNamespace
@@ -23,29 +24,34 @@ def id_of(entry):
 
 def credentials(folder, **sections):
     """A started Gatepost with the live credentials behind the placeholders of rules.yaml."""
-    gatepost = Gatepost(folder, RULES, **sections)
-    gatepost.start(GATEPOST_TOKENS_TTL="1s")
-    alice = gatepost.sign_up("alice")
-    expired = alice.token("read", "write", "admin")
-    gatepost.stop()
-    time.sleep(3.5)  # the idle time, one step of sliding, its delay
-    gatepost.start(GATEPOST_TOKENS_TTL="60m")
-    revoked = alice.token("read", "write", "admin")
-    assert revoked != expired
-    alice.end("read", "write", "admin")
-    read = alice.token("read")
-    return SimpleNamespace(gatepost=gatepost, alice=alice, values={
-        "READ": read,
-        "ADMIN": gatepost.sign_up("root").token("admin"),
-        "OTHER": gatepost.sign_up("bob").token("other"),
-        "EXPIRED": expired,
-        "REVOKED": revoked,
-        "REFRESH": alice.login()["refresh_token"],
-        "APIKEY": alice.key("read")[1],
-        "SECRET": SECRET,
-        "BADSUM": read[:-1] + ("A" if read[-1] != "A" else "B"),
-        "ODD": alice.token(*ODD_SCOPES),
-    })
+    with contextlib.ExitStack() as undone:
+        gatepost = Gatepost(folder, RULES, **sections)
+        undone.callback(gatepost.stop)
+        gatepost.start(GATEPOST_TOKENS_TTL="1s")
+        alice = gatepost.sign_up("alice")
+        expired = alice.token("read", "write", "admin")
+        gatepost.stop()
+        time.sleep(3.5)  # the idle time, one step of sliding, its delay
+        gatepost.start(GATEPOST_TOKENS_TTL="60m")
+        revoked = alice.token("read", "write", "admin")
+        assert revoked != expired
+        alice.end("read", "write", "admin")
+        read = alice.token("read")
+        known = SimpleNamespace(gatepost=gatepost, alice=alice, values={
+            "READ": read,
+            "ADMIN": gatepost.sign_up("root").token("admin"),
+            "OTHER": gatepost.sign_up("bob").token("other"),
+            "EXPIRED": expired,
+            "REVOKED": revoked,
+            "REFRESH": alice.login()["refresh_token"],
+            "APIKEY": alice.key("read")[1],
+            "SECRET": SECRET,
+            "BADSUM": read[:-1] + ("A" if read[-1] != "A" else "B"),
+            "ODD": alice.token(*ODD_SCOPES),
+        })
+        # whoever asked stops it now
+        undone.pop_all()
+        return known
 
 
 def filled(data, entry, values):

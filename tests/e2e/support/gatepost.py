@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 
 from . import binaries
 from .gate import PORTS, SECRET
@@ -103,8 +104,10 @@ class Gatepost(Service):
         return Person(self, user, answer.json["uid"], answer.json["api_key"])
 
     def token(self, api_key, scopes=None):
-        """A fresh access token of this key."""
-        answer = self.admin("POST", "/get-token", {"api_key": api_key} | ({"scopes": scopes} if scopes is not None else {}))
+        """A fresh access token of this key. Where the store did not answer in time, it is asked again, as the answer says."""
+        wanted, ends = {"api_key": api_key} | ({"scopes": scopes} if scopes is not None else {}), time.monotonic() + 5
+        while (answer := self.admin("POST", "/get-token", wanted)).status == 503 and time.monotonic() < ends:
+            time.sleep(float(answer.one("retry-after")))
         assert answer.status == 200, answer
         return answer.json["data"]["auth_token"]
 
