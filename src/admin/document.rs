@@ -110,7 +110,7 @@ pub(super) struct Ending;
 
 impl IntoResponses for Ending {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let later = "It is in the database; the token store could not be reached and hears of it when it returns.";
+        let later = "It is in the database; the token store could not be reached, or failed over just now, and hears of it later.";
         BTreeMap::from([("202".to_owned(), ResponseBuilder::new().description(later).build().into())])
     }
 }

@@ -260,6 +260,6 @@ async fn a_database_of_the_first_version_goes_on() {
     assert_eq!(records, [key, ann, tenant, policy]);
     assert_eq!(database.live_tokens(NOW).await.unwrap().len(), 1);
     assert_eq!(database.record(PendingKind::Session, session).await.unwrap().unwrap().id, session);
-    assert_eq!(database.pending(10).await.unwrap().len(), 1);
+    assert_eq!(database.pending(0, 10).await.unwrap().len(), 1);
     make(&database, id(8), "bob").await.unwrap();
 }

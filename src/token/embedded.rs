@@ -69,7 +69,7 @@ impl Embedded {
         let epoch = Id::random().map_err(|_| DatabaseError::Unavailable("the system gave no randomness".to_owned()))?;
         let mut memory = Memory::default();
         // rows that another process left in the outbox are done by this: what they say is read here
-        let left: Vec<i64> = database.pending(u32::MAX).await?.iter().map(|row| row.n).collect();
+        let left: Vec<i64> = database.pending(0, u32::MAX).await?.iter().map(|row| row.n).collect();
         let imported = database.newest_import().await?;
         for record in database.all_records().await? {
             memory.take(record);
@@ -291,7 +291,7 @@ impl State {
         if self.serves().is_err() {
             return Err(DatabaseError::Unavailable("its lock is lost".to_owned()));
         }
-        let rows = self.database.pending(BATCH).await?;
+        let rows = self.database.pending(0, BATCH).await?;
         let Some(last) = rows.last() else { return Ok(None) };
         for Pending { kind, id, .. } in &rows {
             let record = match kind {

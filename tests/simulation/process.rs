@@ -143,7 +143,8 @@ impl Process {
         let mut unanswered = 0;
         while !self.is_over.get() {
             let (sent, link, applied) = (self.clock(), self.link.get(), self.follower.borrow().ack());
-            let Some(Reply::Beat { whole, seq, last }) = self.ask(Script::Beat { member: self.number }).await else {
+            let settles = self.follower.borrow().settles(sent, self.world.settings.slack).cloned();
+            let Some(Reply::Beat { whole, settled, seq, last }) = self.ask(Script::Beat { member: self.number, settles }).await else {
                 unanswered += 1;
                 if unanswered > 3 {
                     unanswered = 0;
@@ -161,6 +162,7 @@ impl Process {
                 applied,
                 link,
                 whole: whole.filter(|_| !is_stray),
+                settled,
                 seq,
                 last: last.to_string().into(),
             };
@@ -206,7 +208,9 @@ impl Process {
                     let things = ends.chunks(4).nth(n).unwrap_or_default().to_vec();
                     recovery.replayed(n, ran(self.ask(Script::End { by: by.clone(), things }).await))
                 }
-                RecoverNext::Found => recovery.founded(ran(self.ask(Script::Found { by: by.clone() }).await)),
+                RecoverNext::Found => {
+                    recovery.founded(ran(self.ask(Script::Found { by: by.clone(), is_first: recovery.is_first() }).await))
+                }
                 RecoverNext::Founded => {
                     self.world.founded.set(self.world.founded.get() + 1);
                     return;
@@ -273,7 +277,9 @@ impl Process {
     /// END 2 and 3, once: what it came to.
     async fn end_once(&self, row: u64, thing: Thing) -> EndNext {
         let Some(epoch) = self.follower.borrow().epoch().cloned() else { return EndNext::Later };
-        let mut ending = Ending::begin(&epoch);
+        let settings = &self.world.settings;
+        let is_settled = settings.hasty || self.follower.borrow().settled(self.clock(), settings.slack) == Some(&epoch);
+        let mut ending = Ending::begin(&epoch, is_settled);
         let Some(record) = self.world.database(move |database| database.record(thing)).await else { return EndNext::Later };
         self.go_on().await;
         let ran = match self.ask(Script::End { by: By::Epoch(ending.epoch().clone()), things: vec![(thing, record)] }).await {
@@ -312,7 +318,7 @@ impl Process {
                     }
                     return;
                 }
-                EndNext::Later => return,
+                EndNext::Later | EndNext::OnceSettled => return,
                 EndNext::InNextEpoch | EndNext::MarkDone(_) => self.sleep(300 * MS).await,
             }
         }

@@ -49,7 +49,8 @@ pub(crate) struct Logged {
 /// Everything in it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Data {
-    epoch: Option<(Epoch, u64, u64)>,
+    /// Its process, its replication line, and whether it is settled.
+    epoch: Option<(Epoch, u64, u64, bool)>,
     lock: Option<(u64, u64)>,
     records: BTreeMap<Thing, Record>,
     tokens: BTreeMap<Id, (Id, Id)>,
@@ -84,7 +85,7 @@ pub(crate) enum By {
 /// A script with its arguments.
 #[derive(Clone, Debug)]
 pub(crate) enum Script {
-    Beat { member: u64 },
+    Beat { member: u64, settles: Option<Epoch> },
     Read { member: u64, ack: Ack, after: u64 },
     Fill { epoch: Epoch, token: Id, key: Id },
     End { by: By, things: Vec<(Thing, Record)> },
@@ -92,13 +93,13 @@ pub(crate) enum Script {
     Acks { epoch: Epoch },
     Members { remove: Vec<(u64, u64)> },
     Lock { nonce: u64, instead_of: Option<Epoch> },
-    Found { by: By },
+    Found { by: By, is_first: bool },
 }
 
 /// What it answered.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Beat { whole: Option<Epoch>, seq: u64, last: u64 },
+    Beat { whole: Option<Epoch>, settled: bool, seq: u64, last: u64 },
     Entries(Vec<Logged>),
     Live(bool),
     Ended(u64),
@@ -128,10 +129,9 @@ impl Redis {
     }
 
     fn is_whole(&self, epoch: &Epoch) -> bool {
-        self.data
-            .epoch
-            .as_ref()
-            .is_some_and(|(whole, run_id, replid)| whole == epoch && (self.gullible || (*run_id == self.run_id && *replid == self.replid)))
+        self.data.epoch.as_ref().is_some_and(|(whole, run_id, replid, _)| {
+            whole == epoch && (self.gullible || (*run_id == self.run_id && *replid == self.replid))
+        })
     }
 
     fn authorised(&self, now: u64, by: &By) -> Option<Epoch> {
@@ -162,11 +162,16 @@ impl Redis {
             return None;
         }
         Some(match script {
-            Script::Beat { member } => {
+            Script::Beat { member, settles } => {
                 self.data.members.insert(member, now);
                 let epoch = self.data.epoch.as_ref().map(|(epoch, ..)| epoch.clone());
                 let whole = epoch.filter(|epoch| self.is_whole(epoch));
-                Reply::Beat { whole, seq: self.data.seq, last: self.data.log.last().map_or(0, |last| last.place) }
+                let mut settled = false;
+                if let (Some((epoch, .., is_settled)), Some(_)) = (&mut self.data.epoch, &whole) {
+                    *is_settled |= settles.as_ref() == Some(epoch);
+                    settled = *is_settled;
+                }
+                Reply::Beat { whole, settled, seq: self.data.seq, last: self.data.log.last().map_or(0, |last| last.place) }
             }
             Script::Read { member, ack, after } => {
                 self.data.acks.insert(member, ack);
@@ -232,10 +237,10 @@ impl Redis {
                 self.data.lock = Some((nonce, now + LOCK));
                 Reply::Locked { run_id: self.run_id, replid: self.replid }
             }
-            Script::Found { by } => match self.authorised(now, &by) {
+            Script::Found { by, is_first } => match self.authorised(now, &by) {
                 None => Reply::OtherEpoch,
                 Some(epoch) => {
-                    self.data.epoch = Some((epoch, self.run_id, self.replid));
+                    self.data.epoch = Some((epoch, self.run_id, self.replid, is_first));
                     self.data.lock = None;
                     Reply::Ok
                 }

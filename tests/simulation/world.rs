@@ -24,7 +24,7 @@ const KEYS: usize = 3;
 pub(crate) struct Settings {
     /// L.
     pub(crate) bound: Duration,
-    /// How much longer an old primary may give leases; zero without promotions.
+    /// How long a superseded primary may still give leases; zero without promotions.
     pub(crate) slack: Duration,
     /// D of every rule: how long what is cached is used without a lease.
     pub(crate) cached: Duration,
@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) loses_data: bool,
     /// For a simulation that must fail: scripts do not ask whether the epoch is whole.
     pub(crate) gullible: bool,
+    /// The same: ends are done in an epoch that is not settled.
+    pub(crate) hasty: bool,
     /// Faults end then; checks are counted from five seconds later on.
     pub(crate) calm_after: Option<Duration>,
     /// Checks.
@@ -205,7 +207,7 @@ impl World {
         let ends = self.ends.borrow();
         let of = [Thing::Token(credential.token), Thing::Key(credential.key), Thing::Subject(credential.subject)];
         let ended: Vec<Ended> = of.iter().filter_map(|thing| ends.get(thing).copied()).collect();
-        let bound = (self.settings.bound + self.settings.slack + self.settings.cached).as_nanos() as u64;
+        let bound = (self.settings.bound + self.settings.cached).as_nanos() as u64;
         let by_bound = ended.iter().filter_map(|ended| ended.applied).min().map(|applied| applied + bound);
         (by_bound, ended.iter().filter_map(|ended| ended.everywhere).min())
     }
@@ -221,7 +223,7 @@ impl World {
             Outcome::Allowed => self.allowed.set(self.allowed.get() + 1),
         }
         let (by_bound, by_strict) = self.forbidden_from(credential);
-        let bound = (self.settings.bound + self.settings.slack + self.settings.cached).as_nanos() as u64;
+        let bound = (self.settings.bound + self.settings.cached).as_nanos() as u64;
         if let Some(forbidden) = by_bound {
             self.stalest.set(self.stalest.get().max((began + bound).saturating_sub(forbidden)));
         }

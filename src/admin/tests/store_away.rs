@@ -51,7 +51,7 @@ async fn ends_stand_in_the_database_and_are_applied_on_return() {
     later(Ask::new("DELETE", &format!("/v1/keys/{key}?strict=true")).bearer(&ann.jwt)).await;
     later(Ask::post("/v1/logout").bearer(&ann.refresh_token)).await;
     house.ask(Ask::post("/v1/verify").bearer(&ann.jwt)).await.is_refused(401, "invalid token");
-    assert!(!house.database.pending(10).await.unwrap().is_empty());
+    assert!(!house.database.pending(0, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]

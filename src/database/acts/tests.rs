@@ -25,7 +25,7 @@ async fn an_act_leaves_its_audit_entry_and_what_the_store_must_learn() {
     let mut act = database.act().await.unwrap();
     act.insert_tenant(id(1), "ann").await.unwrap();
     let committed = act.commit(&By::principal(id(2), "192.0.2.1").did(Action::SignUp, id(1))).await.unwrap();
-    let pending = database.pending(10).await.unwrap();
+    let pending = database.pending(0, 10).await.unwrap();
     assert_eq!(
         pending.iter().map(|row| (row.n, row.kind, row.id)).collect::<Vec<_>>(),
         [(committed.until.unwrap(), PendingKind::Subject, id(1))]
@@ -44,7 +44,7 @@ async fn an_act_that_is_dropped_leaves_nothing() {
     assert!(act.found(id(2)).await.unwrap());
     drop(act);
     assert!(!database.is_founded().await.unwrap());
-    assert!(database.pending(10).await.unwrap().is_empty());
+    assert!(database.pending(0, 10).await.unwrap().is_empty());
     assert_eq!(count(&database, "SELECT count(*) FROM tenants").await, 0);
     assert_eq!(count(&database, "SELECT count(*) FROM audit").await, 0);
 }

@@ -8,13 +8,14 @@ use super::{Pending, PendingKind};
 use crate::clock::UnixMs;
 
 impl Database {
-    /// Outbox rows not done, oldest first, at most `limit`.
+    /// Outbox rows not done whose number is above `after`, oldest first, at most `limit`.
     ///
     /// # Errors
     /// Where the database cannot be read.
-    pub async fn pending(&self, limit: u32) -> Result<Vec<Pending>, DatabaseError> {
+    pub async fn pending(&self, after: i64, limit: u32) -> Result<Vec<Pending>, DatabaseError> {
         let rows: Vec<(i64, String, String)> =
-            sqlx::query_as(self.sql("SELECT n, kind, id FROM outbox WHERE done_at IS NULL ORDER BY n LIMIT ?"))
+            sqlx::query_as(self.sql("SELECT n, kind, id FROM outbox WHERE done_at IS NULL AND n > ? ORDER BY n LIMIT ?"))
+                .bind(after)
                 .bind(i64::from(limit))
                 .fetch_all(&self.pool)
                 .await?;

@@ -212,9 +212,10 @@ async fn outbox_rows_are_done_only_in_their_epoch() {
     for kind in ["token", "key", "session", "subject", "policy"] {
         run(database, &format!("INSERT INTO outbox (kind, id, at) VALUES ('{kind}', :30, 1)")).await;
     }
-    let pending = database.pending(2).await.unwrap();
+    let pending = database.pending(0, 2).await.unwrap();
     assert_eq!(pending[1], Pending { n: 2, kind: PendingKind::Key, id: id(0x30) });
     assert_eq!(pending.len(), 2);
+    assert_eq!(database.pending(2, 2).await.unwrap().iter().map(|p| p.n).collect::<Vec<_>>(), [3, 4]);
     assert!(database.done(&[], Some("e1")).await.unwrap());
     assert!(!database.done(&[1], Some("e1")).await.unwrap(), "no epoch yet");
     database.set_epoch("e0").await.unwrap();
@@ -225,7 +226,7 @@ async fn outbox_rows_are_done_only_in_their_epoch() {
     assert!(database.done(&[1], Some("e1")).await.unwrap(), "done already is done");
     assert!(!database.done(&[3], Some("e0")).await.unwrap());
     assert!(database.done(&[3], None).await.unwrap());
-    assert_eq!(database.pending(10).await.unwrap().iter().map(|p| p.n).collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(database.pending(0, 10).await.unwrap().iter().map(|p| p.n).collect::<Vec<_>>(), [4, 5]);
     assert!(database.is_done(3).await.unwrap());
     assert!(!database.is_done(4).await.unwrap());
     assert_eq!(database.forget_done(NOW).await.unwrap(), 0);

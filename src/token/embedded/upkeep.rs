@@ -32,7 +32,7 @@ pub(super) async fn run(state: Weak<State>) {
 
 impl State {
     async fn tick(&self, flush: bool, sweep: bool, forget: bool) -> Result<(), DatabaseError> {
-        if !self.database.pending(1).await?.is_empty() {
+        if !self.database.pending(0, 1).await?.is_empty() {
             self.apply(i64::MAX).await;
         }
         let now = self.database.clock().now();

@@ -3,6 +3,10 @@
 //!
 //! INVARIANT: a row is done only in a statement that finds the database's epoch still the one the store was told in:
 //! otherwise the founder of the next may have read the database before the end was committed.
+//! INVARIANT: and only where that epoch was settled before the store was told (see [`Follower::settled`]): otherwise it may be
+//! one of a superseded primary, while whoever has the promoted one goes on in an earlier epoch and hears of nothing.
+//!
+//! [`Follower::settled`]: super::follower::Follower::settled
 
 use super::{Epoch, Ran};
 
@@ -10,6 +14,7 @@ use super::{Epoch, Ran};
 #[derive(Debug)]
 pub struct Ending {
     epoch: Epoch,
+    is_settled: bool,
     told: Option<Told>,
 }
 
@@ -33,14 +38,16 @@ pub enum Next {
     Applied(Told),
     /// The epoch is over: do it again in the next.
     InNextEpoch,
+    /// The store was told, in an epoch that is not settled yet: do it again once it is.
+    OnceSettled,
     /// The store cannot be told now: the relay does it later.
     Later,
 }
 
 impl Ending {
-    /// Begins, in the epoch held. To be called before the rows and what they tell of are read from the database.
-    pub fn begin(held: &Epoch) -> Self {
-        Self { epoch: held.clone(), told: None }
+    /// Begins, in the epoch held, settled or not. To be called before the rows and what they tell of are read from the database.
+    pub fn begin(held: &Epoch, is_settled: bool) -> Self {
+        Self { epoch: held.clone(), is_settled, told: None }
     }
 
     /// The epoch to send `gp_end` in.
@@ -51,6 +58,7 @@ impl Ending {
     /// `gp_end` ran: the number of its last entry.
     pub fn ran(&mut self, at: u64, ran: Ran<u64>) -> Next {
         match ran {
+            Ran::Done(_) if !self.is_settled => Next::OnceSettled,
             Ran::Done(n) => {
                 self.told = Some(Told { epoch: self.epoch.clone(), n, at });
                 Next::MarkDone(self.epoch.clone())

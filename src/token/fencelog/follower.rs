@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Epoch, lease, nanos};
+use super::{Epoch, lease, nanos, outlasting};
 use crate::id::Id;
 use crate::token::fence::Fence;
 
@@ -28,6 +28,8 @@ pub struct Beat {
     pub link: u64,
     /// The epoch, where it is whole; `None` = Redis restarted, was promoted or emptied.
     pub whole: Option<Epoch>,
+    /// Whether somebody wrote down beside the epoch that it is settled.
+    pub settled: bool,
     /// How many entries the log has had in this epoch.
     pub seq: u64,
     /// The position of the last of them.
@@ -91,6 +93,7 @@ pub struct Follower {
 struct Held {
     epoch: Epoch,
     since: u64,
+    settled: bool,
     applied: u64,
     position: Arc<str>,
     /// Heartbeats whose log is not applied yet.
@@ -121,6 +124,21 @@ impl Follower {
         self.held.as_ref().map(|held| (&held.epoch, held.since))
     }
 
+    /// The epoch held, where it is settled at `now`: no superseded primary's. `slack` is how long one may still take writes, zero for
+    /// one Redis alone. A primary that takes a write in an epoch held for longer than that was not superseded when the epoch was
+    /// founded, so whoever has another primary has one that this superseded, or one that was promoted since and has a later epoch.
+    /// The first epoch of all is settled from the beginning: nobody has another.
+    pub fn settled(&self, now: u64, slack: Duration) -> Option<&Epoch> {
+        let is_settled = |held: &&Held| held.settled || now.saturating_sub(held.since) >= nanos(outlasting(slack));
+        self.held.as_ref().filter(is_settled).map(|held| &held.epoch)
+    }
+
+    /// The same where that had to be waited for and nobody wrote it down beside the epoch: the next heartbeat does.
+    pub fn settles(&self, now: u64, slack: Duration) -> Option<&Epoch> {
+        let is_known = slack.is_zero() || self.held.as_ref().is_some_and(|held| held.settled);
+        self.settled(now, slack).filter(|_| !is_known)
+    }
+
     /// From where the log is to be read.
     pub fn position(&self) -> Option<Arc<str>> {
         self.held.as_ref().map(|held| Arc::clone(&held.position))
@@ -148,6 +166,7 @@ impl Follower {
                     // the oldest stays: it says since when the log is behind
                     held.waiting.remove(1);
                 }
+                held.settled |= beat.settled;
                 held.waiting.push_back(Waiting { sent: beat.sent, cached: beat.cached, link: beat.link, seq: beat.seq });
                 self.give_lease();
                 Heard::Ours
@@ -157,7 +176,7 @@ impl Follower {
                 self.fence.bump_all();
                 self.fence.bump_imports();
                 let (position, waiting) = (beat.last, VecDeque::new());
-                self.held = Some(Held { epoch, since: now, applied: beat.seq, position, waiting });
+                self.held = Some(Held { epoch, since: now, settled: beat.settled, applied: beat.seq, position, waiting });
                 Heard::Adopted
             }
         }
@@ -238,6 +257,7 @@ mod tests {
             applied: None,
             link: 1,
             whole: (!epoch.is_empty()).then(|| Epoch::new(epoch)),
+            settled: false,
             seq,
             last: "0-0".into(),
         }
@@ -245,6 +265,31 @@ mod tests {
 
     fn entry(epoch: &str, n: u64, concerns: Concern) -> Entry {
         Entry { epoch: Epoch::new(epoch), n, concerns, position: format!("{n}-0").into() }
+    }
+
+    #[test]
+    fn an_epoch_is_settled_once_no_superseded_primary_can_still_write_in_it() {
+        let (mut follower, _) = follower();
+        let (a, slack) = (Epoch::new("a"), Duration::from_secs(10));
+        assert_eq!(follower.settled(SECOND, Duration::ZERO), None);
+        follower.beat(SECOND, beat(SECOND, "a", 7));
+        assert_eq!(
+            (follower.settled(SECOND, Duration::ZERO), follower.settles(SECOND, Duration::ZERO)),
+            (Some(&a), None),
+            "one Redis alone"
+        );
+        assert_eq!(follower.settled(12 * SECOND - 1, slack), None);
+        assert_eq!(
+            (follower.settled(12 * SECOND, slack), follower.settles(12 * SECOND, slack)),
+            (Some(&a), Some(&a)),
+            "held for 1.1 of it"
+        );
+        follower.beat(13 * SECOND, Beat { settled: true, ..beat(13 * SECOND, "a", 7) });
+        assert_eq!((follower.settled(13 * SECOND, slack), follower.settles(13 * SECOND, slack)), (Some(&a), None), "it is written down");
+        follower.beat(14 * SECOND, beat(14 * SECOND, "b", 0));
+        assert_eq!(follower.settled(14 * SECOND, slack), None, "another epoch");
+        follower.beat(15 * SECOND, Beat { settled: true, ..beat(15 * SECOND, "c", 0) });
+        assert_eq!(follower.settled(15 * SECOND, slack), Some(&Epoch::new("c")), "others know");
     }
 
     #[test]

@@ -53,6 +53,12 @@ impl Recovery {
         Self { old, new, portions: 0 }
     }
 
+    /// Whether the database had no epoch before: then nobody has another, and the new one is settled (see
+    /// [`Follower::settled`](super::follower::Follower::settled)).
+    pub fn is_first(&self) -> bool {
+        self.old.is_none()
+    }
+
     /// The lock was asked for.
     pub fn locked(&self, locked: Locked) -> Next {
         match locked {

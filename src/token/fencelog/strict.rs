@@ -16,13 +16,19 @@ pub struct Longest {
     pub bound: Duration,
     /// The longest `allow_cached_for` (D) of any.
     pub cached: Duration,
-    /// How much longer an old primary may take writes: Sentinel and Cluster; zero for one Redis alone.
+    /// How long a superseded primary may still take writes, and so give leases: Sentinel and Cluster; zero for one Redis alone.
     pub slack: Duration,
 }
 
 impl Longest {
-    /// W: what no lease given before can outlast.
+    /// W: what no lease given before an end was applied can outlast. A superseded primary gave its last one before that: the epoch was
+    /// settled.
     pub fn wait(self) -> Duration {
+        outlasting(self.bound.saturating_add(self.cached))
+    }
+
+    /// What no lease given before an epoch was founded can outlast.
+    fn hold(self) -> Duration {
         outlasting(self.bound.saturating_add(self.cached).saturating_add(self.slack))
     }
 }
@@ -46,10 +52,10 @@ impl Strict {
     }
 
     /// Whether the acknowledgements of the members count: this process has held the epoch for so long that no lease of an
-    /// earlier one is left, so whoever holds one is listed. Never where an old primary may still give leases unseen.
+    /// earlier one is left, so whoever holds one is listed.
     pub fn may_ask(&self, now: u64, held: Option<(&Epoch, u64)>) -> bool {
-        let outlasted = |since: u64| now.saturating_sub(since) >= nanos(self.longest.wait());
-        self.longest.slack.is_zero() && held.is_some_and(|(epoch, since)| *epoch == self.told.epoch && outlasted(since))
+        let outlasted = |since: u64| now.saturating_sub(since) >= nanos(self.longest.hold());
+        held.is_some_and(|(epoch, since)| *epoch == self.told.epoch && outlasted(since))
     }
 
     /// Whether these, one for each listed member, say that all have applied it.
@@ -76,7 +82,7 @@ mod tests {
     #[test]
     fn by_time() {
         assert_eq!(strict(0).until(), 13 * SECOND + 300_000_000);
-        assert_eq!(strict(3).until(), 16 * SECOND + 600_000_000);
+        assert_eq!(strict(3).until(), 13 * SECOND + 300_000_000);
     }
 
     #[test]
@@ -86,7 +92,8 @@ mod tests {
         assert!(!strict(0).may_ask(10 * SECOND, Some((&a, 7 * SECOND))), "a lease of the epoch before may be left");
         assert!(!strict(0).may_ask(10 * SECOND, Some((&b, 0))), "another epoch");
         assert!(!strict(0).may_ask(10 * SECOND, None));
-        assert!(!strict(1).may_ask(10 * SECOND, Some((&a, 0))), "an old primary may give leases");
+        assert!(!strict(4).may_ask(10 * SECOND, Some((&a, 3 * SECOND))), "a superseded primary may have given leases meanwhile");
+        assert!(strict(4).may_ask(10 * SECOND, Some((&a, 2 * SECOND))));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::link::{Failure, Link, Wire};
 use super::members::Listed;
 use super::mint::Bringing;
 use super::offset::Offset;
-use crate::clock::{UnixMs, millis};
+use crate::clock::{UnixMs, boottime_ns, millis};
 use crate::database::Database;
 use crate::id::Id;
 use crate::token::fence::Fence;
@@ -124,6 +124,11 @@ impl Core {
     /// The protocol, for a moment.
     pub(super) fn follower(&self) -> MutexGuard<'_, Follower> {
         self.follower.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this epoch is held, and settled.
+    pub(super) fn is_settled(&self, epoch: &Epoch) -> bool {
+        self.follower().settled(boottime_ns(), self.link.slack()) == Some(epoch)
     }
 
     /// What is held, to be asked.

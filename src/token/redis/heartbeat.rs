@@ -75,6 +75,7 @@ struct Beat {
     /// The position of the log's last entry.
     last: String,
     recovering: bool,
+    settled: bool,
 }
 
 impl Beat {
@@ -139,9 +140,11 @@ impl Core {
 
     async fn send_beat(&self, wire: &Wire) -> Result<Beat, Failure> {
         let (bound, cached) = (self.settings.staleness_bound, self.listed.cached());
-        let call = Call::new(Script::Beat).id(self.member).number(millis(bound)).number(millis(cached));
         // before it is sent: from here on its lease is measured
         let (sent_ns, sent, applied) = (boottime_ns(), self.now(), self.follower().ack());
+        let settles = self.follower().settles(sent_ns, self.link.slack()).cloned();
+        let call = Call::new(Script::Beat).id(self.member).number(millis(bound)).number(millis(cached));
+        let call = call.arg(settles.as_ref().map_or("", Epoch::as_str));
         let reply = wire.run_beyond(call, CHECK).await?;
         let received = self.now();
         let number = |n: usize| reply.at(n).number().and_then(|number| u64::try_from(number).ok()).ok_or(Failure::Unread);
@@ -156,6 +159,7 @@ impl Core {
             seq: number(3)?,
             last: text(6)?,
             recovering: !text(7)?.is_empty(),
+            settled: number(10)? == 1,
         };
         self.listed.hear(sent_ns, number(8)? == 1);
         self.replicas.store(u32::try_from(number(9)?.max(1)).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -187,6 +191,7 @@ impl Core {
             cached: beat.cached,
             link: heart.link,
             whole: epoch.clone(),
+            settled: beat.settled,
             seq: beat.seq,
             last: beat.last.as_str().into(),
         };

@@ -103,7 +103,7 @@ impl Core {
                     recovery.replayed(n, ran(&wire.run_beyond(call, ADMIN).await?))
                 }
                 Next::Found => {
-                    let call = lock.call(Script::Found).id(self.database.installation().id);
+                    let call = lock.call(Script::Found).id(self.database.installation().id).number(recovery.is_first().into());
                     recovery.founded(ran(&wire.run_beyond(call, ADMIN).await?))
                 }
                 Next::Founded => {

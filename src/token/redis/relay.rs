@@ -26,6 +26,8 @@ pub(super) const LOG: u64 = 100_000;
 const NEXT_EPOCH: Duration = Duration::from_millis(300);
 /// So often an end is sent again in the next epoch before it is left to the relay.
 const TRIES: usize = 3;
+/// How often ends are sent again that were applied in an epoch which is not settled yet.
+const SETTLING_EVERY: Duration = Duration::from_secs(2);
 /// How often the time mark is written. Tokens run out by Redis's clock; the mark is for what this process judges by its
 /// own (caps, ends of keys, graces): a clock set back between two runs does not revive them.
 const MARK_EVERY: Duration = Duration::from_secs(2);
@@ -58,7 +60,17 @@ pub(super) fn end(call: Call, kept_ms: u64, told: &[Told], along: &[Record]) -> 
     along.iter().fold(call, text::push)
 }
 
-/// Why rows are not done.
+/// How far the outbox was applied.
+enum Applied {
+    /// No row was left.
+    Nothing,
+    /// Up to this row, and done.
+    Done(i64),
+    /// Up to this row, in an epoch that is not settled yet.
+    Unsettled(i64),
+}
+
+/// Why rows are not applied.
 enum Undone {
     /// Try again in the epoch that is, or comes.
     OtherEpoch,
@@ -80,36 +92,43 @@ impl From<Unavailable> for Undone {
 }
 
 impl Core {
+    /// Applies what the outbox holds, up to this row at least.
     pub(super) async fn apply(&self, until: i64) -> Propagated {
         let _turn = self.applying.lock().await;
-        let mut tries = 0;
+        let (mut tries, mut unsettled) = (0, None);
         loop {
-            match self.apply_some().await {
-                Ok(None) => return Propagated::Yes,
-                Ok(Some(last)) if last >= until => return Propagated::Yes,
-                Ok(Some(_)) => {}
+            let last = match self.apply_some(unsettled.unwrap_or(0)).await {
+                Ok(Applied::Nothing) => i64::MAX,
+                Ok(Applied::Done(last)) => last,
+                Ok(Applied::Unsettled(last)) => *unsettled.insert(last),
                 Err(Undone::OtherEpoch) if tries < TRIES => {
-                    tries += 1;
+                    (tries, unsettled) = (tries + 1, None);
                     self.until_adopted(NEXT_EPOCH).await;
+                    continue;
                 }
                 Err(_) => return Propagated::Later,
+            };
+            if last >= until {
+                return if unsettled.is_none() { Propagated::Yes } else { Propagated::Later };
             }
         }
     }
 
-    /// Applies the oldest rows and says which was the last; `None` where there is none.
-    async fn apply_some(&self) -> Result<Option<i64>, Undone> {
-        let rows = self.database.pending(BATCH).await?;
-        let Some(last) = rows.last().map(|row| row.n) else { return Ok(None) };
-        // the epoch first, then what the records say: as in MINT
+    /// Applies the oldest rows behind this one.
+    async fn apply_some(&self, after: i64) -> Result<Applied, Undone> {
+        // before the rows are read, and what their records say: as in MINT
         let held = self.hold()?;
-        let mut ending = Ending::begin(&held.epoch);
+        let mut ending = Ending::begin(&held.epoch, self.is_settled(&held.epoch));
+        let rows = self.database.pending(after, BATCH).await?;
+        let Some(last) = rows.last().map(|row| row.n) else { return Ok(Applied::Nothing) };
         let (told, along) = self.read(&rows).await?;
         let ran = self.send(&held, &told, &along).await;
-        let mut next = ending.ran(boottime_ns(), ran);
-        if let Next::MarkDone(epoch) = &next {
+        if let Ran::Done(_) = ran {
             // nobody need wait for the log to come round to this process
             told.iter().for_each(|told| self.forget(told));
+        }
+        let mut next = ending.ran(boottime_ns(), ran);
+        if let Next::MarkDone(epoch) = &next {
             let numbers: Vec<_> = rows.iter().map(|row| row.n).collect();
             let done = self.database.done(&numbers, Some(epoch.as_str())).await?;
             // where not, another epoch stands in the database: its founder may have read before this end was committed
@@ -119,8 +138,9 @@ impl Core {
         match next {
             Next::Applied(_) => {
                 self.strays.store(0, Ordering::Relaxed);
-                Ok(Some(last))
+                Ok(Applied::Done(last))
             }
+            Next::OnceSettled => Ok(Applied::Unsettled(last)),
             Next::Later => Err(Undone::Away),
             Next::InNextEpoch | Next::MarkDone(_) => Err(Undone::OtherEpoch),
         }
@@ -228,15 +248,17 @@ pub(super) async fn run(core: Weak<Core>) {
         if due(DEAD_EVERY) {
             core.remove_the_dead(&mut others).await;
         }
-        if let Err(error) = core.tick(due(MARK_EVERY), due(FORGET_EVERY)).await {
+        let is_settled = core.held.load().as_ref().is_some_and(|held| core.is_settled(&held.epoch));
+        let relay = is_settled || due(SETTLING_EVERY);
+        if let Err(error) = core.tick(relay, due(MARK_EVERY), due(FORGET_EVERY)).await {
             tracing::warn!(%error, "upkeep of the token store");
         }
     }
 }
 
 impl Core {
-    async fn tick(&self, mark: bool, forget: bool) -> Result<(), DatabaseError> {
-        if self.held.load().is_some() && !self.database.pending(1).await?.is_empty() {
+    async fn tick(&self, relay: bool, mark: bool, forget: bool) -> Result<(), DatabaseError> {
+        if relay && self.held.load().is_some() && !self.database.pending(0, 1).await?.is_empty() {
             self.apply(i64::MAX).await;
         }
         let now = self.now();

@@ -45,8 +45,18 @@ const ROW_REMOVED: Space = Space {
     left: Left { flushes: 1, rows: 1, ..NOTHING },
     ..FLUSHALL
 };
-const FAILOVER: Space =
-    Space { nodes: 2, ends: [strict(Kind::Key), None], entries: 3, left: Left { promotions: 1, copies: 1, ..NOTHING }, ..RECOVERS };
+const FAILOVER: Space = Space {
+    nodes: 2,
+    ends: [strict(Kind::Key), None],
+    entries: 3,
+    acknowledged: false,
+    left: Left { promotions: 1, copies: 1, ..NOTHING },
+    ..RECOVERS
+};
+const FAILOVER_ACKNOWLEDGED: Space = Space { lag: 1, acknowledged: true, left: Left { promotions: 1, ..NOTHING }, ..FAILOVER };
+/// One that still speaks to the superseded primary replaces its epoch, since the database names that of the promoted one.
+const SUPERSEDED: Space =
+    Space { strays: true, epochs: 3, ends: [plain(Kind::Key), None], left: Left { promotions: 1, ..NOTHING }, ..FAILOVER };
 
 /// In which the protocol must hold.
 pub fn spaces() -> Vec<Row> {
@@ -162,7 +172,11 @@ pub fn spaces() -> Vec<Row> {
         short(Space { name: "failover, token", ends: [strict(Kind::Token), None], ..FAILOVER }),
         short(Space { name: "failover, follower answers", followers_answer: true, ..FAILOVER }),
         short(Space { name: "failover, allow_cached_for", grace: 1, ..FAILOVER }),
+        short(Space { name: "failover, acknowledgements", ..FAILOVER_ACKNOWLEDGED }),
+        long(Space { name: "failover, acknowledgements and a copy", left: FAILOVER.left, ..FAILOVER_ACKNOWLEDGED }),
         short(Space { name: "failover, mint", mint: Minting::OurToken, ..FAILOVER }),
+        short(Space { name: "failover, the superseded goes on", lease: 1, lease_of_ender: 1, lag: 1, ..SUPERSEDED }),
+        long(Space { name: "failover, the superseded goes on for longer", ..SUPERSEDED }),
         short(Space { name: "role change", left: Left { promotions: 2, demotions: 1, copies: 0, ..NOTHING }, ..FAILOVER }),
         short(Space {
             name: "second failover",
@@ -248,6 +262,16 @@ pub fn sometimes() -> Vec<Sometimes> {
         },
         Sometimes { name: "after a failover: a live token is allowed by the new primary", space: FAILOVER, happens: live_in_second_epoch },
         Sometimes {
+            name: "failover: a strict end returns by acknowledgements",
+            space: FAILOVER_ACKNOWLEDGED,
+            happens: |state, _| state.early,
+        },
+        Sometimes {
+            name: "after a failover: a strict end of the promoted primary's epoch returns by acknowledgements",
+            space: FAILOVER_ACKNOWLEDGED,
+            happens: |state, _| state.early && state.held == 2,
+        },
+        Sometimes {
             name: "after a failover: an end sent to the old primary is sent again and answered",
             space: FAILOVER,
             happens: |state, _| state.ends[0].phase == EndPhase::Returned && state.held == 2 && state.nodes[1].data.seq > 1,
@@ -321,6 +345,13 @@ pub fn mutants() -> Vec<Mutant> {
         of("fill does not ask for a primary", &[Rule::FillAsksRole], "failover, follower answers"),
         of("gp_end and gp_mint do not ask whether the epoch is whole", &[Rule::WriteAsksWhole], "restart, other end"),
         of("row done without the database's epoch", &[Rule::DoneAsksEpoch], "failover"),
+        of(
+            "row done in an epoch that a superseded primary may have been given",
+            &[Rule::DoneAsksSettled],
+            "failover, the superseded goes on",
+        ),
+        of("an epoch settled a tick too early", &[Rule::SettledOutlastsLag], "failover, the superseded goes on"),
+        of("acknowledgements counted while a superseded primary gives leases", &[Rule::HeldOutlastsLag], "failover, acknowledgements"),
         of("ends read before the epoch is in the database", &[Rule::EpochBeforeReading], "failover"),
         of("replay logged under the old epoch", &[Rule::ReplayInNewEpoch], "restart, other end first"),
         of("entries of a foreign epoch applied", &[Rule::ForeignEntryIgnored], "restart, other end first"),

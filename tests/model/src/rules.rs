@@ -72,6 +72,11 @@ rules! {
     AlwaysLogged,
     /// A row is done only while the database's epoch is the one its script ran in.
     DoneAsksEpoch,
+    /// A row is done only by a script that ran in a settled epoch: one that this primary took writes in for so long that it was no
+    /// superseded one when the epoch was founded.
+    DoneAsksSettled,
+    /// That is longer than a superseded primary writes. Without this it is one tick less.
+    SettledOutlastsLag,
     // STRICT
     /// A strict end waits at all.
     StrictWaits,
@@ -83,6 +88,8 @@ rules! {
     AcksAskHeld,
     /// That while is as long as the longest lease and the longest `allow_cached_for`.
     HeldForAll,
+    /// And as long as a superseded primary gives leases, besides.
+    HeldOutlastsLag,
     /// The longest lease is that of the database's rows, not of who is left in Redis's list.
     LongestOfAll,
     /// A strict end waits for `allow_cached_for`, too.

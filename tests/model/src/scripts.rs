@@ -28,6 +28,13 @@ pub fn epoch_of_beat(node: &Node, rules: Rules) -> Option<u8> {
     tells.then_some(node.data.epoch)
 }
 
+/// Whether its epoch was founded so long ago that whoever still writes here was no superseded primary then. A process that held it
+/// for that long writes so down beside the epoch, for all; here it is known as soon as it can be.
+pub fn is_settled(node: &Node, space: &Space, rules: Rules) -> bool {
+    let long = space.lag + u8::from(rules.keep(Rule::SettledOutlastsLag));
+    !space.fails_over() || node.founded.is_at_least(long) || !rules.keep(Rule::DoneAsksSettled)
+}
+
 /// What the scripts that only read ask: this epoch, founded under this line, by a primary.
 pub fn answers_reads_of(node: &Node, epoch: u8, rules: Rules) -> bool {
     let same_line = node.data.founded_line == node.line || !rules.keep(Rule::WholeAsksReplid);

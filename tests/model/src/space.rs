@@ -61,6 +61,8 @@ pub struct Space {
     pub followers_answer: bool,
     /// The second end is too old to be replayed.
     pub other_not_replayed: bool,
+    /// Strict ends ask for acknowledgements; else they wait.
+    pub acknowledged: bool,
     /// An epoch that is whole is replaced where the database names another.
     pub strays: bool,
     /// Checks slide the token's expiry.
@@ -89,6 +91,7 @@ impl Space {
         reconnects: false,
         followers_answer: false,
         other_not_replayed: false,
+        acknowledged: true,
         strays: false,
         slides: false,
         left: Left {
@@ -105,14 +108,14 @@ impl Space {
         },
     };
 
-    /// Whether acknowledgements are not used and the bound is longer: Sentinel and Cluster.
+    /// Sentinel and Cluster.
     pub fn fails_over(&self) -> bool {
         self.nodes > 1
     }
 
     /// The published bound, in ticks since an end was applied.
     pub fn bound(&self) -> u8 {
-        self.lease + self.grace + if self.fails_over() { self.lag } else { 0 }
+        self.lease + self.grace
     }
 
     pub fn longest_lease(&self) -> u8 {
@@ -141,7 +144,7 @@ impl Space {
             listed_grace: self.grace > 0 && !self.grace_grows,
             told_grace: self.grace > 0 && !self.grace_grows,
             held: 1,
-            held_for: Age::of(self.longest_lease() + self.grace),
+            held_for: Age::of(self.longest_lease() + self.grace + if self.fails_over() { self.lag } else { 0 }),
             left: self.left,
             next_epoch: 2,
             next_id: self.nodes as u8,
@@ -149,7 +152,8 @@ impl Space {
         };
         for (n, node) in state.nodes.iter_mut().enumerate().take(self.nodes) {
             let role = if n == 0 { Role::Primary } else { Role::Follower };
-            *node = Node { role, process: n as u8 + 1, line: 1, data, ..Node::default() };
+            let founded = if self.fails_over() && n == 0 { Age::of(self.lag + 1) } else { Age::NONE };
+            *node = Node { role, process: n as u8 + 1, line: 1, founded, data, ..Node::default() };
         }
         for (n, gate) in state.gates.iter_mut().enumerate().take(self.gates) {
             if !self.cold {

@@ -133,6 +133,8 @@ pub struct Node {
     pub line: u8,
     /// Since another was promoted in its place.
     pub superseded: Age,
+    /// Since its epoch was founded here.
+    pub founded: Age,
     pub data: Data,
 }
 
@@ -213,6 +215,8 @@ pub struct End {
     /// The epoch its script ran in; later, the one that acknowledgements are asked in, and up to which entry.
     pub epoch: u8,
     pub n: u8,
+    /// Whether that epoch was settled then.
+    pub settled: bool,
     /// Since the script's reply.
     pub replied: Age,
     /// Whether its wait knows of `allow_cached_for`.

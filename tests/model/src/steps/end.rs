@@ -7,7 +7,7 @@ use crate::explore::Steps;
 use crate::rules::Rule;
 use crate::scripts;
 use crate::space::{Ending, Minting};
-use crate::state::{Age, ENDS, End, EndPhase, Kind, State};
+use crate::state::{Age, ENDS, End, EndPhase, Kind, Node, State};
 
 impl Model {
     pub(super) fn end(&self, state: &State, steps: &mut Steps<State>) {
@@ -57,7 +57,7 @@ impl Model {
             let mut next = *state;
             let number = scripts::end(&mut next, n, ending.kind, state.held, self.rules);
             let end = &mut next.ends[e];
-            (end.phase, end.epoch) = (EndPhase::Executed, state.held);
+            (end.phase, end.epoch, end.settled) = (EndPhase::Executed, state.held, scripts::is_settled(&node, &self.space, self.rules));
             if ending.strict {
                 end.replied = Age::NOW;
             }
@@ -76,6 +76,9 @@ impl Model {
         if !end.in_database {
             next.ends[e].in_database = true;
             steps.push(next, || format!("A commits end {e} only now"));
+        } else if !end.settled {
+            next.ends[e].phase = EndPhase::Committed;
+            steps.push(next, || format!("A ran end {e} in an epoch that was not settled: it is sent again"));
         } else if state.database_epoch != end.epoch && self.rules.keep(Rule::DoneAsksEpoch) {
             next.ends[e].phase = EndPhase::Committed;
             steps.push(next, || format!("A finds epoch {} in the database: end {e} is sent again", state.database_epoch));
@@ -99,51 +102,62 @@ impl Model {
     /// By time, or by the acknowledgements of every member that is listed when they are asked for.
     fn strict(&self, state: &State, e: usize, steps: &mut Steps<State>) {
         let end = state.ends[e];
-        let node = &state.nodes[0];
-        let listed = |g: usize| node.data.members >> g & 1 == 1;
         // what is left of the list in Redis knows only of who is on it
-        let longest_listed = if listed(0) { self.space.lease } else { self.space.lease_of_ender };
+        let longest_listed = if lists(&state.nodes[0], 0) { self.space.lease } else { self.space.lease_of_ender };
         let longest = if self.rules.keep(Rule::LongestOfAll) { self.space.longest_lease() } else { longest_listed };
         let longest_with_grace = longest + if end.knows_grace { self.space.grace } else { 0 };
-        let mut returns = |by_time: bool| {
-            let mut next = *state;
-            next.ends[e].phase = EndPhase::Returned;
-            next.early |= !by_time;
-            steps.push(next, || format!("strict end {e} RETURNS by {}", if by_time { "time" } else { "acknowledgements" }));
-        };
-
-        let wait = longest_with_grace + if self.space.fails_over() { self.space.lag } else { 0 };
-        if end.replied.is_at_least(wait) || !self.rules.keep(Rule::StrictWaits) {
-            returns(true);
+        if end.replied.is_at_least(longest_with_grace) || !self.rules.keep(Rule::StrictWaits) {
+            self.give_back(state, e, false, steps);
             return;
         }
 
         // a wait without its 1.1 is one tick short of what a lease may last
         let hold = if self.rules.keep(Rule::HeldForAll) { longest_with_grace } else { longest.saturating_sub(1) };
-        let held = state.held_for.is_at_least(hold) || !self.rules.keep(Rule::AcksAskHeld);
-        let answers = scripts::answers_reads_of(node, state.held, self.rules) || !self.rules.keep(Rule::AcksAskWhole);
-        if self.space.fails_over() || !held || !answers {
+        let hold = hold + if self.rules.keep(Rule::HeldOutlastsLag) { self.lag() } else { 0 };
+        if !self.space.acknowledged || !state.held_for.is_at_least(hold) && self.rules.keep(Rule::AcksAskHeld) {
             return;
         }
-        if end.phase == EndPhase::Done {
-            let mut next = *state;
-            let asked = &mut next.ends[e];
-            (asked.phase, asked.epoch, asked.n) = (EndPhase::Asked, state.held, node.data.seq);
-            steps.push(next, || format!("A asks who has applied end {e}: all have once they have applied {}", node.data.seq));
-        } else if end.epoch == state.held {
-            let acknowledged = (0..self.space.gates).filter(|g| listed(*g)).all(|g| {
-                let ack = node.data.acks[g];
-                ack.n >= end.n && (ack.epoch == end.epoch && ack.epoch > 0 || !self.rules.keep(Rule::AckCarriesEpoch))
-            });
-            if acknowledged {
-                returns(false);
+        let asks_whole = self.rules.keep(Rule::AcksAskWhole);
+        for node in
+            state.nodes[..self.space.nodes].iter().filter(|node| scripts::answers_reads_of(node, state.held, self.rules) || !asks_whole)
+        {
+            if end.phase == EndPhase::Done {
+                let mut next = *state;
+                let asked = &mut next.ends[e];
+                (asked.phase, asked.epoch, asked.n) = (EndPhase::Asked, state.held, node.data.seq);
+                steps.push(next, || format!("A asks who has applied end {e}: all have once they have applied {}", node.data.seq));
+            } else if end.epoch == state.held {
+                let acknowledged = (0..self.space.gates).filter(|g| lists(node, *g)).all(|g| {
+                    let ack = node.data.acks[g];
+                    ack.n >= end.n && (ack.epoch == end.epoch && ack.epoch > 0 || !self.rules.keep(Rule::AckCarriesEpoch))
+                });
+                if acknowledged {
+                    self.give_back(state, e, true, steps);
+                }
             }
         }
     }
 
+    fn give_back(&self, state: &State, e: usize, early: bool, steps: &mut Steps<State>) {
+        let mut next = *state;
+        next.ends[e].phase = EndPhase::Returned;
+        next.early |= early;
+        steps.push(next, || format!("strict end {e} RETURNS by {}", if early { "acknowledgements" } else { "time" }));
+    }
+
     /// The longest that any strict end waits.
     pub(super) fn longest_wait(&self) -> u8 {
-        self.space.longest_lease() + self.space.grace + if self.space.fails_over() { self.space.lag } else { 0 }
+        self.space.longest_lease() + self.space.grace
+    }
+
+    /// For how long the longest lease of an earlier epoch is waited for.
+    pub(super) fn longest_hold(&self) -> u8 {
+        self.longest_wait() + self.lag()
+    }
+
+    /// For how long a superseded primary goes on giving leases.
+    fn lag(&self) -> u8 {
+        if self.space.fails_over() { self.space.lag } else { 0 }
     }
 
     /// A member whose heartbeat another saw unchanged for as long as its leases can last is removed.
@@ -182,4 +196,8 @@ impl Model {
             steps.push(next, || "the row of G0 is removed from the database".into());
         }
     }
+}
+
+fn lists(node: &Node, g: usize) -> bool {
+    node.data.members >> g & 1 == 1
 }

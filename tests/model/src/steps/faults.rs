@@ -35,7 +35,7 @@ impl Model {
         let mut next = *state;
         next.left.restarts -= 1;
         let (process, line) = (next.fresh_id(), next.fresh_id());
-        next.nodes[0] = Node { role: Role::Primary, process, line, superseded: Age::NONE, data: state.snapshot };
+        next.nodes[0] = Node { role: Role::Primary, process, line, data: state.snapshot, ..Node::default() };
         for gate in next.gates.iter_mut().filter(|gate| gate.connected == 1) {
             gate.connected = 0;
             // replies that were sent may still arrive; a beat's can be lost, too, by never being taken
@@ -94,7 +94,7 @@ impl Model {
         let Node { line, data, .. } = state.nodes[primary];
         let mut next = *state;
         next.left.demotions -= 1;
-        next.nodes[n] = Node { role: Role::Follower, process: state.nodes[n].process, line, superseded: Age::NONE, data };
+        next.nodes[n] = Node { role: Role::Follower, process: state.nodes[n].process, line, data, ..Node::default() };
         if !self.space.followers_answer {
             for gate in next.gates.iter_mut().filter(|gate| gate.connected == n as u8 + 1) {
                 (gate.connected, gate.beat) = (0, Beat::default());

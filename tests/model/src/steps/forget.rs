@@ -15,11 +15,10 @@ impl Model {
     /// Acknowledgements, members and how long the epoch was held are asked only by strict ends to come.
     fn acknowledgements(&self, state: &mut State) {
         let open = |e: usize| self.space.end(e).is_some_and(|end| end.strict) && state.ends[e].phase != EndPhase::Returned;
-        let asked = !self.space.fails_over() && (0..ENDS).any(open) && state.check == Check::NotBegun;
-        if asked {
+        if self.space.acknowledged && (0..ENDS).any(open) && state.check == Check::NotBegun {
             return;
         }
-        state.held_for = Age::of(self.space.longest_lease() + self.space.grace);
+        state.held_for = Age::of(self.longest_hold());
         (state.left.removals, state.left.rows) = (0, 0);
         (state.unlisted, state.row_gone) = (Age::NONE, false);
         state.beaten = Default::default();
@@ -41,6 +40,7 @@ impl Model {
             if !matches!(end.phase, EndPhase::Executed | EndPhase::Asked) {
                 (end.epoch, end.n) = (0, 0);
             }
+            end.settled &= end.phase == EndPhase::Executed;
             let waits = matches!(end.phase, EndPhase::Executed | EndPhase::Done | EndPhase::Asked);
             if !waits || !ending.strict {
                 (end.replied, end.knows_grace) = (Age::NONE, false);

@@ -4,7 +4,7 @@ use super::Model;
 use crate::explore::Steps;
 use crate::rules::Rule;
 use crate::scripts;
-use crate::state::{ENDS, Kind, RECOVERERS, RecoverPhase, Recoverer, State};
+use crate::state::{Age, ENDS, Kind, RECOVERERS, RecoverPhase, Recoverer, State};
 
 impl Model {
     pub(super) fn recover(&self, state: &State, steps: &mut Steps<State>) {
@@ -136,6 +136,9 @@ impl Model {
         let mut next = *state;
         let found = &mut next.nodes[usize::from(node)];
         (found.data.founded_process, found.data.founded_line, found.data.epoch) = (found.process, found.line, epoch);
+        if self.space.fails_over() {
+            found.founded = Age::NOW;
+        }
         if found.data.lock == r as u8 + 1 {
             found.data.lock = 0;
         }

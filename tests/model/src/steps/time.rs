@@ -25,8 +25,11 @@ impl Model {
             end.applied.grow(space.bound());
             end.replied.grow(self.longest_wait());
         }
-        next.held_for.grow(longest);
-        next.nodes.iter_mut().for_each(|node| node.superseded.grow(space.lag + 1));
+        next.held_for.grow(self.longest_hold());
+        for node in &mut next.nodes {
+            node.superseded.grow(space.lag + 1);
+            node.founded.grow(space.lag + 1);
+        }
         if next != *state {
             steps.push(next, || "tick".into());
         }
