@@ -107,7 +107,11 @@ impl Teller {
 
     /// Makes events of what is to be told and was not.
     async fn note(&self, kind: EventKind, window: NoticeWindow) -> Result<(), DatabaseError> {
-        let targets = self.targets(kind);
+        let mut targets = self.targets(kind);
+        if window == NoticeWindow::OwnerDeleted {
+            // whose account is gone gets no mail of it
+            targets.retain(|target| target != MAIL);
+        }
         if targets.is_empty() {
             return Ok(());
         }
@@ -180,7 +184,7 @@ fn windows(kind: EventKind) -> Vec<NoticeWindow> {
             NoticeWindow::Expiring { days: 1, unless: 0 },
         ],
         EventKind::Unused => vec![NoticeWindow::Unused],
-        EventKind::Ended => vec![NoticeWindow::Deleted, NoticeWindow::Expired],
+        EventKind::Ended => vec![NoticeWindow::Deleted, NoticeWindow::Expired, NoticeWindow::OwnerDeleted],
     }
 }
 

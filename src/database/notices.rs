@@ -30,6 +30,8 @@ pub enum NoticeWindow {
     Deleted,
     /// Those that have run out.
     Expired,
+    /// Those whose owner, or who stands above that, was deleted.
+    OwnerDeleted,
 }
 
 impl NoticeWindow {
@@ -38,7 +40,7 @@ impl NoticeWindow {
         match self {
             Self::Expiring { days, .. } => format!("expiring-{days}"),
             Self::Unused => "unused".to_owned(),
-            Self::Deleted | Self::Expired => "ended".to_owned(),
+            Self::Deleted | Self::Expired | Self::OwnerDeleted => "ended".to_owned(),
         }
     }
 }
@@ -103,12 +105,15 @@ impl Database {
 /// `SELECT` of keys of which nothing of a kind was told; the first value is the kind.
 macro_rules! keys_not_told {
     ($condition:literal) => {
+        keys_not_told!(anyone, "p.ended_at IS NULL AND ", $condition)
+    };
+    (anyone, $($condition:literal),+) => {
         concat!(
             "SELECT k.id, k.name, k.principal, p.tenant, k.created_at, k.expires_at, k.last_used_at, k.terms
              FROM api_keys k JOIN principals p ON p.uid = k.principal
              WHERE NOT EXISTS (SELECT 1 FROM key_notices n WHERE n.key_id = k.id AND n.told = ?)
-               AND p.role <> 'quickstart' AND p.ended_at IS NULL AND ",
-            $condition,
+               AND p.role <> 'quickstart' AND ",
+            $($condition,)+
             " ORDER BY k.id LIMIT ?"
         )
     };
@@ -140,6 +145,19 @@ impl Database {
             NoticeWindow::Expired => (
                 keys_not_told!("k.expires_at <= ? AND k.expires_at > ? AND k.ended_at IS NULL"),
                 vec![column(now), column(now.before(FRESH))],
+            ),
+            NoticeWindow::OwnerDeleted => (
+                keys_not_told!(
+                    anyone,
+                    "k.ended_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > ?) AND k.principal IN (
+                         WITH RECURSIVE gone (uid) AS (
+                             SELECT uid FROM principals WHERE changed_at > ? AND ended_at > ?
+                             UNION SELECT below.uid FROM principals below JOIN gone ON below.parent = gone.uid
+                         )
+                         SELECT uid FROM gone
+                     )"
+                ),
+                vec![column(now), column(now.before(FRESH)), column(now.before(FRESH))],
             ),
         };
         let query = sqlx::query_as(self.sql(statement)).bind(window.told_as());

@@ -47,7 +47,7 @@ pub(super) struct Event {
     /// Of an end that is near: how many days before it this is told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) days: Option<u32>,
-    /// Of an end: `deleted` or `expired`.
+    /// Of an end: `deleted`, `expired` or `owner_deleted`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cause: Option<String>,
     #[serde(rename = "key")]
@@ -81,6 +81,7 @@ impl Event {
             NoticeWindow::Unused => (None, None),
             NoticeWindow::Deleted => (None, Some("deleted".to_owned())),
             NoticeWindow::Expired => (None, Some("expired".to_owned())),
+            NoticeWindow::OwnerDeleted => (None, Some("owner_deleted".to_owned())),
         };
         let about = About {
             id: key.id,

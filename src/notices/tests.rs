@@ -177,6 +177,40 @@ async fn a_key_that_is_never_used_and_one_that_is_deleted() {
 }
 
 #[tokio::test]
+async fn keys_that_end_with_their_owner_are_told_of_by_webhook() {
+    let house = House::new().await;
+    let (web, mail) = (Sink::web(&[204]).await, Sink::mail().await);
+    let teller = house.teller(Some(&web), Some(&mail));
+    // carl stands below ann
+    let carl = format!(
+        "INSERT INTO principals (uid, tenant, parent, role, user_name, scopes, created_at, changed_at)
+         VALUES ('{}', '{}', '{}', 'client', 'carl', '*', 1, 1)",
+        Id::from_bytes([3; 16]),
+        Id::from_bytes([9; 16]),
+        Id::from_bytes([1; 16])
+    );
+    house.database.run_in_test(&[carl]).await;
+    for (n, owner) in [(1, 1), (2, 2), (3, 3)] {
+        house.key(n, owner, None).await;
+    }
+    house.key(4, 1, Some(DAY / 24)).await;
+    house.clock.advance(DAY / 12);
+    let mut act = house.database.act().await.unwrap();
+    act.end_principal(Id::from_bytes([1; 16])).await.unwrap();
+    let _ = act.commit(&By::system().did(Action::PrincipalEnd, Id::from_bytes([1; 16]))).await.unwrap();
+    for _ in 0..3 {
+        teller.round().await.unwrap();
+    }
+    let requests = web.taken(2).await;
+    let told = ("key.ended".to_owned(), None, Some("owner_deleted".to_owned()));
+    assert_eq!(said(&requests), [told.clone(), told]);
+    let mut names: Vec<_> = requests.iter().map(|request| taken(request).1["key"]["name"].clone()).collect();
+    names.sort_by_key(ToString::to_string);
+    assert_eq!(names, ["key 1", "key 3"], "bob's goes on, and the fourth had run out before");
+    assert_eq!(mail.count(), 0);
+}
+
+#[tokio::test]
 async fn of_several_processes_one_tells() {
     let house = House::new().await;
     let web = Sink::web(&[204]).await;

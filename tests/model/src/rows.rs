@@ -189,6 +189,9 @@ pub fn spaces() -> Vec<Row> {
         long(Space {
             name: "second failover, both recovered",
             nodes: 3,
+            lease: 1,
+            lease_of_ender: 1,
+            lag: 1,
             epochs: 3,
             entries: 3,
             left: Left { promotions: 2, copies: 0, ..NOTHING },
