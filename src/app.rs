@@ -24,7 +24,7 @@ use crate::admin::{self, Admin};
 use crate::clock::Clock;
 use crate::config::file::Loaded;
 use crate::config::watch::Watch;
-use crate::config::{Config, DatabaseConfig, StoreConfig, TlsConfig, TlsFiles};
+use crate::config::{Config, DatabaseConfig, GateConfig, StoreConfig, TlsConfig, TlsFiles};
 use crate::database::Lock;
 use crate::decision::cookies::Domains;
 use crate::decision::rules::RuleSet;
@@ -233,7 +233,7 @@ impl App {
         let further = dialect::further(config.gates.iter().map(|gate| &gate.identity));
         tokens.tell(further.clone());
         let mut gates = Vec::new();
-        for gate in &config.gates {
+        for (gate, name) in config.gates.iter().zip(GateConfig::names(&config.gates)) {
             let secret = gate.secret.as_ref().map(proxy_secret::read_or_make).transpose()?;
             let dialect = Dialect::new(gate.proxy, secret, config.denial_status)
                 .with_login_at(config.admin.public_url.clone())
@@ -242,7 +242,7 @@ impl App {
                 .with_identity(&gate.identity, further.clone());
             let limits = Limits::Gate { raw_target: dialect.reads_request_line() };
             let listener = server::bind(&gate.listen, &mut passed).await?.with_tls(in_force_for(&gate.tls));
-            gates.push((listener, Arc::new(Gate::new(dialect, shared.clone())), limits));
+            gates.push((listener, Arc::new(Gate::new(dialect, shared.clone()).named(name)), limits));
         }
         let admin_listener = server::bind(&Listen::Tcp(config.admin.listen), &mut passed).await?;
         let admin_listener = admin_listener.with_tls(in_force_for(&config.admin.tls));

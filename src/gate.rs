@@ -102,6 +102,8 @@ impl Shared {
 /// One check listener's handler.
 pub struct Gate {
     dialect: Dialect,
+    /// By what `gatepost explain --gate` knows it.
+    name: String,
     shared: Arc<Shared>,
 }
 
@@ -198,7 +200,13 @@ impl Future for Checked {
 impl Gate {
     /// The handler of one listener.
     pub fn new(dialect: Dialect, shared: Arc<Shared>) -> Self {
-        Self { dialect, shared }
+        Self { name: dialect.proxy().as_str().to_owned(), dialect, shared }
+    }
+
+    /// The same, by another name than its proxy's: there are several for that.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        Self { name, ..self }
     }
 
     /// Answers one check, which came over the connection of this number: at once where what it presents is known, or does not matter.

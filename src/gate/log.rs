@@ -58,7 +58,7 @@ fn explain(gate: &Gate, asked: &Asked<'_>, denial: &Denial<'_>, kind: Option<Cre
         }
         _ => as_headers(&mut command, proxy, &told),
     }
-    let _ = write!(command, " --gate {}", proxy.as_str());
+    let _ = write!(command, " --gate {}", quoted(gate.name.as_bytes()));
     if let Ok(request) = &asked.request
         && let Some(method) = request.preflight_for
     {

@@ -87,6 +87,21 @@ def test_a_refusal_s_log_line_ends_with_what_reproduces_it(gatepost_with):
         assert not [path for path in gatepost.folder.iterdir() if "hit" in path.name]
 
 
+def test_of_several_gates_for_one_proxy_it_names_the_one_that_was_asked(gatepost_with):
+    asked = f"127.0.0.1:{PORTS['nginx']}"
+    first = {"proxy": "nginx", "listen": "127.0.0.1:9019", "from": {"key": ["X-Other-Key"]}}
+    second = {"proxy": "nginx", "listen": asked, "from": {"key": ["X-Own-Key"]}}
+    with gatepost_with(RULES, gates=[first, second]) as gatepost:
+        assert check("nginx", uri="/orders/1", headers=[("X-Request-Id", "of-two")]).status == 401
+        logged = lambda: [line for line in gatepost.said().splitlines() if "of-two" in line]  # noqa: E731
+        until("it is logged", 2, logged)
+        command = logged()[-1]
+        command = command[command.index("gatepost explain "):]
+        assert f"--gate {asked}" in command, command
+        told = gatepost.run_printed(command)
+        assert "no_credential" in told.stdout and "x-own-key" in told.stdout, told
+
+
 def test_json_log(gatepost_with):
     with gatepost_with(RULES, log={"format": "json", "level": "debug"}) as gatepost:
         token = gatepost.sign_up("alice").token("orders:read")
