@@ -37,6 +37,11 @@ impl UnixMs {
     pub fn seconds(self) -> u64 {
         self.0 / 1000
     }
+
+    /// As RFC 3339 writes it: UTC, whole seconds.
+    pub fn rfc3339(self) -> String {
+        humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(self.seconds())).to_string()
+    }
 }
 
 /// When a check began, by both clocks.
@@ -179,6 +184,14 @@ pub fn boottime_ns() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn written_in_whole_seconds() {
+        let at = [0, 999, 1_900_000_000_000, 1_900_000_000_999, 253_402_300_799_999].map(|ms| UnixMs(ms).rfc3339());
+        let expected =
+            ["1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2030-03-17T17:46:40Z", "2030-03-17T17:46:40Z", "9999-12-31T23:59:59Z"];
+        assert_eq!(at, expected);
+    }
 
     #[test]
     fn never_below_its_floor() {

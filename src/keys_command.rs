@@ -155,13 +155,13 @@ impl CommandLine<'_> {
         }
         let mut text = format!("{:<32}  {:<20}  {:<20}  {:<20}  {:<20}  SCOPES\n", "ID", "OWNER", "NAME", "CREATED", "EXPIRES");
         for (key, owner) in &keys {
-            let expires = key.expires_at.map_or_else(|| "-".to_owned(), date);
+            let expires = key.expires_at.map_or_else(|| "-".to_owned(), UnixMs::rfc3339);
             text.push_str(&format!(
                 "{}  {:<20}  {:<20}  {:<20}  {:<20}  {}\n",
                 key.id,
                 owner,
                 key.name,
-                date(key.created_at),
+                key.created_at.rfc3339(),
                 expires,
                 key.scopes
             ));
@@ -179,7 +179,7 @@ impl CommandLine<'_> {
         if as_json {
             return self.print(&format!("{:#}\n", json!({ "key": json_of(key, None), "api_key": secret.reveal() })));
         }
-        let expires = key.expires_at.map_or_else(|| "never".to_owned(), date);
+        let expires = key.expires_at.map_or_else(|| "never".to_owned(), UnixMs::rfc3339);
         self.print(&format!(
             "id       {}\nname     {}\nscopes   {}\nexpires  {expires}\nAPI key  {}\n\nThe API key is shown this once.\n",
             key.id,
@@ -256,10 +256,6 @@ fn json_of(key: &KeyRow, owner: Option<&str>) -> Value {
         "terms": key.terms,
         "imported": key.imported,
     })
-}
-
-fn date(at: UnixMs) -> String {
-    humantime::format_rfc3339_seconds(std::time::UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string()
 }
 
 /// What a refusal says to someone at the command line.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::header::{ACCEPT, CONTENT_DISPOSITION};
@@ -144,7 +144,7 @@ fn place(cursor: &str) -> Result<(UnixMs, &str), Failure> {
 fn table(rows: &[UsageRow]) -> String {
     let mut text = String::from("hour,rule,allowed,refused,limited\r\n");
     for UsageRow { hour, rule, counts, .. } in rows {
-        let hour = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(hour.seconds()));
+        let hour = hour.rfc3339();
         let _ = write!(text, "{hour},{rule},{},{},{}\r\n", counts.allowed, counts.refused, counts.limited);
     }
     text

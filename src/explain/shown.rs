@@ -3,7 +3,7 @@
 //! The gate tells all that is not live by one word, so that nobody learns from it. Whoever explains may know more, so the database,
 //! which keeps ended tokens for a week, is asked besides.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::{Fate, Shown};
 use crate::clock::UnixMs;
@@ -183,8 +183,8 @@ async fn became(ask: Ask, secret: Option<&[u8; 32]>, database: &Database, now: U
         let Some((_, session)) = &fill.session else { return Ok(unknown()) };
         match session.idle_ends.filter(|end| *end <= now) {
             _ if session.ended => return told(Fate::Ended, "its login has ended"),
-            _ if session.ends <= now => return told(Fate::Expired, &format!("its login expired at {}", in_words(session.ends))),
-            Some(end) => return told(Fate::Expired, &format!("its login was not used, and expired at {}", in_words(end))),
+            _ if session.ends <= now => return told(Fate::Expired, &format!("its login expired at {}", session.ends.rfc3339())),
+            Some(end) => return told(Fate::Expired, &format!("its login was not used, and expired at {}", end.rfc3339())),
             None => {}
         }
     } else {
@@ -195,7 +195,7 @@ async fn became(ask: Ask, secret: Option<&[u8; 32]>, database: &Database, now: U
         if let Some(end) = key.ends.filter(|end| *end <= now) {
             return told(
                 Fate::KeyExpired,
-                &format!("the key {id} expired at {}, and what was minted from it ended with it", in_words(end)),
+                &format!("the key {id} expired at {}, and what was minted from it ended with it", end.rfc3339()),
             );
         }
         if secret.is_some_and(|secret| secret_of(key, secret, now).is_none()) {
@@ -208,9 +208,9 @@ async fn became(ask: Ask, secret: Option<&[u8; 32]>, database: &Database, now: U
     let Ask::Token { id, .. } = ask else { return Ok(unknown()) };
     let Some(fate) = database.token_fate(id).await? else { return Ok(unknown()) };
     match fate.ended_at {
-        Some(at) => told(Fate::Ended, &format!("it was ended at {}", in_words(at))),
-        None if fate.cap <= now => told(Fate::Expired, &format!("it expired at {}, the end of its longest life", in_words(fate.cap))),
-        None if fate.idle_end <= now => told(Fate::Expired, &format!("it was not used, and expired at {}", in_words(fate.idle_end))),
+        Some(at) => told(Fate::Ended, &format!("it was ended at {}", at.rfc3339())),
+        None if fate.cap <= now => told(Fate::Expired, &format!("it expired at {}, the end of its longest life", fate.cap.rfc3339())),
+        None if fate.idle_end <= now => told(Fate::Expired, &format!("it was not used, and expired at {}", fate.idle_end.rfc3339())),
         // with Redis the database does not know the idle end
         None => told(Fate::Expired, "it was not used for too long, and expired"),
     }
@@ -223,11 +223,6 @@ fn about(ask: Ask) -> (PendingKind, Id) {
         Ask::Session(sid) => (PendingKind::Session, sid),
         Ask::Foreign { token, .. } => (PendingKind::Denials, denials::bucket(token)),
     }
-}
-
-fn in_words(time: UnixMs) -> String {
-    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(time.0)).unwrap_or(SystemTime::UNIX_EPOCH);
-    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 fn assumed(id: Id, key: Id, fill: &Fill, cap: UnixMs) -> TokenRecord {

@@ -1,8 +1,7 @@
 //! What an owner reads.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use super::event::{Event, EventKind};
+use crate::clock::UnixMs;
 use crate::senders::Letter;
 
 /// The mail of an event. Its message id names the event, so that a program sees one that comes twice.
@@ -43,5 +42,5 @@ pub(super) fn of(event: &Event, to: String) -> Letter {
 }
 
 fn date(seconds: u64) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+    UnixMs(seconds.saturating_mul(1000)).rfc3339()
 }

@@ -1,12 +1,9 @@
 //! API keys as files declare them: compared with everything else, made after it, because a key may hold only what its owner holds by then.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use super::super::standing;
 use super::work::{Work, agreed, changed, terms};
 use super::{ApplyError, Key, wrong};
 use crate::audit::Action;
-use crate::clock::UnixMs;
 use crate::database::{DeclaredKind, KeyRow};
 use crate::id::Id;
 
@@ -35,7 +32,7 @@ impl Work {
             let shown = format!("{} ({id}) of {}", key.name, key.principal);
             match (known, self.act.live_key(key.id).await?) {
                 (None, None) => {
-                    let expires = key.expires_at.map(|end| format!("expires_at: {}", in_words(end)));
+                    let expires = key.expires_at.map(|end| format!("expires_at: {}", end.rfc3339()));
                     let details = std::iter::once(format!("scopes: {}", key.scopes)).chain(expires).chain(terms(&key.terms)).collect();
                     self.differs('+', DeclaredKind::Key, &shown, details);
                     work.push(KeyWork { key, owner, is_new: true, scopes: false, secret: false, terms: false });
@@ -113,8 +110,4 @@ impl Work {
         }
         Ok(())
     }
-}
-
-fn in_words(at: UnixMs) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string()
 }

@@ -1,7 +1,5 @@
 //! Small parts that many pages are made of.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use maud::{Markup, html};
 
 use super::visit::Trouble;
@@ -58,7 +56,7 @@ pub(super) fn terms(terms: &Terms) -> Markup {
 
 /// A point in time as people say it, beside how it is written (UTC).
 pub(super) fn time(now: UnixMs, at: UnixMs) -> Markup {
-    let exact = exact(at);
+    let exact = at.rfc3339();
     html! { time datetime=(exact) title=(exact) { (said(now, at)) } }
 }
 
@@ -67,17 +65,12 @@ pub(super) fn maybe_time(now: UnixMs, at: Option<UnixMs>, none: &str) -> Markup 
     at.map_or_else(|| html! { span.quiet { (none) } }, |at| time(now, at))
 }
 
-/// As RFC 3339 writes it.
-pub(super) fn exact(at: UnixMs) -> String {
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at.seconds())).to_string()
-}
-
 fn said(now: UnixMs, at: UnixMs) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
     let (past, distance) = if at <= now { (true, now.since(at)) } else { (false, at.since(now)) };
     let seconds = distance.as_secs();
     if seconds >= 60 * 86_400 {
-        return exact(at).split('T').next().unwrap_or_default().to_owned();
+        return at.rfc3339().split('T').next().unwrap_or_default().to_owned();
     }
     let Some((size, unit)) = UNITS.into_iter().find(|(size, _)| seconds >= *size) else { return "just now".to_owned() };
     let (count, s) = (seconds / size, if seconds / size == 1 { "" } else { "s" });
@@ -135,6 +128,8 @@ pub(super) fn more(path: &str, cursor: Option<&str>) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
