@@ -8,6 +8,7 @@ mod examined;
 mod log;
 mod recent;
 mod ticket;
+mod used;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -36,7 +37,7 @@ use crate::token::keyring::Keyring;
 use crate::token::last_used::LastUsed;
 use crate::token::recognise::{At, Authentic, NOT_OURS, Unproved, recognise};
 use crate::token::secret::SecretMint;
-use crate::token::store::{Ask, TokenStore, Unavailable};
+use crate::token::store::{TokenStore, Unavailable};
 use crate::token::ticket::{Purpose, Ticket};
 use crate::usage::{RuleNumbers, Usage};
 use ticket::Ticketed;
@@ -451,62 +452,6 @@ impl Gate {
             _ => Evidence::Invalid("unknown or ended credential"),
         };
         Known { evidence, kind: Some(entry.kind()), used: Some(entry) }
-    }
-
-    /// Keeps alive what an allowed check used: two comparisons, unless something is due.
-    fn used(&self, entry: &Entry, asked: &Asked<'_>, request: &Request<'_>, heard: &Heard, at: Moment) {
-        let now = at.now;
-        // nothing of another issuer's token moves, and to prove it again would cost a signature
-        if matches!(entry.kind(), CredentialKind::Issuer(_)) {
-            return;
-        }
-        let (is_first, is_due) = (entry.is_first_of_minute(now), entry.is_due(now));
-        if !is_first && !is_due {
-            return;
-        }
-        let shared = &self.shared;
-        let place = At { host: &request.host, domains: &shared.domains };
-        // what is kept does not say of what id it is; what is presented does
-        let keyring = shared.keyring.load();
-        let provers = shared.provers(&keyring);
-        let recognised = || recognise(asked.presented, &keyring, &shared.mint, &shared.issuers, Some(place), now);
-        let (ask, authentic) = match &heard.ticket {
-            Some(ticket) => (ticket.source(), None),
-            None => match recognised() {
-                Ok(authentic) => (authentic.ask, Some(authentic)),
-                Err(_) => return,
-            },
-        };
-        if let (true, Some(key)) = (is_first, ask.key()) {
-            shared.last_used.used(key, now);
-        }
-        if !is_due {
-            return;
-        }
-        entry.slid(match (ask, entry.kind()) {
-            (Ask::Token { id, .. }, _) => shared.tokens.slide(id, entry.cap(), UnixMs(0)),
-            (Ask::Session(session), CredentialKind::Session) => {
-                shared.keep_alive.session_used(session, entry.subject(), entry.deadline(), entry.cap())
-            }
-            (Ask::Session(session), _) => shared.keep_alive.used(session, entry.subject()),
-            (Ask::Key(_) | Ask::Foreign { .. }, _) => UnixMs(u64::MAX),
-        });
-        if let Some(authentic) = authentic
-            && entry.is_fading(now, Duration::from_secs(shared.ttl_s))
-            && let Some(name) = shared.tokens.name(&asked.presented, place)
-        {
-            self.refresh(name, provers, authentic, at);
-        }
-    }
-
-    /// Asks again, while nobody waits for it, what a token is whose entry is about to run out: no check of a token in use has to, nor
-    /// does one fail because just then the store does not answer.
-    fn refresh(&self, name: Name, provers: Provers, authentic: Authentic, at: Moment) {
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
-            // what it is unavailable for, the next use may ask again
-            let _ = shared.tokens.check(name, provers, &authentic, at).await;
-        });
     }
 }
 
