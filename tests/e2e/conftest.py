@@ -10,6 +10,7 @@ from support.application import Application
 from support.gatepost import Gatepost
 from support.image import Image
 from support.proxies import PROXIES, Running
+from support.report import pytest_runtest_makereport  # pytest finds it here
 
 
 def pytest_configure(config):
@@ -78,12 +79,3 @@ def gatepost_with(tmp_path):
     yield make
     for gatepost in made:
         gatepost.stop()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows what the programs said last."""
-    report = (yield).get_result()
-    if report.failed:
-        for service in services.RUNNING:
-            report.sections.append((f"the end of {service.log.name}", service.said()))
