@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from support import binaries, network, services
+from support import binaries, network, services, sms_gateway
 from support.application import Application
 from support.gatepost import Gatepost
 from support.image import Image
@@ -54,6 +54,14 @@ def free_ports(application, running_proxies):
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory):
     started = services.Redis(binaries.debian("redis-server"), 6390, tmp_path_factory.mktemp("redis")).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """An SMS gateway of either kind."""
+    started = sms_gateway.Gateway(tmp_path, sms_gateway.PORT).start()
     yield started
     started.stop()
 

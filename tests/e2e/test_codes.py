@@ -9,22 +9,12 @@ from support.certificates import Authority
 from support.gate import bearer, check
 from support.mail_server import USER, WORD, Mailbox
 from support.services import until
-from support.sms_gateway import FAST2SMS_KEY, TWILIO, Gateway
+from support.sms_gateway import FAST2SMS_KEY, FAST2SMS_SENDER, TWILIO, TWILIO_SENDER
 
-MAIL, SMS = 2525, 2580
+MAIL = 2525
 RULES = [{"id": "orders", "path": "/orders/**", "scopes": {"all": ["orders:read"]}},
          {"id": "me", "path": "/me/**", "credentials": ["api_key"], "scopes": {"all": ["orders:read"]}}]
 PHONE, EMAIL = "+919876543210", "ann@example.com"
-FAST2SMS_SENDER = {
-    "url": f"http://127.0.0.1:{SMS}/dev/bulkV2",
-    "headers": {"authorization": {"env": "SMS_KEY"}, "Content-Type": "application/x-www-form-urlencoded"},
-    "body": "route=otp&variables_values={code}&numbers={phone_digits}",
-}
-TWILIO_SENDER = {
-    "url": f"http://127.0.0.1:{SMS}/2010-04-01/Accounts/AC0123/Messages.json",
-    "headers": {"Authorization": {"env": "SMS_KEY"}},
-    "body": "To={phone}&From=%2B15005550006&Body=Your+code+is+{code}",
-}
 EMAIL_SENDER = {"smtp": f"smtp://localhost:{MAIL}", "from": "Gatepost <gatepost@example.com>"}
 END_USERS = {"sign_up": "first", "end_users": {"scopes": ["orders:read"]}, "require_phone": "never"}
 
@@ -32,13 +22,6 @@ END_USERS = {"sign_up": "first", "end_users": {"scopes": ["orders:read"]}, "requ
 @pytest.fixture
 def mailbox(tmp_path):
     started = Mailbox(tmp_path, MAIL).start()
-    yield started
-    started.stop()
-
-
-@pytest.fixture
-def gateway(tmp_path):
-    started = Gateway(tmp_path, SMS).start()
     yield started
     started.stop()
 

@@ -6,29 +6,17 @@ from playwright.sync_api import expect
 from support.console import BASE, chromium, go, log_in, visits
 from support.gate import bearer, check
 from support.gatepost import PASSWORD, Gatepost
-from support.sms_gateway import TWILIO, Gateway
+from support.sms_gateway import TWILIO, TWILIO_SENDER
 
-SMS, PHONE = 2580, "+919876543210"
-SENDER = {
-    "url": f"http://127.0.0.1:{SMS}/2010-04-01/Accounts/AC0123/Messages.json",
-    "headers": {"Authorization": {"env": "SMS_KEY"}},
-    "body": "To={phone}&From=%2B15005550006&Body=Your+code+is+{code}",
-}
+PHONE = "+919876543210"
 RULES = [{"id": "orders", "path": "/orders", "scopes": {"all": ["orders:read"]}}]
 ACCOUNTS = {"sign_up": "first", "direct_scopes": ["*"], "require_phone": "first"}
 
 
 @pytest.fixture
-def gateway(tmp_path):
-    started = Gateway(tmp_path, SMS).start()
-    yield started
-    started.stop()
-
-
-@pytest.fixture
 def gatepost(tmp_path, gateway, redis):
     store = {"store": f"redis://127.0.0.1:{redis.port}"}
-    with Gatepost(tmp_path, RULES, ports={"nginx": 9001}, environment={"SMS_KEY": TWILIO}, accounts=ACCOUNTS, tokens=store, senders={"sms": SENDER}) as started:
+    with Gatepost(tmp_path, RULES, ports={"nginx": 9001}, environment={"SMS_KEY": TWILIO}, accounts=ACCOUNTS, tokens=store, senders={"sms": TWILIO_SENDER}) as started:
         yield started
 
 

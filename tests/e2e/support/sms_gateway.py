@@ -6,8 +6,20 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
+PORT = 2580
 FAST2SMS_KEY = "the-gateway-s-key"
 TWILIO = "Basic " + base64.b64encode(b"AC0123:the token").decode()
+# senders that ask so; their SMS_KEY is FAST2SMS_KEY, or TWILIO
+FAST2SMS_SENDER = {
+    "url": f"http://127.0.0.1:{PORT}/dev/bulkV2",
+    "headers": {"authorization": {"env": "SMS_KEY"}, "Content-Type": "application/x-www-form-urlencoded"},
+    "body": "route=otp&variables_values={code}&numbers={phone_digits}",
+}
+TWILIO_SENDER = {
+    "url": f"http://127.0.0.1:{PORT}/2010-04-01/Accounts/AC0123/Messages.json",
+    "headers": {"Authorization": {"env": "SMS_KEY"}},
+    "body": "To={phone}&From=%2B15005550006&Body=Your+code+is+{code}",
+}
 
 
 def fast2sms(path, headers, fields):
