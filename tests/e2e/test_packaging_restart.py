@@ -5,12 +5,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
 from support import binaries
+from support.asking import Asking
 from support.databases import SERVERS
 from support.gate import PORTS, bearer, check, question
 from support.gatepost import ADMIN, METRICS, Gatepost, call
@@ -65,23 +65,12 @@ def house(folder, **sections):
 
 # No check fails ------------------------------------------------------------------------------------------------------
 
-class Load:
-    """Asks until told to stop, each in its own way, and keeps what was not as it should be."""
+class Load(Asking):
+    """Asks in each of its ways."""
 
     def __init__(self, token):
-        self.token, self.done, self.wrong, self.asked = token, threading.Event(), [], {}
-        ways = (self.kept, self.fresh, self.through_nginx)
-        self.threads = [threading.Thread(target=self.keep_asking, args=(way,)) for way in ways for _ in range(2)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join(10)
+        self.token, self.asked = token, {}
+        super().__init__([(way,) for way in (self.kept, self.fresh, self.through_nginx) for _ in range(2)])
 
     def keep_asking(self, way):
         questions = way()

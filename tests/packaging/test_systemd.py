@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 import debian
 from support import binaries
+from support.asking import Asking
 from support.gate import check
 from support.gatepost import METRICS, call
 from support.services import Service, listening, until
@@ -68,22 +68,12 @@ def health():
     return check("nginx", uri="/health", secret=None)
 
 
-class Asking:
-    """Asks over fresh connections and over one that is kept, until told to stop; `wrong` is whatever was not a 200."""
+class Health(Asking):
+    """Asks over fresh connections; `wrong` is whatever was not a 200."""
 
     def __init__(self):
-        self.done, self.wrong, self.asked = threading.Event(), [], 0
-        self.threads = [threading.Thread(target=self.keep_asking) for _ in range(3)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join(10)
+        super().__init__([()] * 3)
+        self.asked = 0
 
     def keep_asking(self):
         while not self.done.wait(0.004):
@@ -117,7 +107,7 @@ def test_it_may_do_nothing_but_serve(machine):
 
 def test_a_restart_refuses_nobody(machine):
     before = machine.shows("MainPID")
-    with Asking() as asking:
+    with Health() as asking:
         time.sleep(0.3)
         machine.does("systemctl restart gatepost")
         time.sleep(0.3)
