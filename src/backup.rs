@@ -11,6 +11,8 @@ pub mod export;
 mod format;
 pub mod import;
 
+use std::process::ExitCode;
+
 use crate::app::StartError;
 use crate::database::DatabaseError;
 
@@ -63,6 +65,20 @@ impl Progress {
         if self.told.elapsed() >= TELL_EVERY {
             self.told = std::time::Instant::now();
             (self.to)(&format!("{} {} rows ({table})", self.done, self.rows));
+        }
+    }
+}
+
+/// Tells what came of a command.
+fn finished(came: Result<String, BackupError>) -> ExitCode {
+    match came {
+        Ok(said) => {
+            tell(&said);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tell(&format!("gatepost: {error}"));
+            ExitCode::FAILURE
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::format::{FORMAT, Header, Writer};
-use super::{BackupError, Progress, tell};
+use super::{BackupError, Progress, finished, tell};
 use crate::app::{existing_database, read_secret_keys, redis_of};
 use crate::config::{Config, SecretSource};
 use crate::database::{Database, Row, Snapshot, Table, Value, schema_version};
@@ -42,16 +42,7 @@ pub struct ExportCommand {
 
 /// Runs the command.
 pub async fn run(command: ExportCommand, config: &Config) -> ExitCode {
-    match export(&command.file, config).await {
-        Ok(said) => {
-            tell(&said);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            tell(&format!("gatepost: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    finished(export(&command.file, config).await)
 }
 
 /// Writes the copy; what to say then.

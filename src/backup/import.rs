@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::format::{Header, Next, Reader, value};
-use super::{BackupError, Progress, tell};
+use super::{BackupError, Progress, finished, tell};
 use crate::app::{open_database, read_secret_keys, redis_of};
 use crate::audit::{Action, By};
 use crate::config::{Config, DatabaseConfig, StoreConfig};
@@ -34,16 +34,7 @@ pub struct CopyArguments {
 
 /// Runs the command.
 pub async fn run(command: CopyArguments, config: &Config) -> ExitCode {
-    match import(command.file.as_deref().unwrap_or(Path::new("-")), command.other_secret_keys, config).await {
-        Ok(said) => {
-            tell(&said);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            tell(&format!("gatepost: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    finished(import(command.file.as_deref().unwrap_or(Path::new("-")), command.other_secret_keys, config).await)
 }
 
 /// Puts the copy in; what to say then.
