@@ -118,6 +118,13 @@ impl Act {
         self.tell(kind, id).await
     }
 
+    /// Ends a record's row, and tells of it. `update`: binds when, twice, and the record.
+    pub(super) async fn end_row(&mut self, update: &'static str, kind: PendingKind, id: Id) -> Result<(), DatabaseError> {
+        let now = self.now_column();
+        sqlx::query(self.sql(update)).bind(now).bind(now).bind(id.to_string()).execute(self.connection()).await?;
+        self.tell(kind, id).await
+    }
+
     /// This was done, too: another entry beside the one that [`Act::commit`] is given.
     pub fn note(&mut self, entry: Entry) {
         self.noted.push(entry);

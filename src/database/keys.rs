@@ -247,14 +247,8 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn end_key(&mut self, key: Id) -> Result<(), DatabaseError> {
-        let now = self.now_column();
-        sqlx::query(self.sql("UPDATE api_keys SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL"))
-            .bind(now)
-            .bind(now)
-            .bind(key.to_string())
-            .execute(self.connection())
-            .await?;
-        self.tell(PendingKind::Key, key).await
+        let update = "UPDATE api_keys SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL";
+        self.end_row(update, PendingKind::Key, key).await
     }
 
     /// Ends every live key of the built-in role `quickstart`; there is at most one.

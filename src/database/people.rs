@@ -356,16 +356,8 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn end_principal(&mut self, uid: Id) -> Result<(), DatabaseError> {
-        let now = self.now_column();
-        sqlx::query(
-            self.sql("UPDATE principals SET ended_at = ?, changed_at = ?, version = version + 1 WHERE uid = ? AND ended_at IS NULL"),
-        )
-        .bind(now)
-        .bind(now)
-        .bind(uid.to_string())
-        .execute(self.connection())
-        .await?;
-        self.tell(PendingKind::Subject, uid).await
+        let update = "UPDATE principals SET ended_at = ?, changed_at = ?, version = version + 1 WHERE uid = ? AND ended_at IS NULL";
+        self.end_row(update, PendingKind::Subject, uid).await
     }
 
     /// Whether `uid` has this password hash.

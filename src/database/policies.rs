@@ -163,14 +163,8 @@ impl Act {
     /// # Errors
     /// Where it cannot be written.
     pub async fn end_policy(&mut self, id: Id) -> Result<(), DatabaseError> {
-        let now = self.now_column();
-        sqlx::query(self.sql("UPDATE policies SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL"))
-            .bind(now)
-            .bind(now)
-            .bind(id.to_string())
-            .execute(self.connection())
-            .await?;
-        self.tell(PendingKind::Policy, id).await
+        let update = "UPDATE policies SET ended_at = ?, version = version + 1, changed_at = ? WHERE id = ? AND ended_at IS NULL";
+        self.end_row(update, PendingKind::Policy, id).await
     }
 
     /// Whether a policy is attached to this very principal.
