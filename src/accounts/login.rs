@@ -10,7 +10,7 @@ use super::password::{self, Compared, Password};
 use super::proof::{Proof, ProvedBy};
 use super::sessions::LoggedIn;
 use super::standing;
-use super::throttle::{TooMany, Tried};
+use super::throttle::{ClientNetwork, TooMany, Tried};
 use super::{Accounts, Origin, Refusal, trail};
 use crate::audit::{Action, By};
 use crate::database::Committed;
@@ -18,7 +18,7 @@ use crate::id::Id;
 use crate::token::secret::sha256;
 
 /// A hash that no password has, under today's parameters.
-pub(super) const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 impl Accounts {
     /// Logs someone in.
@@ -93,20 +93,8 @@ impl Accounts {
                 browser.map_or(Tried::Account(row.uid), Tried::KnownBrowser)
             },
         );
-        self.throttle.ask(tried, network)?;
-        let (throttle, hash) = (Arc::clone(&self.throttle), row.as_ref().and_then(|row| row.password.clone()));
-        let compare = move || {
-            // asked again in turn: guesses that were queued together are counted one by one
-            throttle.ask(tried, network)?;
-            let compared = password::compare(&password, hash.as_deref().unwrap_or(NOBODYS));
-            match compared {
-                Compared::Wrong => throttle.failed(tried, network),
-                Compared::Right | Compared::RightButStale => throttle.succeeded(tried),
-            }
-            let again = (compared == Compared::RightButStale).then(|| password::hash(&password).ok()).flatten();
-            Ok::<_, TooMany>((compared, again))
-        };
-        let (compared, again) = self.hashing.run(network, compare).await??;
+        let hash = row.as_ref().and_then(|row| row.password.clone());
+        let (compared, again) = self.compare_in_turn(password, hash, tried, network).await?;
         if compared == Compared::Wrong || row.is_none() {
             self.failed_login(row.as_ref().map(|row| row.uid), origin);
         }
@@ -128,6 +116,31 @@ impl Accounts {
             }
         }
         Ok((uid, hash))
+    }
+
+    /// Compares what somebody `typed` with `hash`, where there is one: throttle, queue and hash, in this order. Tells besides what it hashes
+    /// to today, where it is right but stale.
+    pub(super) async fn compare_in_turn(
+        &self,
+        typed: Password,
+        hash: Option<String>,
+        tried: Tried,
+        network: ClientNetwork,
+    ) -> Result<(Compared, Option<String>), Refusal> {
+        self.throttle.ask(tried, network)?;
+        let throttle = Arc::clone(&self.throttle);
+        let compare = move || {
+            // asked again in turn: guesses that were queued together are counted one by one
+            throttle.ask(tried, network)?;
+            let compared = password::compare(&typed, hash.as_deref().unwrap_or(NOBODYS));
+            match compared {
+                Compared::Wrong => throttle.failed(tried, network),
+                Compared::Right | Compared::RightButStale => throttle.succeeded(tried),
+            }
+            let again = (compared == Compared::RightButStale).then(|| password::hash(&typed).ok()).flatten();
+            Ok::<_, TooMany>((compared, again))
+        };
+        Ok(self.hashing.run(network, compare).await??)
     }
 }
 

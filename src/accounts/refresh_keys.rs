@@ -2,14 +2,12 @@
 //!
 //! It is a password in all but name: as long, compared with the same block-list, hashed alike, counted by the same throttle.
 
-use std::sync::Arc;
-
-use super::login::{self, NOBODYS};
+use super::login;
 use super::names::Name;
 use super::password::{self, Compared, Password};
 use super::proof::{Proof, ProvedBy};
 use super::sessions::{Caller, LoggedIn};
-use super::throttle::{TooMany, Tried};
+use super::throttle::Tried;
 use super::{Accounts, Origin, Refusal, standing};
 use crate::audit::Action;
 
@@ -54,19 +52,8 @@ impl Accounts {
         // counted like a password's, whether or not the number is proved
         let stands_on = self.database.login_row(phone.kind, &phone.text).await?;
         let tried = stands_on.map_or_else(|| login::unknown(phone), |row| Tried::Account(row.uid));
-        self.throttle.ask(tried, network)?;
-        let (throttle, hash) = (Arc::clone(&self.throttle), row.as_ref().and_then(|row| row.hash.clone()));
-        let compare = move || {
-            throttle.ask(tried, network)?;
-            let compared = password::compare(&key, hash.as_deref().unwrap_or(NOBODYS));
-            match compared {
-                Compared::Wrong => throttle.failed(tried, network),
-                Compared::Right | Compared::RightButStale => throttle.succeeded(tried),
-            }
-            let again = (compared == Compared::RightButStale).then(|| password::hash(&key).ok()).flatten();
-            Ok::<_, TooMany>((compared, again))
-        };
-        let (compared, again) = self.hashing.run(network, compare).await??;
+        let hash = row.as_ref().and_then(|row| row.hash.clone());
+        let (compared, again) = self.compare_in_turn(key, hash, tried, network).await?;
         if compared == Compared::Wrong || row.is_none() {
             self.failed_login(row.as_ref().map(|row| row.uid), origin);
         }
