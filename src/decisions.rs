@@ -4,9 +4,9 @@
 //! Nothing of a credential is kept, and nothing of a query, which may hold what is nobody else's to read.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
 use crate::clock::UnixMs;
+use crate::lock::Mutex;
 
 /// Most decisions kept.
 const KEPT: usize = 1000;
@@ -47,7 +47,7 @@ pub struct Recent(Mutex<(u64, VecDeque<Decision>)>);
 impl Recent {
     /// Takes one in; the oldest makes room.
     pub fn push(&self, mut decision: Decision) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         kept.0 += 1;
         decision.n = kept.0;
         if kept.1.len() >= KEPT {
@@ -58,7 +58,7 @@ impl Recent {
 
     /// Those before number `before`, newest first, at most `limit`.
     pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Decision> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         kept.1.iter().rev().filter(|decision| before.is_none_or(|before| decision.n < before)).take(limit).cloned().collect()
     }
 }

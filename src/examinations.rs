@@ -4,8 +4,8 @@
 //! by one of its nonces alone: 128 random bits that nobody hears but the super admin who opened it, good for two minutes. While
 //! none is open, a check pays one relaxed load.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::decision::credential::ticket;
 use crate::id::Id;
+use crate::lock::Mutex;
 
 /// How long an examination is open.
 pub const LASTS: Duration = Duration::from_secs(120);
@@ -210,7 +211,7 @@ impl Examinations {
     pub fn find<'t>(&self, texts: impl Iterator<Item = &'t [u8]>) -> Option<Found> {
         let mut like = texts.flat_map(nonces_in).peekable();
         if like.peek().is_none() {
-            if let Ok(mut open) = self.open.try_lock() {
+            if let Some(mut open) = self.open.try_lock() {
                 self.tidy(&mut open);
             }
             return None;
@@ -244,7 +245,7 @@ impl Examinations {
 
     /// Those that are open still.
     fn lock(&self) -> MutexGuard<'_, Vec<Examination>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         self.tidy(&mut open);
         open
     }
@@ -359,7 +360,7 @@ mod tests {
     fn what_is_over_is_forgotten_by_the_next_check() {
         let table = Examinations::default();
         let opened = table.open("", &[Manner::Allow], 0).unwrap();
-        table.open.lock().unwrap()[0].opened -= LASTS;
+        table.open.lock()[0].opened -= LASTS;
         assert!(table.are_open());
         assert_eq!(table.find([&b"/a"[..]].into_iter()), None);
         assert!(!table.are_open());

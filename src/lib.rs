@@ -26,6 +26,7 @@ pub mod id;
 pub mod import_openapi;
 pub mod issuers;
 pub mod keys_command;
+pub mod lock;
 pub mod meters;
 pub mod metrics;
 pub mod notices;

@@ -3,11 +3,12 @@
 //! In memory, bounded, and of this process alone; what lasts and adds up over replicas is in the metrics.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixMs};
 use crate::decision::Reason;
+use crate::lock::Mutex;
 
 /// How often a sample is taken.
 const EVERY: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ pub struct Pulse(Mutex<VecDeque<Sample>>);
 impl Pulse {
     /// Takes one in; the oldest makes room.
     pub fn push(&self, sample: Sample) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if kept.len() >= KEPT {
             kept.pop_front();
         }
@@ -43,7 +44,7 @@ impl Pulse {
 
     /// The oldest first.
     pub fn samples(&self) -> Vec<Sample> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0.lock().iter().cloned().collect()
     }
 
     /// Takes a sample again and again.

@@ -11,7 +11,7 @@ mod table;
 mod waiting;
 mod writer;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use thread_local::ThreadLocal;
@@ -25,6 +25,7 @@ use crate::decision::holder::Identity;
 use crate::decision::rules::Rule;
 use crate::decision::{Reason, Verdict};
 use crate::id::Id;
+use crate::lock::Mutex;
 use crate::metrics;
 
 pub use names::RuleNumbers;
@@ -199,7 +200,7 @@ impl Counting {
     }
 
     fn gathered(&self) -> MutexGuard<'_, Gathered> {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gathered.lock()
     }
 
     async fn write(&self) {

@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 use super::throttle::ClientNetwork;
+use crate::lock::Mutex;
 
 /// Most jobs waiting.
 pub(super) const QUEUE: usize = 50;
@@ -74,7 +75,7 @@ impl Queue {
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 
     /// The next job; waits for one. `None` when the program is ending.

@@ -8,11 +8,11 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, UnixMs};
 use crate::id::Id;
+use crate::lock::Mutex;
 
 /// Failures that cost an account nothing.
 const FREE_PER_ACCOUNT: u32 = 5;
@@ -113,7 +113,7 @@ impl<K: Hash + Eq + Copy> Tallies<K> {
     }
 
     fn ask(&self, key: K, now: UnixMs) -> Result<(), TooMany> {
-        let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = self.of.lock();
         match of.get(&key) {
             Some(tally) if tally.until > now => Err(TooMany(tally.until.since(now))),
             _ => Ok(()),
@@ -121,7 +121,7 @@ impl<K: Hash + Eq + Copy> Tallies<K> {
     }
 
     fn failed(&self, key: K, now: UnixMs) {
-        let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of = self.of.lock();
         if of.len() >= TALLIES && !of.contains_key(&key) {
             of.retain(|_, tally| tally.at(now, self.forgiven_every).failures > 0);
             if of.len() >= TALLIES
@@ -138,7 +138,7 @@ impl<K: Hash + Eq + Copy> Tallies<K> {
     }
 
     fn forget(&self, key: K) {
-        self.of.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        self.of.lock().remove(&key);
     }
 }
 
@@ -319,6 +319,6 @@ mod tests {
         for n in 0..u32::try_from(TALLIES).unwrap() + 3 {
             tallies.failed(n, UnixMs(u64::from(n)));
         }
-        assert_eq!(tallies.of.lock().unwrap().len(), TALLIES);
+        assert_eq!(tallies.of.lock().len(), TALLIES);
     }
 }

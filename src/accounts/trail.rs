@@ -4,11 +4,11 @@
 //! answer, so no answer tells by its time whether one was.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
 
 use super::{Accounts, Refusal};
 use crate::audit::{Action, By, Entry};
 use crate::database::Database;
+use crate::lock::Mutex;
 
 /// Most entries a minute.
 const PER_MINUTE: usize = 120;
@@ -29,7 +29,7 @@ struct Minute {
 
 impl Trail {
     fn takes(&self, entry: &Entry, number: u64) -> bool {
-        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minute = self.0.lock();
         if minute.number != number {
             *minute = Minute { number, written: HashSet::new() };
         }

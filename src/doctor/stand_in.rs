@@ -1,8 +1,9 @@
 //! The stand-in: an application that keeps what reaches it. Where the proxy's route leads here, doctor sees what an application gets.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use crate::lock::Mutex;
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -73,7 +74,7 @@ impl StandIn {
 
     /// Everything that reached it.
     pub(super) fn reached(&self) -> Vec<Reached> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.lock().clone()
     }
 }
 
@@ -90,7 +91,7 @@ fn keep(kept: &Mutex<Vec<Reached>>, request: &http::Request<Incoming>) {
         target: request.uri().to_string(),
         headers: headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect(),
     };
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = kept.lock();
     if kept.len() < KEPT {
         kept.push(reached);
     }

@@ -4,8 +4,8 @@
 //! INVARIANT: tokens with unknown keys, which anybody can make up, cause at most one fetch in five minutes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::keys::{KeySet, read_set};
 use super::{Fault, Issuer, KeySource, Known};
 use crate::clock::boottime_ms;
+use crate::lock::Mutex;
 use crate::oidc::{Web, jwks_address};
 
 /// Between two fetches while all is well.
@@ -58,7 +59,7 @@ enum Pending {
 
 impl Asking {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// A token came whose key is unknown: what may be said of it. Its issuer may have a new one.

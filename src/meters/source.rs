@@ -1,7 +1,6 @@
 //! Where units come from: who counts for all processes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::bucket::Bucket;
@@ -10,6 +9,7 @@ use super::{Charge, Unknown};
 use crate::clock::UnixMs;
 use crate::database::{Database, DatabaseError, QuotaLease};
 use crate::decision::limit::{Allowance, Quota, Rate};
+use crate::lock::Mutex;
 use crate::token::store::TokenStore;
 
 /// Of a quota no more than this part is leased at once: what a crash can lose.
@@ -114,11 +114,11 @@ impl Source {
 
     /// Forgets buckets that are full.
     pub(super) fn tidy(&self, now: UnixMs) {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, bucket| !bucket.is_full(now));
+        self.buckets.lock().retain(|_, bucket| !bucket.is_full(now));
     }
 
     fn bucket<T>(&self, charge: &Charge, act: impl FnOnce(&mut Bucket) -> T) -> T {
-        act(self.buckets.lock().unwrap_or_else(PoisonError::into_inner).entry(*charge).or_default())
+        act(self.buckets.lock().entry(*charge).or_default())
     }
 }
 

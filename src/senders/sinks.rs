@@ -1,12 +1,13 @@
 //! What takes the codes in tests: a web server for SMS and a mail server, each on a port of its own.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::{Email, Method, Settings, Sms, Smtp, Template};
+use crate::lock::Mutex;
 
 /// Longest that a test waits for a code.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ impl Sink {
                 let (all, answering) = (Arc::clone(&all), answer(BufReader::new(stream), n));
                 tokio::spawn(async move {
                     if let Some(message) = answering.await {
-                        all.lock().unwrap().push(message);
+                        all.lock().push(message);
                     }
                 });
             }
@@ -109,17 +110,17 @@ impl Sink {
     /// What was taken, once there are `n` of them.
     pub(crate) async fn taken(&self, n: usize) -> Vec<String> {
         let waited = tokio::time::timeout(PATIENCE, async {
-            while self.taken.lock().unwrap().len() < n {
+            while self.taken.lock().len() < n {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
-        waited.await.unwrap_or_else(|_| panic!("not {n} but {} taken", self.taken.lock().unwrap().len()));
-        self.taken.lock().unwrap().clone()
+        waited.await.unwrap_or_else(|_| panic!("not {n} but {} taken", self.taken.lock().len()));
+        self.taken.lock().clone()
     }
 
     /// How many were taken so far.
     pub(crate) fn count(&self) -> usize {
-        self.taken.lock().unwrap().len()
+        self.taken.lock().len()
     }
 }
 

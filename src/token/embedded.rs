@@ -18,7 +18,7 @@ mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use mark::Mark;
@@ -34,6 +34,7 @@ use super::ticket::{Purpose, Ticket, Worth};
 use crate::clock::{Clock, UnixMs};
 use crate::database::{Database, DatabaseError, LiveToken, Lock, Pending, PendingKind};
 use crate::id::Id;
+use crate::lock::{Mutex, RwLock};
 
 /// The store with the tasks that look after it; they end with it.
 pub struct Embedded {
@@ -113,7 +114,7 @@ impl Embedded {
         let now = state.database.clock().now();
         let idle_end = state.grid.idle_end(now, cap);
         if idle_end > seen && state.read().slide(token, idle_end, now) {
-            state.slid.lock().unwrap_or_else(PoisonError::into_inner).insert(token, idle_end);
+            state.slid.lock().insert(token, idle_end);
         }
         state.grid.due(idle_end, cap)
     }
@@ -215,11 +216,11 @@ impl State {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Memory> {
-        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+        self.memory.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Memory> {
-        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+        self.memory.write()
     }
 
     async fn mint(&self, order: MintOrder) -> Result<Minted, MintRefusal> {
@@ -328,11 +329,11 @@ impl State {
     }
 
     async fn flush(&self) {
-        let slid = std::mem::take(&mut *self.slid.lock().unwrap_or_else(PoisonError::into_inner));
+        let slid = std::mem::take(&mut *self.slid.lock());
         let ends: Vec<_> = slid.into_iter().collect();
         if let Err(error) = self.database.slide_tokens(&ends).await {
             tracing::warn!(%error, "idle ends are kept in memory until the database takes them");
-            let mut slid = self.slid.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slid = self.slid.lock();
             for (id, end) in ends {
                 let later = slid.entry(id).or_insert(end);
                 *later = (*later).max(end);

@@ -6,7 +6,7 @@
 //! is lower than that of any later end.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use super::store::TokenStore;
 use crate::clock::UnixMs;
 use crate::database::{Database, DatabaseError};
 use crate::id::Id;
+use crate::lock::Mutex;
 
 /// Most sessions remembered, and most batches that wait; beyond that a use slides nothing, and the next one may.
 const SESSIONS: usize = 100_000;
@@ -94,7 +95,7 @@ impl KeepAlive {
 
     fn note(&self, session: Id, principal: Id, idle_end: Option<UnixMs>) -> UnixMs {
         let now = self.database.clock().now();
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.memory.lock();
         let Memory { seen, swept } = &mut *memory;
         let last = seen.get(&session).copied();
         let due = Due {

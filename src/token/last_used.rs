@@ -4,13 +4,14 @@
 //! which is written in one transaction every half minute. INVARIANT: a check never waits for any of it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::UnixMs;
 use crate::database::Database;
 use crate::id::Id;
+use crate::lock::Mutex;
 
 /// Places where a use is noted; keys that share one note each other's uses more often than they must.
 const PLACES: usize = 4096;
@@ -72,14 +73,14 @@ impl LastUsed {
 
 impl Seen {
     fn note(&self, key: Id, now: UnixMs) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if waiting.len() < WAITING || waiting.contains_key(&key) {
             waiting.insert(key, now);
         }
     }
 
     async fn write(&self, database: &Database) {
-        let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let waiting = std::mem::take(&mut *self.waiting.lock());
         if let Err(error) = database.keys_used(waiting).await {
             tracing::warn!(%error, "when keys were last used was not recorded");
         }
@@ -98,7 +99,7 @@ mod tests {
     }
 
     fn waiting(last_used: &LastUsed) -> usize {
-        last_used.seen.waiting.lock().unwrap().len()
+        last_used.seen.waiting.lock().len()
     }
 
     #[tokio::test]
@@ -110,7 +111,7 @@ mod tests {
             last_used.used(key, begin.after(Duration::from_secs(second % 40)));
             let noted = waiting(&last_used);
             assert_eq!(noted, usize::from(second == 0), "second {second}");
-            last_used.seen.waiting.lock().unwrap().clear();
+            last_used.seen.waiting.lock().clear();
         }
         last_used.used(key, begin.after(Duration::from_secs(60)));
         assert_eq!(waiting(&last_used), 1);

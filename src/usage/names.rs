@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use crate::decision::rules::{Rule, RuleSet};
+use crate::lock::Mutex;
 
 /// A rule's number.
 pub(super) type Number = NonZeroU32;
@@ -26,7 +27,7 @@ pub struct RuleNumbers(Box<[Number]>);
 impl RuleNumbers {
     /// The numbers of these rules; those that have none are given one.
     pub fn of(rules: &RuleSet) -> Self {
-        let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = NAMES.lock();
         Self(rules.rules().iter().map(|rule| names.number(&rule.id)).collect())
     }
 
@@ -51,7 +52,7 @@ impl Names {
 
 /// The id of the rule with this number.
 pub(super) fn id(number: Number) -> Option<Arc<str>> {
-    let names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = NAMES.lock();
     names.ids.get(usize::try_from(number.get()).ok()?.checked_sub(1)?).cloned()
 }
 

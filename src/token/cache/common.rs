@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use http::HeaderValue;
 
@@ -12,6 +12,7 @@ use crate::decision::network::Network;
 use crate::decision::scopes::ScopeSet;
 use crate::decision::told::FurtherValues;
 use crate::id::Id;
+use crate::lock::Mutex;
 use crate::token::record::Role;
 
 /// After so many new ones, those that no entry has any more are dropped.
@@ -153,7 +154,7 @@ impl Commons {
     }
 
     fn in_use(&self) -> MutexGuard<'_, InUse> {
-        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_use.lock()
     }
 }
 

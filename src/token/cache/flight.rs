@@ -4,10 +4,11 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::lock::Mutex;
 use crate::token::fence::Stamps;
 use crate::token::record::Fill;
 use crate::token::store::{Ask, Unavailable};
@@ -47,7 +48,7 @@ impl Flights {
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
         let mut flight = {
-            let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut under_way = self.0.lock();
             match under_way.get(&ask) {
                 Some(flight) if flight.is_on_its_way() && may_join(flight.stamps, lease_is_valid, stamps) => flight.clone(),
                 _ => {
@@ -74,7 +75,7 @@ where
 {
     let brought = fill.await.map(|fill| fill.map(Arc::new));
     {
-        let mut under_way = flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = flights.lock();
         // a later one may stand there
         if under_way.get(&ask).is_some_and(|flight| flight.brought.same_channel(&tell.subscribe())) {
             under_way.remove(&ask);

@@ -7,7 +7,7 @@
 //! INVARIANT: a reader takes an entry for a name only if the entry says so itself.
 
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -17,6 +17,7 @@ use super::name::Name;
 use crate::clock::UnixMs;
 use crate::decision::credential::CredentialKind;
 use crate::id::Id;
+use crate::lock::Mutex;
 use crate::token::fence::{Concerned, Stamps};
 use crate::token::store::Ask;
 
@@ -115,7 +116,7 @@ impl Table {
         let group = group.get_or_init(|| Box::new(Group { sets: [const { OnceLock::new() }; SETS], turn: Mutex::new(()) }));
         let Some(set) = group.sets.get(place.set) else { return };
         let set = set.get_or_init(|| Box::new(Set::new(&self.nothing)));
-        let _turn = group.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = group.turn.lock();
         if let Some(way) = set.room_for(&entry, place, is_spent) {
             set.put(way, place.mark, entry, &self.nothing);
         }
@@ -125,7 +126,7 @@ impl Table {
     pub(super) fn sweep(&self, n: usize, parts: usize, is_spent: impl Fn(&Entry) -> bool) -> usize {
         let mut left = 0;
         for group in self.groups.iter().skip(n).step_by(parts).filter_map(OnceLock::get) {
-            let _turn = group.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let _turn = group.turn.lock();
             for set in group.sets.iter().filter_map(OnceLock::get) {
                 for (way, mark) in set.marks.iter().enumerate().filter(|(_, mark)| mark.load(Ordering::Relaxed) != 0) {
                     match set.entry(way).is_some_and(|entry| is_spent(&entry.load())) {

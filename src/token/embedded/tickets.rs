@@ -1,11 +1,10 @@
 //! Which tickets were used, while this process lives: those of another one are good for nothing here.
 
-use std::sync::{Mutex, PoisonError};
-
 use foldhash::{HashMap, HashMapExt};
 
 use crate::clock::UnixMs;
 use crate::id::Id;
+use crate::lock::Mutex;
 use crate::token::store::Unavailable;
 use crate::token::ticket::{Purpose, Ticket, Worth};
 
@@ -38,7 +37,7 @@ impl Tickets {
     /// # Errors
     /// [`Unavailable`] where too many were used to keep one more.
     pub(super) fn worth(&self, ticket: &Ticket, purpose: Purpose, now: UnixMs) -> Result<Worth, Unavailable> {
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used = self.used.lock();
         if used.until.contains_key(&ticket.id) {
             return Ok(Worth::Used);
         }
@@ -109,7 +108,7 @@ mod tests {
         assert_eq!(tickets.worth(&ticket(0, 100), Purpose::Use, UnixMs(0)), Ok(Worth::Used));
         // later they are over, and there is room
         assert_eq!(tickets.worth(&ticket(most, 200), Purpose::Use, UnixMs(100)), Ok(Worth::Good));
-        assert_eq!(tickets.used.lock().unwrap().until.len(), 1);
+        assert_eq!(tickets.used.lock().until.len(), 1);
     }
 
     proptest! {
@@ -117,7 +116,7 @@ mod tests {
         #[test]
         fn never_twice(asked in prop::collection::vec((0..20u32, any::<bool>(), 0..3u64), 0..400), tidy_at in 1..8usize) {
             let tickets = Tickets::new(EPOCH);
-            tickets.used.lock().unwrap().tidy_at = tidy_at;
+            tickets.used.lock().tidy_at = tidy_at;
             let (mut now, mut used) = (0, HashSet::new());
             for (n, uses, after) in asked {
                 now += after;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -15,6 +15,7 @@ use super::offset::Offset;
 use crate::clock::{UnixMs, boottime_ns, millis};
 use crate::database::Database;
 use crate::id::Id;
+use crate::lock::Mutex;
 use crate::token::fence::Fence;
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::Follower;
@@ -123,7 +124,7 @@ impl Core {
 
     /// The protocol, for a moment.
     pub(super) fn follower(&self) -> MutexGuard<'_, Follower> {
-        self.follower.lock().unwrap_or_else(PoisonError::into_inner)
+        self.follower.lock()
     }
 
     /// Whether this epoch is held, and settled.
@@ -233,7 +234,7 @@ impl Core {
     }
 
     fn slides(&self) -> MutexGuard<'_, HashMap<Id, u64>> {
-        self.slides.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slides.lock()
     }
 }
 

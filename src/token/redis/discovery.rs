@@ -5,7 +5,7 @@
 //! must say itself that it is the primary ([`super::link::Link::connect`]), and nothing is believed of it before it is whole.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -14,6 +14,7 @@ use super::address::{Address, Host, Kind};
 use super::link::{Access, Failure, Wire};
 use super::reply::Reply;
 use super::socket::Dialer;
+use crate::lock::Mutex;
 
 /// For a connection, its handshake and what it is asked, each.
 const CONNECT: Duration = Duration::from_millis(100);
@@ -79,7 +80,7 @@ impl Kept {
     }
 
     fn wires(&self) -> MutexGuard<'_, HashMap<Host, Wire>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -125,7 +126,7 @@ impl Finder {
                     }
                 };
                 let answer = agree(nodes, patience, ask).await?;
-                *self.learnt.lock().unwrap_or_else(PoisonError::into_inner) = answer.others;
+                *self.learnt.lock() = answer.others;
                 Ok(answer.place)
             }
         }
@@ -138,7 +139,7 @@ impl Finder {
 
     /// Nodes of the Cluster to be asked.
     fn nodes(&self) -> Vec<Host> {
-        let learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let learnt = self.learnt.lock().clone();
         let mut seen = HashSet::new();
         // those learnt last first: they are of the shard that matters
         learnt.into_iter().chain(self.address.hosts.iter().cloned()).filter(|host| seen.insert(host.clone())).take(NODES).collect()

@@ -4,7 +4,7 @@
 //! runs, every end applied since is in this Redis under a higher version, and the script aborts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
@@ -17,6 +17,7 @@ use super::text;
 use crate::clock::UnixMs;
 use crate::database::{LiveToken, PendingKind};
 use crate::id::Id;
+use crate::lock::Mutex;
 use crate::token::fencelog::Ran;
 use crate::token::fencelog::minting::{Minting, Next, Wrote};
 use crate::token::minting;
@@ -146,7 +147,7 @@ impl Core {
     /// One at a time for each credential, few at once over all: a flood of them must not reach the database.
     pub(super) async fn bring(&self, kind: PendingKind, id: Id) -> Result<bool, Unavailable> {
         let mut outcome = {
-            let mut under_way = self.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut under_way = self.bringing.under_way.lock();
             match under_way.of.get(&id).cloned() {
                 Some(outcome) => outcome,
                 None if !under_way.may_begin(crate::clock::boottime_ms() / 1000) => return Err(Unavailable),
@@ -157,7 +158,7 @@ impl Core {
                     // a task of its own: it goes on for those who wait when the one who began it has to answer
                     tokio::spawn(async move {
                         let result = core.bring_now(kind, id).await;
-                        core.bringing.under_way.lock().unwrap_or_else(PoisonError::into_inner).of.remove(&id);
+                        core.bringing.under_way.lock().of.remove(&id);
                         let _ = tell.send(Some(result));
                         drop(permit);
                     });
