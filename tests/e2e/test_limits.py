@@ -276,6 +276,26 @@ def test_what_one_replica_does_not_use_of_a_rate_another_may(house):
     assert 20 <= other.passed <= 24
 
 
+def test_a_check_does_not_wait_for_a_database_that_stands_still(house):
+    """Who has units of a quota goes on; who would have to lease some is refused for now, within some two seconds, and served when it is over."""
+    _, served = house.ann.key("a")
+    _, other = house.ann.key("a")
+    replica = house.replicas[0]
+    ask_quota = lambda key: check(replica.proxy, uri="/quota/1", headers=[("X-Api-Key", key)], address=replica.gate)  # noqa: E731
+    assert ask_quota(served).status == 200
+    with ThreadPoolExecutor(1) as pool:
+        still = pool.submit(house.server.value, "BEGIN; LOCK TABLE quotas; SELECT pg_sleep(5); COMMIT")
+        until("the table is locked", 3, lambda: house.server.value("SELECT COUNT(*) FROM pg_locks WHERE relation = 'quotas'::regclass AND mode = 'AccessExclusiveLock'") == "1")
+        assert ask_quota(served).status == 200
+        began = time.monotonic()
+        answer = ask_quota(other)
+        took = time.monotonic() - began
+        assert (answer.status, answer.one("x-deny-status"), answer.one("x-deny-reason")) == (403, "503", "store_unavailable"), answer
+        assert 0.9 < took < 3, took
+        still.result()
+    assert ask_quota(other).status == 200
+
+
 def test_replicas_let_a_quota_pass_and_no_more(house):
     _, key = house.ann.key("a")
     loads = [Load(replica, key, "/quota/1") for replica in house.replicas]
