@@ -28,7 +28,7 @@ RULES = [
 WRITTEN = {
     "nginx": ("map $remote_addr $gatepost_for { default $remote_addr; 10.0.0.5 $proxy_add_x_forwarded_for; }", "$gatepost_for"),
     "traefik": ("forwardedHeaders: { trustedIPs: [10.0.0.5] }", 'X-Forwarded-Host: ""', 'X-Forwarded-Method: ""', 'X-Forwarded-Uri: ""', "trustForwardHeader: true"),
-    "caddy": ("request_header -X-Forwarded-Host", "trusted_proxies 10.0.0.5"),
+    "caddy": ("trusted_proxies 10.0.0.5",),
     "haproxy": ("http-request set-var(txn.gatepost_for) req.fhdr(x-forwarded-for) if { src 10.0.0.5 }",
                 'ask["x-forwarded-for"] = { (txn:get_var("txn.gatepost_for") or "") .. "," .. txn.f:src() }'),
     "envoy": ("filter_chain_match: { source_prefix_ranges: [ { address_prefix: 10.0.0.5, prefix_len: 32 } ] }", "- { remove: x-forwarded-for }"),
@@ -39,8 +39,7 @@ PLACES = {
     "traefik": [("traefik.yml", '    address: "127.0.0.1:8082"\n', '    address: "127.0.0.1:8082"\n    {0}\n'),
                 ("dynamic.yml", '          Forwarded: ""\n', '          Forwarded: ""\n          {1}\n          {2}\n          {3}\n'),
                 ("dynamic.yml", "trustForwardHeader: false", "{4}")],
-    "caddy": [("Caddyfile", "\t\trequest_header -X-Forwarded-Uri\n", "\t\trequest_header -X-Forwarded-Uri\n\t\t{0}\n"),
-              ("Caddyfile", "\t\t\turi /verify?\n", "\t\t\turi /verify?\n\t\t\t{1}\n")],
+    "caddy": [("Caddyfile", "\t\t\turi /verify?\n", "\t\t\turi /verify?\n\t\t\t{0}\n")],
     "haproxy": [("haproxy.cfg", "  http-request del-header [^A-Za-z0-9-]", "  {0}\n  http-request del-header [^A-Za-z0-9-]"),
                 ("forward-auth.lua", 'ask["x-forwarded-for"]    = { txn.f:src() }', "{1}")],
     "envoy": [("envoy.yaml", "    - filters:\n", "    - {0}\n      filters:\n"), ("envoy.yaml", "- { remove: x-forwarded-for }", "# as the one in front tells it")],
