@@ -30,13 +30,13 @@ def ticket(world, path):
 
 def test_through_each_proxy(world, proxy):
     opened = lambda text: ask(proxy.port, "GET", f"/ws/echo?x=1&ticket={text}", UPGRADE)  # noqa: E731
-    text, frame = ticket(world, "/ws/echo"), b"\x81\x85\x01\x02\x03\x04igoho"
+    text, masked, plain = ticket(world, "/ws/echo"), b"\x81\x85\x01\x02\x03\x04igohn", b"\x81\x05hello"
     with world.application.watch() as reached, Connection(proxy.port, source=CLIENT) as connection:
         connection.send(request("GET", f"/ws/echo?x=1&ticket={text}", UPGRADE))
         answer = connection.answer()
         assert answer.status == 101, answer
-        connection.send(frame)
-        assert connection.reader.read(len(frame)) == frame
+        connection.send(masked)
+        assert connection.reader.read(len(plain)) == plain
     [seen] = reached
     assert (seen.one("x-auth-user"), seen.one("x-auth-scopes")) == ("ann", "live")
     with world.application.watch() as reached:

@@ -1,4 +1,5 @@
-"""The application behind the proxies: records every request that reaches it and answers 200, or N to …/answers-N; a WebSocket to /ws/echo echoes."""
+"""The application behind the proxies: records every request that reaches it and answers 200, or N to …/answers-N, or with one of its pages; a
+WebSocket to /ws/echo or /live echoes."""
 
 import base64
 import hashlib
@@ -33,7 +34,7 @@ class Reached(Message):
 
 class Application:
     def __init__(self):
-        self.seen = []
+        self.seen, self.pages = [], {}
         self.start()
 
     def start(self):
@@ -64,9 +65,9 @@ class Application:
             try:
                 while request := self._read(reader):
                     self.seen.append(request)
-                    if request.target.startswith("/ws/echo") and request.one("upgrade") == "websocket":
+                    if request.target.startswith(("/ws/echo", "/live")) and request.one("upgrade") == "websocket":
                         return self._echo(connection, reader, request)
-                    body = b"" if request.method == "HEAD" else b"from the application"
+                    body = b"" if request.method == "HEAD" else self.pages.get(request.target, b"from the application")
                     status = re.search(r"/answers-(\d+)$", request.target)
                     connection.sendall(b"HTTP/1.1 %s Its\r\nX-App: reached\r\nContent-Length: %d\r\n\r\n" % (status[1].encode() if status else b"200", len(body)) + body)
             except (OSError, ValueError):
@@ -74,11 +75,14 @@ class Application:
 
     @staticmethod
     def _echo(connection, reader, request):
-        """RFC 6455 §4.2.2; what follows goes back as it came."""
+        """RFC 6455 §4.2.2 and §5.2; each short frame goes back without its mask, up to the one that closes."""
         accept = base64.b64encode(hashlib.sha1(request.one("sec-websocket-key").encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
         connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
-        while data := reader.read1(4096):
-            connection.sendall(data)
+        while head := reader.read(2):
+            mask, masked = reader.read(4), reader.read(head[1] & 0x7F)
+            connection.sendall(bytes([head[0], len(masked)]) + bytes(byte ^ mask[place % 4] for place, byte in enumerate(masked)))
+            if head[0] & 0x0F == 8:
+                return
 
     @staticmethod
     def _read(reader):
