@@ -67,8 +67,9 @@ def test_the_socket_opens_and_carries_messages(world):
     assert "gpw_" not in world.log.read_text()
 
 
-@pytest.mark.parametrize("scope", [None, "orders:write"])
-def test_it_does_not_open_for_who_may_not(world, scope):
+@pytest.mark.parametrize("scope, status", [(None, 401), ("orders:write", 403)])
+def test_it_does_not_open_for_who_may_not(world, scope, status):
     with world.application.watch() as reached:
         assert world.page.evaluate(SAY, [world.me.token(scope) if scope else "gpt_unknown", ["hello"]]) == []
     assert not reached
+    until("that is logged", 5, lambda: f'"GET /live" {status}' in world.log.read_text())
