@@ -32,6 +32,7 @@ use crate::issuers::Issuers;
 use crate::meters::{Charge, Charged, Leased, Meters, Unleased};
 use crate::metrics::DecisionMetrics;
 use crate::token::cache::{Cached, Entry, Held, Name, Provers};
+use crate::token::fencelog::check::outlasts;
 use crate::token::keep_alive::KeepAlive;
 use crate::token::keyring::Keyring;
 use crate::token::last_used::LastUsed;
@@ -401,7 +402,7 @@ impl Gate {
         if let Some(name) = name
             && cached_for > 0
             && let Cached::Lapsed { since, known: Some(entry) } = shared.tokens.cached(name, provers, at)
-            && at.boot_ns < since.saturating_add(cached_for)
+            && outlasts(since, cached_for, at.boot_ns)
             && self.takes(entry.kind(), request, judged).is_ok()
         {
             return Ok(self.known(held.insert(entry), at.now));

@@ -27,6 +27,7 @@ pub use name::Name;
 pub use table::Held;
 
 use super::fence::{Concerned, Fence};
+use super::fencelog::check::Leave;
 use super::holder::{Standing, judge, judge_foreign};
 use super::recognise::{At, Authentic};
 use super::record::{Fill, Role};
@@ -79,17 +80,6 @@ pub struct Cache {
     ttl: Duration,
     /// What gates want said besides what the standard headers say.
     further: OnceLock<Arc<[Further]>>,
-}
-
-/// By what a check may be answered, as the store says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// By what is kept.
-    Leased,
-    /// By the store alone, which says itself whether it may be asked.
-    Unleased,
-    /// By nothing, since then.
-    Lapsed(u64),
 }
 
 impl Cache {
@@ -153,7 +143,7 @@ impl Cache {
     where
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
-        let Asked { name, provers, authentic, at, is_leased, alone, slides } = asked;
+        let Asked { name, provers, authentic, at, leave, alone, slides } = asked;
         let Authentic { kind, ask, secret, ends, foreign, .. } = authentic;
         let (kind, ask, ends) = (*kind, *ask, *ends);
         let concerned = Concerned::from(ask);
@@ -161,7 +151,7 @@ impl Cache {
         let (stamps, fill) = match alone {
             true => (stamps, fill().await?),
             false => {
-                let (stamps, brought) = self.flights.fill(ask, (is_leased, stamps), fill).await;
+                let (stamps, brought) = self.flights.fill(ask, (leave, stamps), fill).await;
                 (stamps, brought?.map(Arc::unwrap_or_clone))
             }
         };
@@ -244,8 +234,8 @@ pub(super) struct Asked<'a> {
     pub(super) authentic: &'a Authentic,
     /// When the check began.
     pub(super) at: Moment,
-    /// Whether there is a lease.
-    pub(super) is_leased: bool,
+    /// What the lease says.
+    pub(super) leave: Leave,
     /// Whether asking costs nothing that is worth sharing.
     pub(super) alone: bool,
     /// From when on a use moves a token's idle end on, with this idle end and cap.

@@ -17,8 +17,9 @@
 //! | RECOVER: a Redis that lost data is made whole | [`recovery`] |
 //! | STRICT: when an end is seen by everybody | [`strict`] |
 //! | who is waited for no more | [`presence`] |
-//! | CHECK, FILL: lease, then stamps, then the record | [`super::fence`], [`super::cache`] |
+//! | CHECK, FILL: lease, then stamps, then the record | [`check`], [`super::fence`] |
 
+pub mod check;
 pub mod ending;
 pub mod follower;
 pub mod minting;

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::{Asked, Cache, Cached, Entry, Leave, Name, Provers};
+use super::cache::{Asked, Cache, Cached, Entry, Name, Provers};
 use super::embedded::Embedded;
+use super::fencelog::check::Leave;
 use super::imported::{Imported, Imports};
 use super::recognise::{At, Authentic};
 use super::record::{Fill, TokenFormat, TokenRecord};
@@ -242,10 +243,7 @@ impl TokenStore {
             Store::Embedded(store) if store.serves_at(at.now) => Leave::Leased,
             // its time mark may have to be moved on first
             Store::Embedded(_) => Leave::Unleased,
-            Store::Redis(store) => match store.fence().lease() {
-                lease if lease > at.boot_ns => Leave::Leased,
-                lapsed => Leave::Lapsed(lapsed),
-            },
+            Store::Redis(store) => Leave::read(store.fence(), at.boot_ns),
         }
     }
 
@@ -255,7 +253,7 @@ impl TokenStore {
     /// [`Unavailable`] as in [`TokenStore::look_up`].
     pub async fn check(&self, name: Name, provers: Provers, authentic: &Authentic, at: Moment) -> Result<Arc<Entry>, Unavailable> {
         let leave = self.leave(Moment { boot_ns: boottime_ns(), ..at });
-        if matches!(leave, Leave::Lapsed(_)) {
+        if !leave.asks() {
             return Err(Unavailable);
         }
         if authentic.made_elsewhere
@@ -272,8 +270,8 @@ impl TokenStore {
             Store::Embedded(store) => store.slides_from(idle_end, cap),
             Store::Redis(store) => store.slides_from(idle_end, cap),
         };
-        let (is_leased, alone) = (leave == Leave::Leased, self.is_embedded());
-        self.cache.fill(Asked { name, provers, authentic, at, is_leased, alone, slides }, fill).await
+        let alone = self.is_embedded();
+        self.cache.fill(Asked { name, provers, authentic, at, leave, alone, slides }, fill).await
     }
 
     /// Reads what `ask` hangs on from the store itself. `None` = not there.

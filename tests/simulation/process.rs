@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use gatepost::id::Id;
 use gatepost::token::fence::{Fence, Stamps};
+use gatepost::token::fencelog::check::{Leave, outlasts};
 use gatepost::token::fencelog::ending::{Ending, Next as EndNext, Told};
 use gatepost::token::fencelog::follower::{Beat, Entry, Follower, Heard};
 use gatepost::token::fencelog::minting::{Minting, Next as MintNext, Wrote};
 use gatepost::token::fencelog::presence::{Member, Presence};
-use gatepost::token::fencelog::recovery::{Locked, Next as RecoverNext, Recovery};
+use gatepost::token::fencelog::recovery::{Locked, Next as RecoverNext, Recovery, STRAYS};
 use gatepost::token::fencelog::strict::{Longest, Strict};
 use gatepost::token::fencelog::{Epoch, Ran};
 use gatepost::token::store::Ask;
@@ -20,9 +21,6 @@ use gatepost::token::store::Ask;
 use super::redis::{By, Reply, Script, Thing};
 use super::world::{Credential, World};
 use super::{MS, SECOND};
-
-/// After so many ends that the database's epoch did not let be done, a new one is founded.
-const STRAYS: u32 = 3;
 
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -388,21 +386,23 @@ impl Process {
     pub(crate) async fn check(&self, credential: Credential) -> Outcome {
         let began = self.clock();
         let (token, ask) = (credential.token, Ask::Token { id: credential.token, key: credential.key });
-        let lease = self.fence.lease();
-        if lease.saturating_add(self.fence.cached_for(self.world.settings.cached)) <= began {
-            return Outcome::Unavailable;
-        }
+        let cached_for = self.fence.cached_for(self.world.settings.cached);
+        let leave = Leave::read(&self.fence, began);
         let stamps = self.fence.stamps(ask);
-        if let Some((of, is_live)) = self.cache.borrow().get(&token).copied().filter(|(of, _)| *of == stamps) {
+        let kept = self.cache.borrow().get(&token).copied().filter(|(of, _)| *of == stamps);
+        let may_be_used = match leave {
+            Leave::Lapsed(since) => outlasts(since, cached_for, began),
+            Leave::Leased | Leave::Unleased => true,
+        };
+        if let Some((_, is_live)) = kept.filter(|_| may_be_used) {
             self.world.hits.set(self.world.hits.get() + 1);
-            debug_assert_eq!(of, stamps);
             return if is_live { Outcome::Allowed } else { Outcome::Refused };
         }
-        if lease <= began {
+        if !leave.asks() {
             return Outcome::Unavailable;
         }
         let under_way = self.fills.borrow().get(&token).cloned();
-        if let Some(fill) = under_way.filter(|fill| fill.stamps == stamps) {
+        if let Some(fill) = under_way.filter(|fill| leave.joins(fill.stamps, stamps)) {
             self.world.joins.set(self.world.joins.get() + 1);
             for _ in 0..500 {
                 if let Some(brought) = fill.brought.get() {

@@ -1,6 +1,6 @@
 //! Flights: fills under way, so that checks of one credential that come together ask the store once.
 //!
-//! INVARIANT: no check is answered by another one's fill unless it would be answered from the cache, too: see [`may_join`].
+//! INVARIANT: no check is answered by another one's fill unless it would be answered from the cache, too: see [`Leave::joins`].
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::lock::Mutex;
 use crate::token::fence::Stamps;
+use crate::token::fencelog::check::Leave;
 use crate::token::record::Fill;
 use crate::token::store::{Ask, Unavailable};
 
@@ -28,12 +29,6 @@ struct Flight {
     brought: watch::Receiver<Option<Brought>>,
 }
 
-/// Whether a check may be answered by a fill that was begun under `stamps`: like what is cached, it counts by them under a valid lease.
-/// That it was sent after the check began is not enough: its answer may come from a server that is the primary no longer.
-fn may_join(stamps: Stamps, lease_is_valid: bool, now: Stamps) -> bool {
-    lease_is_valid && stamps == now
-}
-
 impl Flight {
     fn is_on_its_way(&self) -> bool {
         self.brought.has_changed().is_ok()
@@ -43,14 +38,14 @@ impl Flight {
 impl Flights {
     /// What `ask` hangs on: by a fill under way that may be joined, or by one of its own, made by `fill`.
     /// `stamps` are as they are now.
-    pub(super) async fn fill<F>(&self, ask: Ask, (lease_is_valid, stamps): (bool, Stamps), fill: impl FnOnce() -> F) -> (Stamps, Brought)
+    pub(super) async fn fill<F>(&self, ask: Ask, (leave, stamps): (Leave, Stamps), fill: impl FnOnce() -> F) -> (Stamps, Brought)
     where
         F: Future<Output = Result<Option<Fill>, Unavailable>> + Send + 'static,
     {
         let mut flight = {
             let mut under_way = self.0.lock();
             match under_way.get(&ask) {
-                Some(flight) if flight.is_on_its_way() && may_join(flight.stamps, lease_is_valid, stamps) => flight.clone(),
+                Some(flight) if flight.is_on_its_way() && leave.joins(flight.stamps, stamps) => flight.clone(),
                 _ => {
                     let (tell, brought) = watch::channel(None);
                     let flight = Flight { stamps, brought };
@@ -101,14 +96,6 @@ mod tests {
         [before, fence.stamps(ASK)]
     }
 
-    #[test]
-    fn who_may_join() {
-        let [old, new] = two_stamps();
-        assert!(may_join(new, true, new), "as good as what is kept");
-        assert!(!may_join(old, true, new), "something ended since");
-        assert!(!may_join(new, false, new), "without a lease stamps say nothing");
-    }
-
     struct House {
         flights: Flights,
         asked: AtomicU32,
@@ -120,13 +107,13 @@ mod tests {
             Self { flights: Flights::default(), asked: AtomicU32::new(0), let_go: watch::channel(false).0 }
         }
 
-        async fn check(&self, lease_is_valid: bool, stamps: Stamps) -> (Stamps, Brought) {
+        async fn check(&self, leave: Leave, stamps: Stamps) -> (Stamps, Brought) {
             let fill = || {
                 self.asked.fetch_add(1, Ordering::Relaxed);
                 let mut gone = self.let_go.subscribe();
                 async move { gone.wait_for(|gone| *gone).await.map(|_| None).map_err(|_| Unavailable) }
             };
-            self.flights.fill(ASK, (lease_is_valid, stamps), fill).await
+            self.flights.fill(ASK, (leave, stamps), fill).await
         }
 
         fn asked(&self) -> u32 {
@@ -138,7 +125,7 @@ mod tests {
     async fn many_checks_ask_once() {
         let house = House::new();
         let [old, _] = two_stamps();
-        let checks = (0..50).map(|_| house.check(true, old));
+        let checks = (0..50).map(|_| house.check(Leave::Leased, old));
         let mut checks: Vec<_> = checks.map(Box::pin).collect();
         for check in &mut checks {
             assert!(futures_poll(check.as_mut()).is_none());
@@ -148,7 +135,7 @@ mod tests {
             assert_eq!(check.await, (old, Ok(None)));
         }
         assert_eq!(house.asked(), 1);
-        house.check(true, old).await.1.unwrap();
+        house.check(Leave::Leased, old).await.1.unwrap();
         assert_eq!(house.asked(), 2, "a fill that has landed is not joined");
     }
 
@@ -156,11 +143,11 @@ mod tests {
     async fn after_an_end_nobody_joins_what_was_read_before() {
         let house = House::new();
         let [old, new] = two_stamps();
-        let mut before = Box::pin(house.check(true, old));
+        let mut before = Box::pin(house.check(Leave::Leased, old));
         assert!(futures_poll(before.as_mut()).is_none());
-        let mut after = Box::pin(house.check(true, new));
+        let mut after = Box::pin(house.check(Leave::Leased, new));
         assert!(futures_poll(after.as_mut()).is_none());
-        let mut unleased = Box::pin(house.check(false, new));
+        let mut unleased = Box::pin(house.check(Leave::Unleased, new));
         assert!(futures_poll(unleased.as_mut()).is_none());
         assert_eq!(house.asked(), 3);
         house.let_go.send_replace(true);
@@ -171,9 +158,9 @@ mod tests {
     async fn whoever_began_a_fill_may_go() {
         let house = House::new();
         let [old, _] = two_stamps();
-        let mut first = Box::pin(house.check(true, old));
+        let mut first = Box::pin(house.check(Leave::Leased, old));
         assert!(futures_poll(first.as_mut()).is_none());
-        let mut second = Box::pin(house.check(true, old));
+        let mut second = Box::pin(house.check(Leave::Leased, old));
         assert!(futures_poll(second.as_mut()).is_none());
         drop(first);
         house.let_go.send_replace(true);

@@ -7,6 +7,10 @@
 
 use super::{Epoch, Ran};
 
+/// So many ends in a row that the database's epoch did not let be done, and a new epoch is founded though the one there is whole: nobody
+/// is on the way to found what the database has.
+pub const STRAYS: u32 = 3;
+
 /// One RECOVER under way.
 #[derive(Debug)]
 pub struct Recovery {

@@ -9,6 +9,7 @@ use crate::clock::{UnixMs, boottime_ns};
 use crate::database::PendingKind;
 use crate::id::Id;
 use crate::token::denials;
+use crate::token::fencelog::check::Leave;
 use crate::token::record::Fill;
 use crate::token::store::{Ask, CHAIN_DEPTH, Unavailable};
 
@@ -16,8 +17,7 @@ impl Core {
     /// The fill. Where a rightly tagged key or an authentic session is not (wholly) there, its records are brought from the
     /// database, then it is asked again. A token whose records are not there is refused: those are brought only by a mint.
     pub(super) async fn look_up(&self, ask: Ask) -> Result<Option<Fill>, Unavailable> {
-        // without a lease nothing is allowed, neither cached nor read: an old primary may still answer
-        if self.fence.lease() <= boottime_ns() {
+        if !Leave::read(&self.fence, boottime_ns()).asks() {
             return Err(Unavailable);
         }
         let found = self.fill(ask).await?;

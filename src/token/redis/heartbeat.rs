@@ -15,6 +15,7 @@ use super::{StartError, examine};
 use crate::clock::{UnixMs, boottime_ns, millis};
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::{self as fencelog, Ack, Heard};
+use crate::token::fencelog::recovery::STRAYS;
 
 /// Between attempts to reach a Redis that does not answer.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -24,8 +25,6 @@ const HOPELESS: Duration = Duration::from_secs(1);
 const MISSED: Duration = Duration::from_millis(20);
 /// So many without answer and the connection is made anew: it may be half open.
 const MISSES: u32 = 4;
-/// So many ends in a row that the database's epoch did not let be done, and a new epoch is founded.
-const STRAYS: u32 = 3;
 
 /// What the heart remembers from beat to beat.
 #[derive(Default)]
