@@ -168,7 +168,8 @@ fn shown_to(gate: &GateConfig, notes: &mut Vec<String>) -> Vec<String> {
     if client_ip.from_right > 1 {
         notes.push(format!(
             "client_ip counts to the {}. address from the right, and this file tells the gate the one that the proxy itself sees: behind another \
-             proxy, let this one add that to the list it gets, or name another header; until then nobody is in any network",
+             proxy, let this one add that to the list it gets (docs/gates.md, \"Behind another proxy\"), or name another header; until then nobody is in \
+             any network",
             client_ip.from_right
         ));
     }
