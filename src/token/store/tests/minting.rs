@@ -4,9 +4,15 @@ use std::time::Duration;
 
 use super::Engine;
 use super::house::{ADMIN, CLIENT, House, KEY, MAX, SECRET, SESSION, TENANT, TTL, ask, scopes};
+use crate::clock::UnixMs;
 use crate::id::Id;
 use crate::token::record::TokenFormat;
 use crate::token::store::{Ask, MintOrder, MintRefusal, TOKENS_PER_KEY};
+
+/// Where Redis tells the time, a heartbeat in between may have found out better how far its clock is from ours.
+fn is_about(read: UnixMs, written: UnixMs) -> bool {
+    read.0.abs_diff(written.0) < 1000
+}
 
 pub(super) async fn a_minted_token_is_there_with_all_it_hangs_on(house: House) {
     let minted = house.token().await;
@@ -14,7 +20,9 @@ pub(super) async fn a_minted_token_is_there_with_all_it_hangs_on(house: House) {
     assert_eq!((minted.token.key, minted.token.cap), (KEY, minted.token.issued.after(MAX)));
     assert_eq!(minted.token.signed_by, "first");
     let fill = house.fill(ask(&minted)).await.unwrap();
-    assert_eq!(fill.token, Some((minted.token.clone(), minted.idle_end)));
+    let (token, idle_end) = fill.token.unwrap();
+    assert_eq!(token, minted.token);
+    assert!(is_about(idle_end, minted.idle_end));
     let (key, record) = fill.key.unwrap();
     assert_eq!((key, record.subject, record.secrets), (KEY, CLIENT, vec![(SECRET, None)]));
     assert_eq!(fill.chain.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [CLIENT, ADMIN, TENANT]);
@@ -44,7 +52,7 @@ pub(super) async fn asking_again_gives_the_same_token_and_its_time_back(house: H
     assert_eq!(again.token, first.token);
     assert!(again.idle_end >= house.now().after(TTL), "the whole ttl again");
     let fill = house.fill(ask(&first)).await.unwrap();
-    assert_eq!(fill.token.unwrap().1, again.idle_end);
+    assert!(is_about(fill.token.unwrap().1, again.idle_end), "so it stands in the store");
     let row = &house.database.live_tokens(house.now()).await.unwrap()[0];
     assert!(row.idle_end.0.abs_diff(again.idle_end.0) <= 1, "the row too");
 }
