@@ -106,6 +106,7 @@ def test_an_end_while_what_is_cached_is_used(redis, replicas):
     (plain, plain_secret), (strict, strict_secret) = carl.key("orders:read"), carl.key("orders:read")
     shown = {"plain": bearer(one.token(plain_secret)), "strict": bearer(one.token(strict_secret))}
     assert [two.check(headers).status for headers in shown.values()] == [200, 200]
+    time.sleep(BOUND)  # until there is a lease that was asked for after the database knew for how long it may be outlasted
     over, allowed = threading.Event(), {"plain": [], "strict": []}
 
     def load():
