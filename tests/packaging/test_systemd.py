@@ -1,7 +1,10 @@
 """The units under systemd itself: installed as they say, started, restarted and killed in a Debian that boots."""
 
+import contextlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -33,6 +36,14 @@ class Machine(Service):
         """Its first process."""
         below = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return below[0] if below else None
+
+    def stop(self, seconds=30):
+        """Ends what boots, and what was booted: that may outlive it."""
+        leader = self.leader() if self.process and self.process.poll() is None else None
+        super().stop(seconds)
+        if leader:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(leader), signal.SIGKILL)
 
     def does(self, line, status=0):
         """What this line of shell prints there."""
