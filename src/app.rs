@@ -36,7 +36,7 @@ use crate::notices::{self, Told};
 use crate::probes::Probes;
 use crate::pulse::Pulse;
 use crate::senders::Senders;
-use crate::server::{self, BindError, Drain, Limits, Listen, Listener, Passed, PassedError, Stopper, Tls};
+use crate::server::{self, BindError, Cores, Drain, Limits, Listen, Listener, Passed, PassedError, Stopper, Tls};
 use crate::token::last_used::LastUsed;
 use crate::token::secret::SecretMint;
 use crate::token::store::TokenStore;
@@ -108,6 +108,7 @@ impl StartError {
 /// Everything bound and ready to serve.
 pub struct App {
     gates: Vec<(Listener, Arc<Gate>, Limits)>,
+    cores: Arc<Cores>,
     admin: Listener,
     admin_router: axum::Router,
     metrics: Listener,
@@ -251,8 +252,10 @@ impl App {
         let greeting = Self::greet(&config, &admin, &in_force.load().rules).await?;
         let blind = Blind::of(&config.gates);
         blind.clone().tell_of_keys(database);
+        let cores = Cores::start(config.workers).map_err(|error| StartError::Process(format!("no thread for checks: {error}")))?;
         Ok(Self {
             gates,
+            cores: Arc::new(cores),
             admin: admin_listener,
             admin_router: admin::router(admin),
             metrics: metrics_listener,
@@ -304,11 +307,13 @@ impl App {
         let mut serving = tokio::task::JoinSet::new();
         for (listener, gate, limits) in self.gates {
             let handler = move |request, from: server::Connection| gate.check(request, from.number);
-            serving.spawn(server::serve(listener, limits, self.drain.clone(), Arc::new(handler)));
+            serving.spawn(server::serve(listener, limits, Arc::clone(&self.cores), self.drain.clone(), Arc::new(handler)));
         }
+        // beside the checks, not between them
+        let here = Arc::new(Cores::here());
         let router = self.admin_router;
         let admin = move |request, from: server::Connection| admin::answer(router.clone(), request, from.peer);
-        serving.spawn(server::serve(self.admin, Limits::Admin, self.drain.clone(), Arc::new(admin)));
+        serving.spawn(server::serve(self.admin, Limits::Admin, Arc::clone(&here), self.drain.clone(), Arc::new(admin)));
         let probes = self.probes;
         let probe = move |request: hyper::Request<hyper::body::Incoming>, _| {
             let probes = probes.clone();
@@ -317,7 +322,7 @@ impl App {
         serving.spawn(crate::metrics::upkeep(self.recorder));
         serving.spawn(self.pulse.beat(self.clock, crate::metrics::sample));
         let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
-        let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, self.drain.clone(), Arc::new(probe)));
+        let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, here, self.drain.clone(), Arc::new(probe)));
         let mut telling = std::pin::pin!(supervisor.ready(&self.tokens));
         let mut told = false;
         let at_once = loop {

@@ -4,6 +4,7 @@
 //! whoever closes first gives sporadic 500s), a half-sent head is dropped after 10 s. Admin and
 //! metrics: 64 headers, 16 KiB, 10 s. A TLS handshake has 10 s as well and a place among the connections.
 
+mod cores;
 mod drain;
 mod guard;
 mod listener;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::{HttpService, service_fn};
@@ -24,6 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+pub use cores::Cores;
 pub use drain::{Drain, Phase, Stopper};
 use guard::{Guarded, Turn};
 use listener::Accepted;
@@ -67,11 +70,11 @@ pub enum Limits {
     Admin,
 }
 
-/// Accepts connections and serves each with `handler`, until the drain closes.
+/// Accepts connections and serves each with `handler` on one of these cores, until the drain closes.
 ///
 /// From a socket that was passed it accepts to the very end: what it leaves there waits for the process that comes after, and
 /// would wait the longer the earlier this one looked away.
-pub async fn serve<H, F, B, E>(listener: Listener, limits: Limits, drain: Drain, handler: Arc<H>)
+pub async fn serve<H, F, B, E>(listener: Listener, limits: Limits, cores: Arc<Cores>, drain: Drain, handler: Arc<H>)
 where
     H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
     F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
@@ -89,16 +92,16 @@ where
             accepted = listener.accept() => accepted,
             () = drain.until(last) => return,
         };
-        let Ok((accepted, peer)) = accepted else {
+        let (Ok((accepted, peer)), Some(core)) = (accepted, cores.place()) else {
             // out of file descriptors, most likely: give the others time to end
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (handler, drain, alive) = (handler.clone(), drain.clone(), accepting.clone());
         let from = Connection { peer, number: ACCEPTED.fetch_add(1, Ordering::Relaxed) };
-        tokio::spawn(async move {
+        core.runtime.spawn(async move {
             connection(accepted, from, limits, drain, handler).await;
-            drop((place, alive));
+            drop((place, core.held, alive));
         });
     }
 }
@@ -125,19 +128,19 @@ where
         turns.asked(&request);
         let answer = handler(request, from);
         let closes = closing.has_reached(Phase::Closing);
-        async move {
-            let mut answer = answer.await?;
+        answer.map_ok(move |mut answer| {
             if closes {
                 // tells the proxy before the connection goes, so that it sends nothing into a closed one
                 answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             }
-            Ok::<_, E>(answer)
-        }
+            answer
+        })
     });
     let mut http = http1::Builder::new();
     match limits {
         Limits::Gate { raw_target } => {
-            http.max_header_size(128 * 1024).max_buf_size(128 * 1024);
+            // an answer is one small piece, and to write one costs the system less than to write a list of one
+            http.max_header_size(128 * 1024).max_buf_size(128 * 1024).writev(false);
             let few = http.serve_connection(TokioIo::new(Guarded::heads(stream, HEAD_TIMEOUT, raw_target, turn)), &service);
             let Some(Parts { io, read_buf, .. }) = until_over(few, &drain, first_request).await else { return };
             if let Some(io) = io.into_inner().resumed(&read_buf) {

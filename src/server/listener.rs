@@ -71,12 +71,13 @@ pub enum Peer {
     Local,
 }
 
-/// An accepted connection, before anything was read.
+/// An accepted connection, before anything was read. It belongs to no runtime yet.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Open(Stream),
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
     /// Its handshake is to come; not in the accept loop, which waits for nobody.
-    Tls(TcpStream, Tls),
+    Tls(std::net::TcpStream, Tls),
 }
 
 /// A connection that bytes go over.
@@ -89,11 +90,12 @@ pub(super) enum Stream {
 }
 
 impl Accepted {
-    /// The connection once bytes can go over it; `None` where the handshake fails.
+    /// The connection on this runtime, once bytes can go over it; `None` where the handshake fails.
     pub(super) async fn open(self) -> Option<Stream> {
         match self {
-            Self::Open(stream) => Some(stream),
-            Self::Tls(stream, tls) => Some(Stream::Tls(Box::new(tls.handshake(stream).await?))),
+            Self::Tcp(stream) => TcpStream::from_std(stream).ok().map(Stream::Tcp),
+            Self::Unix(stream) => UnixStream::from_std(stream).ok().map(Stream::Unix),
+            Self::Tls(stream, tls) => Some(Stream::Tls(Box::new(tls.handshake(TcpStream::from_std(stream).ok()?).await?))),
         }
     }
 }
@@ -200,22 +202,22 @@ impl Listener {
                 let (stream, peer) = accept_tcp(listener).await?;
                 let accepted = match &self.tls {
                     Some(tls) => Accepted::Tls(stream, tls.clone()),
-                    None => Accepted::Open(Stream::Tcp(stream)),
+                    None => Accepted::Tcp(stream),
                 };
                 Ok((accepted, peer))
             }
             Socket::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Accepted::Open(Stream::Unix(stream)), Peer::Local))
+                Ok((Accepted::Unix(stream.into_std()?), Peer::Local))
             }
         }
     }
 }
 
-async fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, Peer)> {
+async fn accept_tcp(listener: &TcpListener) -> io::Result<(std::net::TcpStream, Peer)> {
     let (stream, address) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, Peer::Address(address.ip().to_canonical())))
+    Ok((stream.into_std()?, Peer::Address(address.ip().to_canonical())))
 }
 
 macro_rules! either {

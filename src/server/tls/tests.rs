@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
 use super::*;
-use crate::server::{Connection, Drain, Limits, Listen, Passed, bind, serve};
+use crate::server::{Connection, Cores, Drain, Limits, Listen, Passed, bind, serve};
 
 struct Made {
     cert: String,
@@ -83,7 +83,7 @@ impl Scene {
         let (drain, stopper) = Drain::new();
         let handler =
             |_: hyper::Request<Incoming>, _: Connection| async { Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new())) };
-        tokio::spawn(serve(listener, Limits::Gate { raw_target: true }, drain, Arc::new(handler)));
+        tokio::spawn(serve(listener, Limits::Gate { raw_target: true }, Arc::new(Cores::here()), drain, Arc::new(handler)));
         Self { address, tls, _stopper: stopper }
     }
 
