@@ -165,8 +165,15 @@ impl<'r> Judged<'r> {
 pub enum Verdict<'r> {
     /// It may go through.
     Allow(Permit<'r>),
-    /// It may not.
-    Deny(Denial<'r>),
+    /// It may not. In a box, because verdicts are handed on and most of them are allows.
+    Deny(Box<Denial<'r>>),
+}
+
+impl<'r> Verdict<'r> {
+    /// A refusal.
+    pub fn deny(denial: Denial<'r>) -> Self {
+        Self::Deny(Box::new(denial))
+    }
 }
 
 /// Leave to pass. Made by [`decide`] alone; a 200 cannot be rendered without one.
@@ -178,7 +185,7 @@ pub struct Permit<'r> {
     /// The demanded scopes that the holder holds, where what is told depends on them.
     met: Vec<&'r Scope>,
     /// What a shadow rule would have refused.
-    shadowed: Option<Denial<'r>>,
+    shadowed: Option<Box<Denial<'r>>>,
 }
 
 impl<'r> Permit<'r> {
@@ -209,7 +216,7 @@ impl<'r> Permit<'r> {
 
     /// What would have been refused, were the rule not a shadow.
     pub fn shadowed(&self) -> Option<&Denial<'r>> {
-        self.shadowed.as_ref()
+        self.shadowed.as_deref()
     }
 }
 
@@ -256,18 +263,18 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
     for (demanded, reading) in judged.each().zip(request.path.readings()) {
         let (rule, denial) = match demanded {
             Demanded::Preflight(rule) => (rule, comes_from(&rule.requirement, request)),
-            Demanded::Refused(reason) => return Verdict::Deny(Denial::bare(reason, reason.usual_message())),
+            Demanded::Refused(reason) => return Verdict::deny(Denial::bare(reason, reason.usual_message())),
             Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, request, &evidence)),
         };
         let Err(refusal) = denial else { continue };
         let (to_login, metadata) = (leads_to_login(rule, request, &evidence), metadata_of(rule, request));
         let denial = Denial { to_login, metadata, ..refusal.of(rule, &evidence) };
         if !rule.requirement.shadow {
-            return Verdict::Deny(denial);
+            return Verdict::deny(denial);
         }
-        shadowed.get_or_insert(denial);
+        shadowed.get_or_insert_with(|| Box::new(denial));
     }
-    let Some(rule) = judged.rule() else { return Verdict::Deny(Denial::bare(Reason::NoRule, Reason::NoRule.usual_message())) };
+    let Some(rule) = judged.rule() else { return Verdict::deny(Denial::bare(Reason::NoRule, Reason::NoRule.usual_message())) };
     let identified = judged.each().any(|demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.anonymous));
     let (holder, expires_in_s) = match evidence {
         Evidence::Live { holder, expires_in_s } if identified => (Some(holder), expires_in_s),
@@ -296,8 +303,8 @@ fn withdrawn<'r>(permit: Permit<'r>, reason: Reason, exceeded: Option<Exceeded>)
     let holder = permit.holder().map(|holder| Box::new(holder.holder()));
     let denial = Denial { rule: Some(permit.rule), holder, exceeded, ..Denial::bare(reason, reason.usual_message()) };
     match permit.rule.requirement.shadow {
-        true => Verdict::Allow(Permit { shadowed: permit.shadowed.or(Some(denial)), ..permit }),
-        false => Verdict::Deny(denial),
+        true => Verdict::Allow(Permit { shadowed: permit.shadowed.or_else(|| Some(Box::new(denial))), ..permit }),
+        false => Verdict::deny(denial),
     }
 }
 

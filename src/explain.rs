@@ -154,10 +154,8 @@ impl Through {
 pub enum Outage {
     /// Nothing: the store is in the process.
     Embedded,
-    /// `tokens.staleness_bound`, with one Redis.
+    /// `tokens.staleness_bound`.
     Bound(Duration),
-    /// The same, and what a failover may lose: behind Sentinels, and in a Cluster.
-    BoundAndFailover(Duration),
 }
 
 /// An explanation.
@@ -240,10 +238,10 @@ pub async fn explain(
     let agreed = shown.as_ref().map(|shown| shown.limits.clone()).unwrap_or_default();
     let mut limits = Vec::new();
     let verdict = if arguments.no_proxy_secret {
-        Verdict::Deny(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()))
+        Verdict::deny(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()))
     } else {
         match &request {
-            Err(fault) => Verdict::Deny(Denial::of_fault(*fault)),
+            Err(fault) => Verdict::deny(Denial::of_fault(*fault)),
             Ok(request) => {
                 let judged = Judged::of(rules, request);
                 let reading = request.path.readings().next().unwrap_or_default();
@@ -433,14 +431,13 @@ fn missing(denial: &Denial<'_>) -> Option<String> {
 fn in_outage(rule: &Rule, outage: Outage) -> Option<String> {
     let wanted = Some(rule.requirement.cached_for_ms).filter(|wanted| *wanted > 0).map(Duration::from_millis)?;
     let said = format!("allow_cached_for {}", humantime::format_duration(wanted));
-    let (bound, besides) = match outage {
+    let bound = match outage {
         Outage::Embedded => return Some(format!("{said}: no effect, the store is in the process")),
-        Outage::Bound(bound) => (bound, ""),
-        Outage::BoundAndFailover(bound) => (bound, ", and min-replicas-max-lag and 2s more"),
+        Outage::Bound(bound) => bound,
     };
     Some(format!(
         "{said}: what is cached passes that long after the lease while the store cannot be asked, so what has ended may pass here for up to {} \
-         (with tokens.staleness_bound {}{besides})",
+         (with tokens.staleness_bound {})",
         humantime::format_duration(wanted + bound),
         humantime::format_duration(bound)
     ))

@@ -287,7 +287,7 @@ impl Gate {
         heard: &'r Heard,
         held: &'r mut Option<Held>,
     ) -> Result<(Verdict<'r>, Option<CredentialKind>), Question> {
-        let refuse = |denial| Ok((Verdict::Deny(denial), None));
+        let refuse = |denial| Ok((Verdict::deny(denial), None));
         if !asked.secret_is_right {
             return refuse(Denial::bare(Reason::ProxySecret, Reason::ProxySecret.usual_message()));
         }
@@ -457,7 +457,7 @@ impl Gate {
 }
 
 fn unavailable() -> Verdict<'static> {
-    Verdict::Deny(Denial::bare(Reason::StoreUnavailable, Reason::StoreUnavailable.usual_message()))
+    Verdict::deny(Denial::bare(Reason::StoreUnavailable, Reason::StoreUnavailable.usual_message()))
 }
 
 impl<'e> Known<'e> {

@@ -3,8 +3,6 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
-
 use super::{StartError, no_randomness};
 use crate::clock::Clock;
 use crate::config::{Config, DatabaseConfig, StoreConfig, TokensConfig};
@@ -129,9 +127,6 @@ pub(super) async fn open_stores(config: &Config) -> Result<Stores, StartError> {
 pub fn outage(tokens: &TokensConfig) -> Outage {
     match &tokens.store {
         StoreConfig::Embedded => Outage::Embedded,
-        StoreConfig::Redis(address) => match address.expose_secret().split_once(':') {
-            Some((scheme, _)) if scheme.contains('+') => Outage::BoundAndFailover(tokens.staleness_bound),
-            _ => Outage::Bound(tokens.staleness_bound),
-        },
+        StoreConfig::Redis(_) => Outage::Bound(tokens.staleness_bound),
     }
 }

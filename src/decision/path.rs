@@ -63,18 +63,15 @@ impl<'a> Path<'a> {
         if uri.first() != Some(&b'/') {
             return Err(PathFault::NotOriginForm);
         }
-        match memchr::memchr(b'?', uri).and_then(|at| uri.split_at_checked(at)) {
-            None => Self::of(uri),
-            // a query is the application's own, but a URI with a raw control or space is no URI
-            Some((_, query)) if query.iter().any(|byte| is_control_or_space(*byte)) => Err(PathFault::Control),
-            Some((path, _)) => Self::of(path),
-        }
-    }
-
-    fn of(path: &'a [u8]) -> Result<Self, PathFault> {
-        if is_plain(path) {
+        // one scan decides the usual case
+        if let Some((path, query)) = uri.split_at_checked(plain(uri))
+            && matches!(query.first(), None | Some(b'?'))
+        {
+            check_query(query)?;
             return Ok(Self { whole: Cow::Borrowed(path), without_parameters: None });
         }
+        let (path, query) = memchr::memchr(b'?', uri).and_then(|at| uri.split_at_checked(at)).unwrap_or((uri, &[]));
+        check_query(query)?;
         let whole = decode(path)?;
         let text = std::str::from_utf8(&whole).map_err(|_| PathFault::NotText)?;
         if text.chars().any(char::is_control) {
@@ -113,14 +110,20 @@ const PLAIN: [bool; 256] = {
     table
 };
 
-/// One scan decides the usual case: plain bytes only, without `//` and `/.`.
-fn is_plain(path: &[u8]) -> bool {
+/// How many bytes from the beginning on are plain, without `//` and `/.`.
+fn plain(path: &[u8]) -> usize {
     let mut after_slash = false;
-    path.iter().all(|byte| {
+    let end = path.iter().position(|byte| {
         let bad = after_slash && matches!(byte, b'/' | b'.');
         after_slash = *byte == b'/';
-        PLAIN.get(usize::from(*byte)).copied().unwrap_or(false) && !bad
-    })
+        bad || !PLAIN.get(usize::from(*byte)).copied().unwrap_or(false)
+    });
+    end.unwrap_or(path.len())
+}
+
+/// A query is the application's own, but a URI with a raw control or space is no URI.
+fn check_query(query: &[u8]) -> Result<(), PathFault> {
+    if query.iter().any(|byte| is_control_or_space(*byte)) { Err(PathFault::Control) } else { Ok(()) }
 }
 
 fn is_control_or_space(byte: u8) -> bool {

@@ -77,20 +77,19 @@ impl<'a> Host<'a> {
     /// Reads `name`, `name:port`, `1.2.3.4:port`, `[v6]:port`. User information, lists, slashes, empty labels
     /// and a dot at the end are refused: two servers would not agree on whose name that is.
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (name, port) = match bytes.first()? {
-            b'[' => bytes.split_at_checked(memchr::memchr(b']', bytes)? + 1)?,
-            _ => bytes.split_at_checked(memchr::memchr(b':', bytes).unwrap_or(bytes.len()))?,
+        let (length, has_upper) = match bytes.first()? {
+            b'[' => bracketed(bytes)?,
+            _ => labels(bytes)?,
         };
+        let (name, port) = bytes.split_at_checked(length)?;
         let port_is_fine = match port {
             [] => true,
             [b':', digits @ ..] => (1..=5).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit),
             _ => false,
         };
-        let has_upper = match name.first() {
-            _ if !port_is_fine || name.len() > 253 => return None,
-            Some(b'[') => is_v6(name).then(|| name.iter().any(u8::is_ascii_uppercase))?,
-            _ => name_has_upper(name)?,
-        };
+        if !port_is_fine || length > 253 {
+            return None;
+        }
         Some(Self(if has_upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }))
     }
 
@@ -100,23 +99,29 @@ impl<'a> Host<'a> {
     }
 }
 
-/// One pass over labels of letters, digits, `-` and `_` with single dots between: whether any letter is upper case. `None` = no name.
-fn name_has_upper(name: &[u8]) -> Option<bool> {
-    let (mut has_upper, mut is_label) = (false, false);
-    for byte in name {
+/// One pass over labels of letters, digits, `-` and `_` with single dots between, up to a colon: how many bytes they take, and whether
+/// any letter is upper case. `None` = no name.
+fn labels(bytes: &[u8]) -> Option<(usize, bool)> {
+    let (mut has_upper, mut is_label, mut length) = (false, false, 0);
+    for byte in bytes {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => is_label = true,
-            b'A'..=b'Z' => (has_upper, is_label) = (true, true),
             b'.' if is_label => is_label = false,
+            b'A'..=b'Z' => (has_upper, is_label) = (true, true),
+            b':' => break,
             _ => return None,
         }
+        length += 1;
     }
-    is_label.then_some(has_upper)
+    is_label.then_some((length, has_upper))
 }
 
-fn is_v6(name: &[u8]) -> bool {
-    let inside = name.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
-    inside.and_then(|inside| std::str::from_utf8(inside).ok()).is_some_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok())
+/// The same of an address of IPv6 in brackets.
+fn bracketed(bytes: &[u8]) -> Option<(usize, bool)> {
+    let length = memchr::memchr(b']', bytes)? + 1;
+    let inside = bytes.get(1..length - 1).and_then(|inside| std::str::from_utf8(inside).ok())?;
+    inside.parse::<std::net::Ipv6Addr>().ok()?;
+    Some((length, inside.bytes().any(|byte| byte.is_ascii_uppercase())))
 }
 
 #[cfg(test)]

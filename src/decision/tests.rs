@@ -264,7 +264,7 @@ mod sessions {
     fn refused<'r>(rules: &'r RuleSet, method: &str, page: Page<'_>, evidence: Evidence<'r>) -> Denial<'r> {
         let request = Request { page, ..Request::read(method.as_bytes(), b"app.example", b"/a", None).unwrap() };
         match decide(&request, &Judged::of(rules, &request), evidence) {
-            Verdict::Deny(denial) => denial,
+            Verdict::Deny(denial) => *denial,
             Verdict::Allow(_) => panic!("allowed"),
         }
     }
@@ -399,7 +399,7 @@ fn where_nobody_counts_a_shadow_refuses_nobody() {
         let Verdict::Allow(permit) = decide(&request, &judged, trial.evidence(&judged)) else { panic!("refused") };
         let denial = match unmetered(permit) {
             Verdict::Allow(permit) if shadow => permit.shadowed().cloned(),
-            Verdict::Deny(denial) if !shadow => Some(denial),
+            Verdict::Deny(denial) if !shadow => Some(*denial),
             other => panic!("{other:?}"),
         };
         let denial = denial.unwrap();

@@ -191,7 +191,7 @@ impl Trial {
     /// Tries it.
     pub fn run<'r>(&self, rules: &'r RuleSet) -> Verdict<'r> {
         match self.request() {
-            Err(fault) => Verdict::Deny(Denial::of_fault(fault)),
+            Err(fault) => Verdict::deny(Denial::of_fault(fault)),
             Ok(request) => {
                 let judged = Judged::of(rules, &request);
                 self.state.charged(decide(&request, &judged, self.evidence(&judged)), &judged)

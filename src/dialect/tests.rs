@@ -266,7 +266,7 @@ fn a_refusal_of_every_reason_is_no_success_in_any_dialect() {
     for proxy in Proxy::ALL {
         for reason in Reason::ALL {
             for call in [Call::Verify, Call::Explain] {
-                let answer = dialect(proxy).render(call, &crate::decision::Verdict::Deny(Denial::bare(reason, "x")));
+                let answer = dialect(proxy).render(call, &crate::decision::Verdict::deny(Denial::bare(reason, "x")));
                 let nginx_verify = proxy == Proxy::Nginx && call == Call::Verify;
                 let status = answer.status().as_u16();
                 assert!(if nginx_verify { matches!(status, 401 | 403) } else { status == reason.status() });

@@ -62,11 +62,7 @@ async fn what_decides_and_what_keeps_the_others_from_it() {
 #[tokio::test]
 async fn an_outage_means_what_the_store_makes_of_it() {
     let second = Duration::from_secs(1);
-    for (outage, expected) in [
-        (Outage::Embedded, "no effect"),
-        (Outage::Bound(second), "for up to 31s (with tokens.staleness_bound 1s)"),
-        (Outage::BoundAndFailover(second), "(with tokens.staleness_bound 1s, and min-replicas-max-lag and 2s more)"),
-    ] {
+    for (outage, expected) in [(Outage::Embedded, "no effect"), (Outage::Bound(second), "for up to 31s (with tokens.staleness_bound 1s)")] {
         let explanation = explained(&["GET", "https://api.example/orders/7"], outage).await;
         let told = explanation.on_store_error.clone().unwrap();
         assert!(told.starts_with("allow_cached_for 30s: ") && told.contains(expected), "{told}");

@@ -114,7 +114,7 @@ proptest! {
 
     #[test]
     fn the_fast_path_agrees_with_the_slow_one(path in "/[a-zA-Z0-9._~!$&'()*+,=:@/-]{0,20}") {
-        if is_plain(path.as_bytes()) {
+        if plain(path.as_bytes()) == path.len() {
             prop_assert_eq!(decode(path.as_bytes()).unwrap(), path.as_bytes());
             prop_assert_eq!(strip_parameters(path.as_bytes()), Ok(None));
         }
