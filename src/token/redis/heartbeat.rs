@@ -17,7 +17,7 @@ use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::{self as fencelog, Ack, Heard};
 use crate::token::fencelog::recovery::STRAYS;
 
-/// Between attempts to reach a Redis that does not answer.
+/// Most time between attempts to reach a Redis that does not answer; see [`Core::again`].
 const AGAIN: Duration = Duration::from_millis(100);
 /// Between attempts where Redis answers and must not be used: until somebody mends it.
 const HOPELESS: Duration = Duration::from_secs(1);
@@ -33,6 +33,8 @@ struct Heart {
     misses: u32,
     /// Numbers the connections.
     link: u64,
+    /// Whether the last of them stands in another's place, and nothing was read by it yet.
+    is_replaced: bool,
     complaint: String,
 }
 
@@ -112,7 +114,7 @@ impl Core {
                     heart.misses = 0;
                     heart.wire = None;
                 }
-                AGAIN
+                self.again()
             }
         }
     }
@@ -120,18 +122,18 @@ impl Core {
     async fn connect(&self, heart: &mut Heart) -> Result<Wire, Duration> {
         let wire = self.link.connect().await.map_err(|failure| {
             self.lose(&failure.to_string());
-            AGAIN
+            self.again()
         })?;
         match examine(self, &wire).await {
             Ok(None) => {
                 heart.wire = Some(wire.clone());
                 heart.link += 1;
-                self.follower().replaced();
+                heart.is_replaced = true;
                 Ok(wire)
             }
             Ok(Some(failure)) => {
                 self.lose(&failure.to_string());
-                Err(AGAIN)
+                Err(self.again())
             }
             Err(error) => Err(self.complain(heart, &error.to_string())),
         }
@@ -179,11 +181,17 @@ impl Core {
                 Ok(()) => Duration::ZERO,
                 Err(error) => {
                     tracing::warn!(%error, "without the database no lease can be taken");
-                    AGAIN
+                    self.again()
                 }
             };
         }
         let epoch = (beat.whole && !stray).then(|| Epoch::new(&beat.epoch));
+        if let Some(epoch) = epoch.as_ref().filter(|epoch| heart.is_replaced && self.follower().epoch() == Some(*epoch)) {
+            // held before that: what is read again can be asked for, so nobody notices
+            self.take_hold(wire, epoch.clone(), heart);
+            self.follower().replaced();
+        }
+        heart.is_replaced = false;
         let heard = fencelog::Beat {
             sent: beat.sent,
             applied: beat.applied.clone(),
@@ -213,7 +221,7 @@ impl Core {
             Ok(Recovered::Foreign) => self.complain(heart, &StartError::Foreign.to_string()),
             Err(error) => {
                 tracing::warn!(%error, "Redis is not whole yet");
-                AGAIN
+                self.again()
             }
         }
     }
@@ -226,6 +234,11 @@ impl Core {
             self.say(true, "whole and ours");
         }
         self.adopted.notify_waiters();
+    }
+
+    /// Until a Redis that did not answer is asked again: it is noticed within a heartbeat that it is back.
+    fn again(&self) -> Duration {
+        AGAIN.min(self.settings.staleness_bound / 4)
     }
 
     /// Holds nothing to ask by. A lease stays until it is over: an outage shorter than that is not noticed.

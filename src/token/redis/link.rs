@@ -31,7 +31,7 @@ pub(super) const CHECK: Duration = Duration::from_millis(50);
 pub(super) const ADMIN: Duration = Duration::from_millis(500);
 /// Most entries of the log read at once.
 const ENTRIES: usize = 1000;
-/// Most commands in flight; one more is refused at once.
+/// Most commands in flight; one more waits for its turn, no longer than its deadline.
 const IN_FLIGHT: usize = 512;
 /// So many stalls in a row and nobody asks any more until a heartbeat was answered.
 const STALLS: u32 = 5;
@@ -92,7 +92,7 @@ impl Drop for WireState {
 /// Why a command has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Failure {
-    /// [`IN_FLIGHT`] commands wait already.
+    /// [`IN_FLIGHT`] commands went on waiting.
     #[error("too many commands wait for Redis")]
     Full,
     /// The deadline passed.
@@ -271,7 +271,9 @@ impl Wire {
 
     /// Runs a script.
     pub(super) async fn run(&self, call: Call, deadline: Duration) -> Result<Reply, Failure> {
-        let _permit = self.state.permits.try_acquire().map_err(|_| counted(call.script.name(), Failure::Full))?;
+        let Ok(Ok(_permit)) = tokio::time::timeout(deadline, self.state.permits.acquire()).await else {
+            return Err(counted(call.script.name(), Failure::Full));
+        };
         self.run_beyond(call, deadline).await
     }
 
