@@ -1,12 +1,13 @@
-//! An allowed check of a known credential allocates nothing and takes no lock.
+//! An allowed check of a known credential allocates nothing and takes no lock, whatever the store.
 //!
 //! What is counted is everything that [`Gate::check`] does, from a request as hyper hands it over (with its map of headers, which
 //! hyper fills and takes back) to the finished answer: reading the dialect, finding the rule, looking the credential up, deciding,
 //! counting, rendering. What hyper and the sockets do before and after is theirs.
-#![expect(clippy::unwrap_used, reason = "a test may")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -37,6 +38,7 @@ use gatepost::senders::Senders;
 use gatepost::token::embedded::Embedded;
 use gatepost::token::keyring::Keyring;
 use gatepost::token::record::TokenFormat;
+use gatepost::token::redis::Redis;
 use gatepost::token::secret::{SecretKind, SecretMint};
 use gatepost::token::store::{Ask, Settings, TokenStore};
 use gatepost::usage::Usage;
@@ -56,14 +58,25 @@ struct House {
 
 impl House {
     async fn new(format: TokenFormat) -> Self {
+        Self::with_tokens_in(None, format).await
+    }
+
+    /// With tokens in the Redis at this address and a bound so long, or embedded.
+    async fn with_tokens_in(redis: Option<(&str, Duration)>, format: TokenFormat) -> Self {
         let data = tempfile::tempdir().unwrap();
         let loaded = loaded(data.path());
         // time stands still: nothing comes due between two checks
         let clock = Clock::manual(UnixMs(1_900_000_000_250));
         let database = Database::open_sqlite(&data.path().join("gatepost.db"), clock.clone()).await.unwrap();
         let ttl = Duration::from_secs(3600);
-        let settings = Settings { ttl, max_lifetime: 12 * ttl, staleness_bound: Duration::from_secs(1) };
-        let tokens = TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()).unwrap();
+        let staleness_bound = redis.map_or(Duration::from_secs(1), |(_, bound)| bound);
+        let settings = Settings { ttl, max_lifetime: 12 * ttl, staleness_bound };
+        let tokens = match redis {
+            None => TokenStore::embedded(Embedded::start(database.clone(), settings).await.unwrap()),
+            Some((url, _)) => TokenStore::redis(Redis::start(&url.to_owned().into(), database.clone(), settings).await.unwrap()),
+        };
+        let tokens = tokens.unwrap();
+        tokens.want_cached(Duration::from_millis(loaded.rules.rules.longest_cached_ms()));
         let keyring = Arc::new(ArcSwap::from_pointee(Keyring::parse(&"ab".repeat(32)).unwrap()));
         let senders = Senders::start(gatepost::senders::Settings::default()).unwrap();
         let accounts =
@@ -146,6 +159,7 @@ rules:
   - { id: orders, hosts: [app.example], methods: [GET], path: '/orders/{id}', scopes: { all: [orders:read] }, credentials: [token, api_key, session, jwt, 'issuer:corp'] }
   - { id: tenant, path: '/tenant/{tenant}/**', match: { tenant: subject.tenant }, credentials: ['issuer:corp'], limit: { rate: 1000000/s, quota: 1000000/month } }
   - { id: mine, path: '/mine/{role}/**', match: { role: subject.role }, credentials: [token, api_key, session, jwt], limit: { rate: 1000000/s, quota: 1000000/month } }
+  - { id: kept, path: /kept/**, credentials: [token, api_key, session, jwt], on_store_error: { allow_cached_for: 60s } }
   - { id: open, path: /open/**, access: anonymous }
 ";
 
@@ -239,8 +253,7 @@ fn is_foreign(presented: Option<&(&'static str, String)>) -> bool {
     presented.is_some_and(|(_, value)| *value == format!("Bearer {}", foreign_token()))
 }
 
-async fn nothing_is_allocated(format: TokenFormat) {
-    let house = House::new(format).await;
+async fn nothing_is_allocated(house: &House) {
     let credentials = house.credentials().await;
     for proxy in Proxy::ALL {
         let gate = Arc::new(Gate::new(Dialect::new(proxy, None, None), house.shared.clone()));
@@ -251,7 +264,8 @@ async fn nothing_is_allocated(format: TokenFormat) {
         for (uri, presented) in uris {
             for presented in presented {
                 let what = format!("{proxy:?} {uri} {presented:?}");
-                // the first check asks the store, the second fills what a process fills once
+                // heartbeats have their turn; then the first check asks the store, the second fills what a process fills once
+                tokio::task::yield_now().await;
                 for _ in 0..2 {
                     let answer = gate.check(request(proxy, uri, presented), 0).await.unwrap();
                     assert_eq!(answer.status(), 200, "{what}");
@@ -297,12 +311,87 @@ async fn nor_does_what_a_gate_tells_besides() {
 
 #[tokio::test]
 async fn a_known_credential_takes_no_memory() {
-    nothing_is_allocated(TokenFormat::Opaque).await;
+    nothing_is_allocated(&House::new(TokenFormat::Opaque).await).await;
 }
 
 #[tokio::test]
 async fn nor_does_one_written_as_a_jwt() {
-    nothing_is_allocated(TokenFormat::Jwt).await;
+    nothing_is_allocated(&House::new(TokenFormat::Jwt).await).await;
+}
+
+/// A redis-server on a free port; it ends with the test.
+struct Server {
+    child: Child,
+    url: String,
+    _data: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        #[expect(clippy::disallowed_methods, reason = "which servers the tests run is told by the environment")]
+        let program = std::env::var("GATEPOST_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned());
+        let data = tempfile::tempdir().unwrap();
+        let port = port.to_string();
+        let child = Command::new(&program)
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--dir", data.path().to_str().unwrap()])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}; install redis-server, or set GATEPOST_TEST_REDIS to one"));
+        Self { child, url: format!("redis://127.0.0.1:{port}"), _data: data }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn nor_does_one_that_stands_in_redis() {
+    let redis = Server::start();
+    // checks come in a row, and heartbeats between
+    let house = House::with_tokens_in(Some((&redis.url, Duration::from_secs(10))), TokenFormat::Opaque).await;
+    nothing_is_allocated(&house).await;
+}
+
+/// Nobody makes Redis work by what ran out and says so itself.
+#[tokio::test]
+async fn a_jwt_that_ran_out_asks_no_store() {
+    let redis = Server::start();
+    let house = House::with_tokens_in(Some((&redis.url, Duration::from_secs(10))), TokenFormat::Jwt).await;
+    let gate = Arc::new(Gate::new(Dialect::new(Proxy::Nginx, None, None), house.shared.clone()));
+    let presented = ("authorization", format!("Bearer {}", house.accounts.exchange(&house.api_key, None, ORIGIN).await.unwrap().text));
+    house.shared.clock.advance(Duration::from_secs(13 * 3600));
+    for _ in 0..2 {
+        let (answer, _) = at_once(&gate, request(Proxy::Nginx, "/orders/17", Some(&presented)));
+        assert_eq!(answer.status(), 401);
+    }
+}
+
+/// What is cached is used without the store where a rule says so, and costs no more then.
+#[tokio::test]
+async fn nor_does_one_that_outlasts_redis() {
+    let redis = Server::start();
+    let bound = Duration::from_millis(500);
+    let house = House::with_tokens_in(Some((&redis.url, bound)), TokenFormat::Opaque).await;
+    let gate = Arc::new(Gate::new(Dialect::new(Proxy::Nginx, None, None), house.shared.clone()));
+    let credentials: Vec<_> = house.credentials().await.into_iter().filter(|presented| !is_foreign(Some(presented))).collect();
+    // a lease later it is known that rules want this
+    tokio::time::sleep(bound).await;
+    for presented in credentials.iter().chain(&credentials) {
+        assert_eq!(gate.check(request(Proxy::Nginx, "/kept/a", Some(presented)), 0).await.unwrap().status(), 200, "{presented:?}");
+    }
+    drop(redis);
+    tokio::time::sleep(2 * bound).await;
+    for presented in &credentials {
+        assert_eq!(gate.check(request(Proxy::Nginx, "/orders/17", Some(presented)), 0).await.unwrap().status(), 403, "the lease is over");
+        gate.check(request(Proxy::Nginx, "/kept/a", Some(presented)), 0).await.unwrap();
+        let (answer, took) = at_once(&gate, request(Proxy::Nginx, "/kept/a", Some(presented)));
+        assert_eq!((answer.status().as_u16(), took), (200, Took::default()), "{presented:?}");
+    }
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ impl Accounts {
         }
     }
 
-    async fn introspect_access(&self, client: Client, AccessClaims { id, key }: AccessClaims) -> Result<Option<Introspected>, Refusal> {
+    async fn introspect_access(&self, client: Client, AccessClaims { id, key, .. }: AccessClaims) -> Result<Option<Introspected>, Refusal> {
         let ask = Ask::Token { id, key };
         let Some(fill) = self.store.look_up(ask).await? else { return Ok(None) };
         let key_ends = fill.key.as_ref().and_then(|(_, key)| key.ends);
@@ -161,7 +161,7 @@ impl Accounts {
     /// # Errors
     /// Where the database is away, or the token store has not heard of the end.
     pub async fn revoke(&self, client: Client, token: &str, origin: Origin) -> Result<(), Refusal> {
-        if let Some(AccessClaims { id, key }) = self.keyring.load().read_access(token) {
+        if let Some(AccessClaims { id, key, .. }) = self.keyring.load().read_access(token) {
             let act = self.revoke_access(client, id, origin).await?;
             return self.settled(act, Ask::Token { id, key }).await;
         }

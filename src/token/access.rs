@@ -8,6 +8,7 @@ use super::base62;
 use super::jwt::AccessJwt;
 use super::keyring::Keyring;
 use super::record::{TokenFormat, TokenRecord};
+use crate::clock::UnixMs;
 use crate::id::Id;
 
 /// The first bytes of an opaque access token.
@@ -22,6 +23,8 @@ pub struct AccessClaims {
     pub id: Id,
     /// The key it was minted from.
     pub key: Id,
+    /// Its absolute end, where it says that: a JWT does.
+    pub cap: Option<UnixMs>,
 }
 
 /// The text of a token, made from its record. `None` = its secret key is gone.
@@ -47,7 +50,11 @@ pub(super) fn read(keyring: &Keyring, text: &str) -> Option<AccessClaims> {
     }
     match text.strip_prefix(PREFIX) {
         Some(body) => read_opaque(keyring, body.as_bytes()),
-        None => keyring.iter().find_map(|key| key.access_jwt().verify_access(text)).map(|jwt| AccessClaims { id: jwt.jti, key: jwt.kid }),
+        None => keyring.iter().find_map(|key| key.access_jwt().verify_access(text)).map(|jwt| AccessClaims {
+            id: jwt.jti,
+            key: jwt.kid,
+            cap: Some(UnixMs(jwt.exp.saturating_mul(1000))),
+        }),
     }
 }
 
@@ -56,13 +63,12 @@ fn read_opaque(keyring: &Keyring, mut body: &[u8]) -> Option<AccessClaims> {
     let key = Id::from_bytes(base62::take_wide(&mut body)?);
     let mac = base62::take_wide(&mut body)?;
     let authentic = keyring.iter().any(|secret| bool::from(subtle::ConstantTimeEq::ct_eq(&mac[..], &secret.mac(id, key)[..])));
-    (body.is_empty() && authentic).then_some(AccessClaims { id, key })
+    (body.is_empty() && authentic).then_some(AccessClaims { id, key, cap: None })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UnixMs;
     use crate::decision::scopes::ScopeSet;
 
     fn keyring(lines: &[&str]) -> Keyring {
@@ -89,7 +95,10 @@ mod tests {
             let record = record(&ring, format);
             let text = write(&ring, &record, Id::from_bytes([9; 16])).unwrap();
             assert_eq!(Some(&text), write(&keyring(&["bb", "aa"]), &record, Id::from_bytes([9; 16])).as_ref());
-            assert_eq!(ring.read_access(&text), Some(AccessClaims { id: record.id, key: record.key }));
+            assert_eq!(
+                ring.read_access(&text),
+                Some(AccessClaims { id: record.id, key: record.key, cap: (format == TokenFormat::Jwt).then_some(record.cap) })
+            );
             assert_eq!(keyring(&["bb", "aa"]).read_access(&text), ring.read_access(&text), "rotation");
             assert_eq!(keyring(&["bb"]).read_access(&text), None, "another installation");
             assert_eq!(write(&keyring(&["bb"]), &record, Id::from_bytes([9; 16])), None);

@@ -98,6 +98,10 @@ pub fn recognise(
                 Some(text) => Some(mint.api_key(text).ok_or(NOT_OURS)?),
             };
             let found = match bearer(text, keyring, now) {
+                // it costs a signature to find out, and needs no store
+                Some((kind @ CredentialKind::Token, _, Some(cap))) if cap <= now => {
+                    return Err(Unproved { evidence: FORGED, kind: Some(kind), is_forged: true });
+                }
                 Some((kind, ask, ends)) => Authentic { kind, ask, secret: None, made_elsewhere: false, ends, foreign: None },
                 // none of ours: no key of ours belongs to it either
                 None if secret.is_none() => foreign(text, issuers, now)?,
@@ -130,7 +134,7 @@ const FORGED: Evidence<'static> = Evidence::Invalid("malformed, forged or expire
 /// A token that was made here.
 fn bearer(text: &str, keyring: &Keyring, now: UnixMs) -> Option<(CredentialKind, Ask, Option<UnixMs>)> {
     if let Some(token) = keyring.read_access(text) {
-        return Some((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }, None));
+        return Some((CredentialKind::Token, Ask::Token { id: token.id, key: token.key }, token.cap));
     }
     let login = keyring.iter().find_map(|key| key.login_jwt().verify_login(text, now).ok())?;
     Some((CredentialKind::Jwt, Ask::Session(login.sid), Some(UnixMs(login.exp.saturating_mul(1000)))))
