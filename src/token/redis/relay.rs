@@ -248,17 +248,17 @@ pub(super) async fn run(core: Weak<Core>) {
         if due(DEAD_EVERY) {
             core.remove_the_dead(&mut others).await;
         }
-        let is_settled = core.held.load().as_ref().is_some_and(|held| core.is_settled(&held.epoch));
-        let relay = is_settled || due(SETTLING_EVERY);
-        if let Err(error) = core.tick(relay, due(MARK_EVERY), due(FORGET_EVERY)).await {
+        if let Err(error) = core.tick(due(SETTLING_EVERY), due(MARK_EVERY), due(FORGET_EVERY)).await {
             tracing::warn!(%error, "upkeep of the token store");
         }
     }
 }
 
 impl Core {
-    async fn tick(&self, relay: bool, mark: bool, forget: bool) -> Result<(), DatabaseError> {
-        if relay && self.held.load().is_some() && !self.database.pending(0, 1).await?.is_empty() {
+    /// `settling` = rows are sent again in an epoch that is not settled, too.
+    async fn tick(&self, settling: bool, mark: bool, forget: bool) -> Result<(), DatabaseError> {
+        let relays = self.held.load().as_ref().is_some_and(|held| settling || self.is_settled(&held.epoch));
+        if relays && !self.database.pending(0, 1).await?.is_empty() {
             self.apply(i64::MAX).await;
         }
         let now = self.now();

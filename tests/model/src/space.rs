@@ -122,6 +122,21 @@ impl Space {
         self.lease.max(self.lease_of_ender)
     }
 
+    /// The longest that any strict end waits.
+    pub fn longest_wait(&self) -> u8 {
+        self.longest_lease() + self.grace
+    }
+
+    /// For how long the longest lease of an earlier epoch is waited for.
+    pub fn longest_hold(&self) -> u8 {
+        self.longest_wait() + self.lag_of_failover()
+    }
+
+    /// How long a superseded primary may still write, where any is.
+    pub fn lag_of_failover(&self) -> u8 {
+        if self.fails_over() { self.lag } else { 0 }
+    }
+
     pub fn end(&self, n: usize) -> Option<Ending> {
         self.ends[n]
     }
@@ -144,7 +159,7 @@ impl Space {
             listed_grace: self.grace > 0 && !self.grace_grows,
             told_grace: self.grace > 0 && !self.grace_grows,
             held: 1,
-            held_for: Age::of(self.longest_lease() + self.grace + if self.fails_over() { self.lag } else { 0 }),
+            held_for: Age::of(self.longest_hold()),
             left: self.left,
             next_epoch: 2,
             next_id: self.nodes as u8,

@@ -113,7 +113,7 @@ impl Model {
 
         // a wait without its 1.1 is one tick short of what a lease may last
         let hold = if self.rules.keep(Rule::HeldForAll) { longest_with_grace } else { longest.saturating_sub(1) };
-        let hold = hold + if self.rules.keep(Rule::HeldOutlastsLag) { self.lag() } else { 0 };
+        let hold = hold + if self.rules.keep(Rule::HeldOutlastsLag) { self.space.lag_of_failover() } else { 0 };
         if !self.space.acknowledged || !state.held_for.is_at_least(hold) && self.rules.keep(Rule::AcksAskHeld) {
             return;
         }
@@ -143,21 +143,6 @@ impl Model {
         next.ends[e].phase = EndPhase::Returned;
         next.early |= early;
         steps.push(next, || format!("strict end {e} RETURNS by {}", if early { "acknowledgements" } else { "time" }));
-    }
-
-    /// The longest that any strict end waits.
-    pub(super) fn longest_wait(&self) -> u8 {
-        self.space.longest_lease() + self.space.grace
-    }
-
-    /// For how long the longest lease of an earlier epoch is waited for.
-    pub(super) fn longest_hold(&self) -> u8 {
-        self.longest_wait() + self.lag()
-    }
-
-    /// For how long a superseded primary goes on giving leases.
-    fn lag(&self) -> u8 {
-        if self.space.fails_over() { self.space.lag } else { 0 }
     }
 
     /// A member whose heartbeat another saw unchanged for as long as its leases can last is removed.

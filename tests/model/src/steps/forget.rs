@@ -18,7 +18,7 @@ impl Model {
         if self.space.acknowledged && (0..ENDS).any(open) && state.check == Check::NotBegun {
             return;
         }
-        state.held_for = Age::of(self.longest_hold());
+        state.held_for = Age::of(self.space.longest_hold());
         (state.left.removals, state.left.rows) = (0, 0);
         (state.unlisted, state.row_gone) = (Age::NONE, false);
         state.beaten = Default::default();

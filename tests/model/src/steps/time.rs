@@ -12,7 +12,7 @@ impl Model {
     pub(super) fn tick(&self, state: &State, steps: &mut Steps<State>) {
         let space = &self.space;
         let with_grace = space.lease + space.grace;
-        let longest = space.longest_lease() + space.grace;
+        let longest = space.longest_wait();
         let mut next = *state;
         for gate in &mut next.gates {
             gate.lease.run_out(space.lease);
@@ -23,9 +23,9 @@ impl Model {
         next.beaten.iter_mut().for_each(|beaten| beaten.grow(longest));
         for end in &mut next.ends {
             end.applied.grow(space.bound());
-            end.replied.grow(self.longest_wait());
+            end.replied.grow(longest);
         }
-        next.held_for.grow(self.longest_hold());
+        next.held_for.grow(space.longest_hold());
         for node in &mut next.nodes {
             node.superseded.grow(space.lag + 1);
             node.founded.grow(space.lag + 1);
