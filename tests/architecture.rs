@@ -75,6 +75,35 @@ fn the_decision_does_no_io() {
 }
 
 #[test]
+fn the_protocol_does_no_io() {
+    let core = |file: &str| room("token/fencelog")(file) || file == "token/fence.rs";
+    forbid(
+        "what keeps the cache fresh is told of events and of the time: no I/O, no clock, so that a simulation can run it",
+        core,
+        &[
+            "tokio::",
+            "redis::",
+            "sqlx::",
+            "metrics::",
+            "tracing::",
+            "std::env",
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "std::time::Instant",
+            "std::time::SystemTime",
+            "crate::clock::boottime",
+            "crate::clock::Clock",
+            "crate::database",
+            "crate::metrics",
+            "crate::config",
+            "crate::token::redis",
+            "super::redis",
+        ],
+    );
+}
+
+#[test]
 fn drivers_stay_in_their_rooms() {
     let outside = |inside: fn(&str) -> bool| move |file: &str| !inside(file);
     forbid("only src/database names sqlx", outside(|file| room("database")(file)), &["sqlx::"]);

@@ -303,6 +303,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_ended_leaves_memory() {
+        let clock = Clock::manual(NOW);
+        let cache = Cache::start(Arc::default(), clock.clone(), Duration::ZERO).unwrap();
+        let id = |n: u64| Id::from_bytes((u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_be_bytes());
+        for n in 1..=500 {
+            let (common, _) = cache.commons.of(common(1));
+            let concerned = Concerned::from(Ask::Key(id(n)));
+            let (kind, stamps, deadline) = (CredentialKind::ApiKey, cache.fence.stamps(concerned), NOW.after(REFUSED_FOR));
+            let terms = Terms { name: name(n), kind, provers: Provers::default(), concerned, stamps, deadline };
+            cache.table.insert(Arc::new(Entry::refused(terms, common)), |_| false);
+        }
+        let round = || (0..SWEEP_PARTS).map(|n| cache.sweep_part(n, &clock)).sum::<usize>();
+        assert_eq!(round(), 500);
+        cache.fence.bump(id(7));
+        let left = round();
+        assert!((1..500).contains(&left), "who shares its shard of generations goes too: {left}");
+        cache.fence.bump_all();
+        assert_eq!(round(), 0);
+    }
+
+    #[tokio::test]
     async fn a_flood_of_forged_tokens_takes_little() {
         let cache = Cache::start(Arc::default(), Clock::manual(NOW), Duration::ZERO).unwrap();
         for n in 1..=100_000 {
