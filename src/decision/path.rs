@@ -92,31 +92,39 @@ pub fn segments(reading: &[u8]) -> impl Iterator<Item = &[u8]> {
     reading.get(1..).unwrap_or_default().split(|byte| *byte == b'/')
 }
 
-/// Bytes that mean themselves to every server: `[A-Za-z0-9._~!$&'()*+,=:@/-]`.
-const PLAIN: [bool; 256] = {
-    let mut table = [false; 256];
+/// A byte that means itself to every server, `/` and `.` apart: `[A-Za-z0-9_~!$&'()*+,=:@-]`.
+const ORDINARY: u8 = 1;
+const SLASH: u8 = 2;
+const DOT: u8 = 4;
+
+/// Which of these a byte is; 0 = none.
+const KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         #[expect(clippy::cast_possible_truncation, clippy::indexing_slicing, reason = "below 256, evaluated by the compiler")]
         {
-            table[byte] = (byte as u8).is_ascii_alphanumeric()
-                || matches!(
-                    byte as u8,
-                    b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' | b'/' | b'-'
-                );
+            kinds[byte] = match byte as u8 {
+                b'/' => SLASH,
+                b'.' => DOT,
+                b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@' | b'-' => ORDINARY,
+                other if other.is_ascii_alphanumeric() => ORDINARY,
+                _ => 0,
+            };
         }
         byte += 1;
     }
-    table
+    kinds
 };
 
-/// How many bytes from the beginning on are plain, without `//` and `/.`.
+/// How many bytes from the beginning on mean themselves to every server, without `//` and `/.`.
 fn plain(path: &[u8]) -> usize {
-    let mut after_slash = false;
+    let mut fine = ORDINARY | SLASH | DOT;
     let end = path.iter().position(|byte| {
-        let bad = after_slash && matches!(byte, b'/' | b'.');
-        after_slash = *byte == b'/';
-        bad || !PLAIN.get(usize::from(*byte)).copied().unwrap_or(false)
+        let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(0);
+        let ends = kind & fine == 0;
+        fine = if kind == SLASH { ORDINARY } else { ORDINARY | SLASH | DOT };
+        ends
     });
     end.unwrap_or(path.len())
 }

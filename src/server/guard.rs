@@ -146,7 +146,7 @@ impl Heads {
         }
         let complete = self.tail.ends_with(b"\n\n") || self.tail == *b"\n\r\n";
         if let Lines::Counted(before) = self.lines {
-            self.lines = match before + lines(bytes) {
+            self.lines = match before + memchr::memchr_iter(b'\n', bytes).count() {
                 many if many > FEW => Lines::TooMany,
                 _ if complete => Lines::Counted(0),
                 few => Lines::Counted(few),
@@ -158,11 +158,6 @@ impl Heads {
             self.deadline = Some(Box::pin(sleep_until(Instant::now() + self.limit)));
         }
     }
-}
-
-/// How many lines end in these bytes. Counted in single bytes, which the processor adds sixteen at a time.
-fn lines(bytes: &[u8]) -> usize {
-    bytes.chunks(240).map(|some| usize::from(some.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>())).sum()
 }
 
 /// hyper's URI drops `#` and what follows (CVE-2021-32779 is that very thing): turned into a byte that no URI may
