@@ -12,13 +12,14 @@ TOKEN = [("Authorization", "Bearer TOKEN")]
 
 def rows(options, folder):
     with options.home(folder / "check") as home:
-        bare, empty, nginx = home.bare(), home.bare(204), home.nginx_204()
+        bare, empty, on_core, nginx = home.bare(), home.bare(204), home.bare("core"), home.nginx_204()
         ten = home.gatepost("ten")
         api_key = ten.sign_up()
         credential = question.credentials(ten.token(api_key))
         targets = [
             Target("bare", bare, question.headers(credential)),
             Target("bare 204", empty, question.headers(credential)),
+            Target("bare on a core", on_core, question.headers(credential)),
             Target("nginx 204", nginx, question.headers(credential)),
             Target("opaque", ten, question.headers(credential)),
             Target("anonymous", ten, question.headers(credential, question.OPEN)),
@@ -55,6 +56,7 @@ def rows(options, folder):
     return [
         beside("opaque token", "opaque", "bare", at_most=1.10),
         compared("check", "opaque token, rate on one core", "checks/s", rate["opaque"], "bare hyper, constant 200", rate["bare"]),
+        beside("opaque token", "opaque", "bare on a core", "bare hyper, constant 200, served as gates are"),
         beside("opaque token", "opaque", "bare 204", "bare hyper, 204"),
         beside("opaque token", "opaque", "nginx 204", "nginx, return 204"),
         beside("anonymous rule", "anonymous", "bare"),
@@ -66,5 +68,5 @@ def rows(options, folder):
         beside("opaque token, with usage", "opaque", "uncounted", "without usage", at_most=1.05),
         beside("1,000 rules", "1,000 rules", "opaque", "10 rules", at_most=1.10),
         beside("100,000 rules", "100,000 rules", "opaque", "10 rules", at_most=1.10),
-        *peers.rows(median(cpu["opaque"]) / median(cpu["bare 204"])),
+        *peers.rows(beside("opaque token", "opaque", "bare 204").ratio),
     ]

@@ -16,7 +16,7 @@ USAGE_BOUND = 1.05
 def rows(options, folder):
     prefix = [program("valgrind", "apt-get install valgrind"), "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     with options.home(folder / "instructions") as home:
-        bare, empty = home.bare(core=None, prefix=prefix), home.bare(204, core=None, prefix=prefix)
+        bare, empty, on_core = (home.bare(how, core=None, prefix=prefix) for how in (200, 204, "core"))
         ten = home.gatepost("ten", core=None, prefix=prefix)
         api_key = ten.sign_up()
         credential = question.credentials(ten.token(api_key))
@@ -24,7 +24,7 @@ def rows(options, folder):
         opaque = {"opaque token": asked, "anonymous rule": question.headers(credential, question.OPEN),
                   "a rate and a quota": question.headers(credential, question.LIMITED), "API key": question.headers([("X-Api-Key", api_key)])}
         jwt = home.gatepost("jwt", core=None, prefix=prefix, tokens={"format": "jwt"})
-        servers = [(ten, opaque), (bare, {"bare": asked}), (empty, {"bare 204": asked}), (jwt, {"JWT": question.headers(question.credentials(jwt.token()))})]
+        servers = [(ten, opaque), (bare, {"bare": asked}), (empty, {"bare 204": asked}), (on_core, {"bare on a core": asked}), (jwt, {"JWT": question.headers(question.credentials(jwt.token()))})]
         uncounted = home.gatepost("uncounted", core=None, prefix=prefix, usage={"enabled": False})
         servers.append((uncounted, {"uncounted": question.headers(question.credentials(uncounted.token()))}))
         if not options.quick:
@@ -38,9 +38,11 @@ def rows(options, folder):
 
         with ThreadPoolExecutor(2) as pool:  # counts, not times: two servers at once do not disturb each other
             counts = {name: count for found in pool.map(each, servers) for name, count in found.items()}
-    base, empty, uncounted = counts.pop("bare"), counts.pop("bare 204"), counts.pop("uncounted")
+    base, empty, on_core, uncounted = (counts.pop(name) for name in ("bare", "bare 204", "bare on a core", "uncounted"))
     counted_too = counts["opaque token"]
     return [Row("instructions", "bare hyper, constant 200", base, "instructions a request", "bare hyper, 204", empty, base / empty),
+            Row("instructions", "opaque token", counted_too, "instructions a check", "bare hyper, constant 200, served as gates are", on_core,
+                counted_too / on_core),
             Row("instructions", "opaque token, with usage", counted_too, "instructions a check", "without usage", uncounted, counted_too / uncounted,
                 at_most=USAGE_BOUND),
             *(Row("instructions", name, count, "instructions a check", "bare hyper, constant 200", base, count / base,

@@ -44,10 +44,10 @@ def middle_half(values):
 
 
 def compared(part, name, unit, values, beside, references, **more):
-    """A row of the medians of rounds that were measured in turn, and how the ratio varied from round to round."""
-    value, reference = statistics.median(values), statistics.median(references)
+    """A row of the medians of rounds that were measured in turn; the ratio is the median of each round's own, which what drifts from round to
+    round meets alike."""
     pairs = [a / b for a, b in zip(values, references, strict=True)]
-    return Row(part, name, value, unit, beside, reference, value / reference, middle_half(pairs), **more)
+    return Row(part, name, statistics.median(values), unit, beside, statistics.median(references), statistics.median(pairs), middle_half(pairs), **more)
 
 
 def alone(part, name, unit, values, **more):

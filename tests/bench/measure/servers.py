@@ -19,7 +19,7 @@ USER, PASSWORD = "bench", "a long and quiet passphrase"
 SECRET_KEY = "ab" * 32
 PROXY_SECRET = "s3cret"  # as in the files of nginx/ and traefik/
 GATEPOST = Path(os.environ.get("GATEPOST_BIN", TARGET / "gatepost"))
-BARE = TARGET / "examples" / "bare"
+BARE = Path(os.environ.get("BARE_BIN", TARGET / "examples" / "bare"))
 
 
 class Missing(Exception):
@@ -102,11 +102,11 @@ class Home:
         self.running.append(server.start())
         return server.until_listening(port)
 
-    def bare(self, status=200, core=0, prefix=()):
+    def bare(self, how=200, core=0, prefix=()):
         port = free_port()
         if not BARE.exists():
             missing(BARE, "cargo build --release --example bare")
-        server = Server(self.folder, f"bare-{port}", [BARE, f"127.0.0.1:{port}", 1, status], core, prefix)
+        server = Server(self.folder, f"bare-{port}", [BARE, f"127.0.0.1:{port}", 1, how], core, prefix)
         server.port = port
         return self.started(server, port)
 
