@@ -95,7 +95,7 @@ where
     }
 }
 
-/// The runtime that everything runs on.
+/// The runtime that everything runs on but checks ([`crate::server::Cores`]).
 ///
 /// # Errors
 /// Where the system gives no threads.

@@ -88,7 +88,7 @@ pub struct Config {
     pub webhooks: Vec<WebhookConfig>,
     /// How long sessions last.
     pub sessions: SessionsConfig,
-    /// Worker threads; at least 1.
+    /// Threads that answer checks, and as many for everything else; at least 1.
     pub workers: usize,
     /// What is counted of each key.
     pub usage: UsageConfig,

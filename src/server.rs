@@ -92,13 +92,14 @@ where
             accepted = listener.accept() => accepted,
             () = drain.until(last) => return,
         };
-        let (Ok((accepted, peer)), Some(core)) = (accepted, cores.place()) else {
+        let Ok((accepted, peer)) = accepted else {
             // out of file descriptors, most likely: give the others time to end
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         let (handler, drain, alive) = (handler.clone(), drain.clone(), accepting.clone());
         let from = Connection { peer, number: ACCEPTED.fetch_add(1, Ordering::Relaxed) };
+        let core = cores.place();
         core.runtime.spawn(async move {
             connection(accepted, from, limits, drain, handler).await;
             drop((place, core.held, alive));

@@ -12,7 +12,10 @@ use tokio::sync::oneshot;
 
 /// Where connections are served. The threads end with it.
 #[derive(Debug)]
-pub struct Cores(Vec<Core>);
+pub struct Cores {
+    first: Core,
+    others: Vec<Core>,
+}
 
 #[derive(Debug)]
 struct Core {
@@ -35,18 +38,22 @@ impl Cores {
     /// # Errors
     /// Where the system gives no threads.
     pub fn start(count: usize) -> std::io::Result<Self> {
-        (0..count.max(1)).map(|_| Core::start()).collect::<std::io::Result<_>>().map(Self)
+        Ok(Self { first: Core::start()?, others: (1..count).map(|_| Core::start()).collect::<std::io::Result<_>>()? })
     }
 
     /// The runtime that this is called on.
     pub fn here() -> Self {
-        Self(vec![Core { runtime: Handle::current(), connections: Arc::default(), _thread: None }])
+        Self { first: Core { runtime: Handle::current(), connections: Arc::default(), _thread: None }, others: Vec::new() }
     }
 
     /// Where the next connection goes.
-    pub(super) fn place(&self) -> Option<Place> {
-        let core = self.0.iter().min_by_key(|core| Arc::strong_count(&core.connections))?;
-        Some(Place { runtime: core.runtime.clone(), held: Arc::clone(&core.connections) })
+    pub(super) fn place(&self) -> Place {
+        let core = self.all().min_by_key(|core| Arc::strong_count(&core.connections)).unwrap_or(&self.first);
+        Place { runtime: core.runtime.clone(), held: Arc::clone(&core.connections) }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Core> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 }
 
@@ -67,11 +74,11 @@ mod tests {
     #[test]
     fn each_connection_goes_where_fewest_are() {
         let cores = Cores::start(3).unwrap();
-        let on = |place: &Place| cores.0.iter().position(|core| core.runtime.id() == place.runtime.id()).unwrap();
-        let mut places: Vec<_> = (0..6).map(|_| cores.place().unwrap()).collect();
+        let on = |place: &Place| cores.all().position(|core| core.runtime.id() == place.runtime.id()).unwrap();
+        let mut places: Vec<_> = (0..6).map(|_| cores.place()).collect();
         assert_eq!(places.iter().map(on).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2]);
         places.retain(|place| on(place) != 1);
-        assert_eq!((on(&cores.place().unwrap()), on(&cores.place().unwrap())), (1, 1), "nobody holds the first any more");
+        assert_eq!((on(&cores.place()), on(&cores.place())), (1, 1), "nobody holds the first any more");
     }
 
     #[test]
@@ -80,7 +87,7 @@ mod tests {
         let (told, tells) = std::sync::mpsc::channel();
         let lives = Arc::new(());
         let held = Arc::clone(&lives);
-        cores.place().unwrap().runtime.spawn(async move {
+        cores.place().runtime.spawn(async move {
             told.send(thread::current().name().map(str::to_owned)).unwrap();
             std::future::pending::<()>().await;
             drop(held);

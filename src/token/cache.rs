@@ -285,16 +285,21 @@ mod tests {
         Common::new(NOBODY, "t", Role::Client, grant, Vec::new(), &[], None)
     }
 
+    /// Keeps for a while what was found of a key.
+    fn keep(cache: &Cache, n: u64, key: Id, common: Common) {
+        let (common, _) = cache.commons.of(common);
+        let concerned = Concerned::from(Ask::Key(key));
+        let (kind, stamps, deadline) = (CredentialKind::ApiKey, cache.fence.stamps(concerned), NOW.after(REFUSED_FOR));
+        let terms = Terms { name: name(n), kind, provers: Provers::default(), concerned, stamps, deadline };
+        cache.table.insert(Arc::new(Entry::refused(terms, common)), |_| false);
+    }
+
     #[tokio::test]
     async fn what_ran_out_leaves_no_scopes_behind() {
         let clock = Clock::manual(NOW);
         let cache = Cache::start(Arc::default(), clock.clone(), Duration::ZERO).unwrap();
         for n in 0..500 {
-            let (common, _) = cache.commons.of(common(n));
-            let (concerned, deadline) = (Concerned::from(Ask::Key(NOBODY)), NOW.after(REFUSED_FOR));
-            let (kind, stamps) = (CredentialKind::ApiKey, cache.fence.stamps(concerned));
-            let terms = Terms { name: name(n), kind, provers: Provers::default(), concerned, stamps, deadline };
-            cache.table.insert(Arc::new(Entry::refused(terms, common)), |_| false);
+            keep(&cache, n, NOBODY, common(n));
         }
         let round = || (0..SWEEP_PARTS).map(|n| cache.sweep_part(n, &clock)).sum::<usize>();
         assert_eq!((round(), cache.commons.known()), (500, 500));
@@ -308,11 +313,7 @@ mod tests {
         let cache = Cache::start(Arc::default(), clock.clone(), Duration::ZERO).unwrap();
         let id = |n: u64| Id::from_bytes((u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)).to_be_bytes());
         for n in 1..=500 {
-            let (common, _) = cache.commons.of(common(1));
-            let concerned = Concerned::from(Ask::Key(id(n)));
-            let (kind, stamps, deadline) = (CredentialKind::ApiKey, cache.fence.stamps(concerned), NOW.after(REFUSED_FOR));
-            let terms = Terms { name: name(n), kind, provers: Provers::default(), concerned, stamps, deadline };
-            cache.table.insert(Arc::new(Entry::refused(terms, common)), |_| false);
+            keep(&cache, n, id(n), common(1));
         }
         let round = || (0..SWEEP_PARTS).map(|n| cache.sweep_part(n, &clock)).sum::<usize>();
         assert_eq!(round(), 500);

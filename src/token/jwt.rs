@@ -148,7 +148,7 @@ impl JwtKey {
         self.sign(claims)
     }
 
-    /// The claims of an authentic access token. Its end is asked of the store, not of `exp`.
+    /// The claims of an authentic access token, run out or not. From `exp` on it is refused; until then the store says whether it has ended.
     pub(super) fn verify_access(&self, text: &str) -> Option<AccessJwt> {
         self.verify(text).ok()
     }
@@ -172,7 +172,7 @@ impl JwtKey {
             return Err(JwtFault::Signature);
         }
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.validate_exp = false; // asked above, of our own clock; of the store for access tokens
+        validation.validate_exp = false; // asked of our own clock, by whoever asks for this
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud", "iss"]);
         jsonwebtoken::decode::<Claims>(text, &self.decoding, &validation).map(|data| data.claims).map_err(|e| match e.kind() {

@@ -53,11 +53,12 @@ def rows(options, folder):
         return compared("check", name, "ns CPU a check", cpu[of], bare, cpu[reference], 
                         more={"checks_a_second": median(rate[of]), "stray_answers": sum(part.stray for part in found[of])}, **more)
 
+    to_empty = beside("opaque token", "opaque", "bare 204", "bare hyper, 204")
     return [
         beside("opaque token", "opaque", "bare", at_most=1.10),
         compared("check", "opaque token, rate on one core", "checks/s", rate["opaque"], "bare hyper, constant 200", rate["bare"]),
         beside("opaque token", "opaque", "bare on a core", "bare hyper, constant 200, served as gates are"),
-        beside("opaque token", "opaque", "bare 204", "bare hyper, 204"),
+        to_empty,
         beside("opaque token", "opaque", "nginx 204", "nginx, return 204"),
         beside("anonymous rule", "anonymous", "bare"),
         beside("opaque token, a rate and a quota", "limited", "opaque", "opaque token, no limit", at_most=1.05),
@@ -68,5 +69,5 @@ def rows(options, folder):
         beside("opaque token, with usage", "opaque", "uncounted", "without usage", at_most=1.05),
         beside("1,000 rules", "1,000 rules", "opaque", "10 rules", at_most=1.10),
         beside("100,000 rules", "100,000 rules", "opaque", "10 rules", at_most=1.10),
-        *peers.rows(beside("opaque token", "opaque", "bare 204").ratio),
+        *peers.rows(to_empty.ratio),
     ]

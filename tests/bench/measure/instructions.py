@@ -24,7 +24,8 @@ def rows(options, folder):
         opaque = {"opaque token": asked, "anonymous rule": question.headers(credential, question.OPEN),
                   "a rate and a quota": question.headers(credential, question.LIMITED), "API key": question.headers([("X-Api-Key", api_key)])}
         jwt = home.gatepost("jwt", core=None, prefix=prefix, tokens={"format": "jwt"})
-        servers = [(ten, opaque), (bare, {"bare": asked}), (empty, {"bare 204": asked}), (on_core, {"bare on a core": asked}), (jwt, {"JWT": question.headers(question.credentials(jwt.token()))})]
+        servers = [(ten, opaque), (bare, {"bare": asked}), (empty, {"bare 204": asked}), (on_core, {"bare on a core": asked}),
+                   (jwt, {"JWT": question.headers(question.credentials(jwt.token()))})]
         uncounted = home.gatepost("uncounted", core=None, prefix=prefix, usage={"enabled": False})
         servers.append((uncounted, {"uncounted": question.headers(question.credentials(uncounted.token()))}))
         if not options.quick:
