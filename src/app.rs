@@ -219,6 +219,7 @@ impl App {
             usage,
             decisions: Arc::default(),
             examinations: Arc::default(),
+            aside: tokio::runtime::Handle::current(),
             ttl_s: config.tokens.ttl.as_secs(),
             configuration: file.and_then(|file| std::path::absolute(file).ok()),
         });

@@ -214,8 +214,8 @@ fn write_new(path: &Path, text: &str, over: bool) -> Result<ExitCode, String> {
 /// What stands behind `--token` or `--api-key`.
 async fn shown(arguments: &ExplainArguments, config: &config::Config) -> Result<Option<Shown>, String> {
     let presented = match (&arguments.token, &arguments.api_key) {
-        (Some(token), _) => crate::decision::credential::Presented::Bearer(token, None),
-        (_, Some(key)) => crate::decision::credential::Presented::ApiKey(key),
+        (Some(token), _) => crate::decision::credential::Presented::Bearer(token.as_str().into(), None),
+        (_, Some(key)) => crate::decision::credential::Presented::ApiKey(key.as_str().into()),
         (None, None) => return Ok(None),
     };
     let database = crate::app::existing_database(config).await?;

@@ -89,6 +89,8 @@ impl Shown<'_> {
 pub struct Judged<'r> {
     first: Demanded<'r>,
     second: Option<Demanded<'r>>,
+    /// Whether one of them is a rule that lets nobody pass unknown.
+    identifies: bool,
 }
 
 /// What the rules say to one reading.
@@ -109,7 +111,9 @@ impl<'r> Judged<'r> {
             Found::NoRule => Demanded::Refused(Reason::NoRule),
         });
         let first = demanded.next().unwrap_or(Demanded::Refused(Reason::NoRule));
-        Self { first, second: demanded.next() }
+        let second = demanded.next();
+        let identifies = |demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.anonymous);
+        Self { first, second, identifies: identifies(first) || second.is_some_and(identifies) }
     }
 
     fn each(&self) -> impl Iterator<Item = Demanded<'r>> {
@@ -118,8 +122,7 @@ impl<'r> Judged<'r> {
 
     /// Whether a credential decides: not where everything is anonymous, nor where a reading is refused anyway.
     pub fn asks_for_credential(&self) -> bool {
-        self.each().all(|demanded| !matches!(demanded, Demanded::Refused(_)))
-            && self.each().any(|demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.anonymous))
+        self.identifies && self.each().all(|demanded| !matches!(demanded, Demanded::Refused(_)))
     }
 
     /// Whether every rule concerned takes this kind.
@@ -275,9 +278,8 @@ pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence
         shadowed.get_or_insert_with(|| Box::new(denial));
     }
     let Some(rule) = judged.rule() else { return Verdict::deny(Denial::bare(Reason::NoRule, Reason::NoRule.usual_message())) };
-    let identified = judged.each().any(|demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.anonymous));
     let (holder, expires_in_s) = match evidence {
-        Evidence::Live { holder, expires_in_s } if identified => (Some(holder), expires_in_s),
+        Evidence::Live { holder, expires_in_s } if judged.identifies => (Some(holder), expires_in_s),
         _ => (None, None),
     };
     let cut = holder.as_ref().map(|holder| holder.get().grant()).filter(|grant| !grant.same_for_all());

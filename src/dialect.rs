@@ -21,17 +21,17 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use answer::{Allowed, Answer, CLOSE, final_status};
+pub use answer::{Answer, CLOSE, final_status};
 pub use carriage::{Carriage, Holds, Place};
 pub use client_ip::ClientIp;
 pub use identity::{IdentityHeaders, further};
 pub use proxy::Proxy;
 
-use self::field::{Field, Fields};
+use self::field::{Field, Fields, Found};
 use self::identity::Said;
 use crate::decision::credential::{Carrier, Carriers, Presented, Ways};
 use crate::decision::network::Client;
-use crate::decision::page::Page;
+use crate::decision::page::{Accept, Page};
 use crate::decision::request::{Request, RequestFault};
 use crate::decision::told::Further;
 
@@ -161,37 +161,14 @@ impl Dialect {
 
     /// Reads a check. Headers of other families are not looked at.
     pub fn read<'a>(&'a self, method: &'a Method, target: &'a Uri, headers: &'a HeaderMap) -> Asked<'a> {
-        let (names, fields) = (names_of(self.proxy), fields_of(self.proxy));
-        let line = (method, target);
-        let mut told = Told { method: Carrier::Absent, uri: Carrier::Absent, host: Carrier::Absent, proto: Carrier::Absent, line };
-        let (mut carriers, mut secret, mut preflight, mut request_id) =
-            (Carriers::default(), Carrier::Absent, Carrier::Absent, Carrier::Absent);
-        let (mut page, mut has_cookies) = (Page::default(), false);
-        let mut announces_body = false;
-        for (name, value) in headers {
-            let Some(field) = fields.field(name.as_str()) else { continue };
-            let value = value.as_bytes();
-            match field {
-                Field::Authorization => carriers.authorization.add(value),
-                Field::XAuthorization => carriers.x_authorization.add(value),
-                Field::XApiKey => carriers.x_api_key.add(value),
-                Field::ProxySecret => secret.add(value),
-                Field::RequestId => request_id.add(value),
-                Field::Origin => page.origin.add(value),
-                Field::Cookie => has_cookies = true,
-                Field::FetchSite => page.site.add(value),
-                Field::FetchMode => page.mode.add(value),
-                Field::Accept => page.accept.add(value),
-                Field::Upgrade => page.upgrade = true,
-                Field::PreflightFor => preflight.add(value),
-                Field::ContentLength => announces_body |= value != b"0",
-                Field::TransferEncoding => announces_body = true,
-                Field::Method => told.method.add(value),
-                Field::Uri => told.uri.add(value),
-                Field::Host => told.host.add(value),
-                Field::Proto => told.proto.add(value),
-            }
-        }
+        let (names, found) = (names_of(self.proxy), Found::read(fields_of(self.proxy), headers));
+        let mut told = Told {
+            method: found.get(Field::Method),
+            uri: found.get(Field::Uri),
+            host: found.get(Field::Host),
+            proto: found.get(Field::Proto),
+            line: (method, target),
+        };
         let (call, own_uri) = Self::call(target, names.uri.is_none());
         if names.method.is_none() {
             told.method = Carrier::Once(method.as_str().as_bytes());
@@ -199,24 +176,47 @@ impl Dialect {
         if let Some(uri) = own_uri {
             told.uri = Carrier::Once(uri.as_bytes());
         }
-        let preflight_for = page.origin.once().and(preflight.once());
-        page.in_the_clear = matches!(told.proto, Carrier::Once(b"http" | b"ws"));
-        page.authority = told.host.once().unwrap_or_default();
+        let origin = found.get(Field::Origin);
+        let preflight_for = origin.once().and(found.get(Field::PreflightFor).once());
+        let page = Page {
+            site: found.get(Field::FetchSite),
+            mode: found.get(Field::FetchMode),
+            origin,
+            accept: match found.get(Field::Accept) {
+                Carrier::Doubled => Accept::of(headers.get_all(header::ACCEPT).iter().map(|line| line.as_bytes())),
+                once => Accept::of(once.once()),
+            },
+            upgrade: found.has(Field::Upgrade),
+            in_the_clear: matches!(told.proto, Carrier::Once(b"http" | b"ws")),
+            authority: told.host.once().unwrap_or_default(),
+        };
         let client = self.client_ip.as_ref().map_or(Client::NotConfigured, |client_ip| client_ip.read(headers));
-        let carried = self.carriage.as_ref().map_or_else(|| Presented::read(&carriers), |carriage| carriage.read(headers));
-        let presented = match carried {
-            Presented::Nothing if has_cookies => {
+        let presented = match &self.carriage {
+            None => Presented::read(&Carriers {
+                authorization: found.get(Field::Authorization),
+                x_authorization: found.get(Field::XAuthorization),
+                x_api_key: found.get(Field::XApiKey),
+            }),
+            Some(carriage) => carriage.read(headers),
+        };
+        let presented = match presented {
+            Presented::Nothing if found.has(Field::Cookie) => {
                 Presented::in_cookies(|| headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes()))
             }
             presented => presented,
         };
+        let mut request = described(&told, preflight_for);
+        if let Ok(request) = &mut request {
+            (request.page, request.client, request.ways) = (page, client, self.ways());
+        }
         Asked {
             call,
-            request: described(&told, preflight_for).map(|request| Request { page, client, ways: self.ways(), ..request }),
+            request,
             presented,
-            secret_is_right: self.is_our_proxy(secret),
-            announces_body,
-            request_id,
+            secret_is_right: self.is_our_proxy(found.get(Field::ProxySecret)),
+            announces_body: found.has(Field::TransferEncoding)
+                || !matches!(found.get(Field::ContentLength), Carrier::Absent | Carrier::Once(b"0")),
+            request_id: found.get(Field::RequestId),
             told,
         }
     }

@@ -4,6 +4,7 @@
 //! a lock, a heap allocation or a command; otherwise the store is asked, the only `await`, and the check is read again with
 //! what it said. Every path ends in `render`; a store that cannot be asked is evidence like any other, so nothing fails open.
 
+mod aside;
 mod examined;
 mod log;
 mod recent;
@@ -17,7 +18,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, Method, Uri};
+use http::request::Parts;
+use tokio::runtime::Handle;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::cookies::Domains;
@@ -26,7 +28,7 @@ use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
 use crate::decision::{Denial, Evidence, Judged, Permit, Reason, Shown, Verdict, decide, limited, unmetered};
 use crate::decisions::Recent;
-use crate::dialect::{Allowed, Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
+use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::examinations::Examinations;
 use crate::issuers::Issuers;
 use crate::meters::{Charge, Charged, Leased, Meters, Unleased};
@@ -41,6 +43,7 @@ use crate::token::secret::SecretMint;
 use crate::token::store::{TokenStore, Unavailable};
 use crate::token::ticket::{Purpose, Ticket};
 use crate::usage::{RuleNumbers, Usage};
+use aside::Aside;
 use ticket::Ticketed;
 
 /// Rules in force with their counters.
@@ -91,6 +94,8 @@ pub struct Shared {
     pub examinations: Arc<Examinations>,
     /// `tokens.ttl`, seconds.
     pub ttl_s: u64,
+    /// Where tasks and timers are that a check needs: the core it runs on keeps no time.
+    pub aside: Handle,
     /// The configuration file, for the command that a refusal's log line ends with.
     pub configuration: Option<std::path::PathBuf>,
 }
@@ -107,14 +112,6 @@ pub struct Gate {
     /// By what `gatepost explain --gate` knows it.
     name: String,
     shared: Arc<Shared>,
-}
-
-/// What a check says.
-#[derive(Clone, Copy)]
-struct Head<'a> {
-    method: &'a Method,
-    target: &'a Uri,
-    headers: &'a HeaderMap,
 }
 
 /// What must be asked before a check can be answered.
@@ -140,33 +137,6 @@ struct Heard {
     ticket: Option<Box<Ticketed>>,
 }
 
-/// An answer that lacks nothing but the memory for its headers.
-struct Ready {
-    answer: Rendered,
-    /// Whether the connection ends with it.
-    closes: bool,
-}
-
-enum Rendered {
-    Allowed(Allowed),
-    Whole(Box<Answer>),
-}
-
-impl Ready {
-    /// The answer. An allow takes the memory of the request's headers, which are not needed any more: hyper gives it to the
-    /// connection's next request, so no check has to ask for any.
-    fn given(self, dialect: &Dialect, used: HeaderMap) -> Answer {
-        let mut answer = match self.answer {
-            Rendered::Allowed(allowed) => allowed.answer(dialect, used),
-            Rendered::Whole(answer) => *answer,
-        };
-        if self.closes {
-            answer.headers_mut().extend([CLOSE]);
-        }
-        answer
-    }
-}
-
 /// What is known of a check's credential.
 struct Known<'e> {
     evidence: Evidence<'e>,
@@ -180,7 +150,7 @@ pub enum Checked {
     /// There, until it is taken.
     Now(Option<Answer>),
     /// On its way.
-    Later(Pin<Box<dyn Future<Output = Result<Answer, HungUp>> + Send>>),
+    Later(Aside),
 }
 
 /// There is no answer: the connection ends. For the nonce of an examination only.
@@ -194,7 +164,7 @@ impl Future for Checked {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Now(answer) => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-            Self::Later(answer) => answer.as_mut().poll(context),
+            Self::Later(answer) => Pin::new(answer).poll(context),
         }
     }
 }
@@ -212,25 +182,24 @@ impl Gate {
     }
 
     /// Answers one check, which came over the connection of this number: at once where what it presents is known, or does not matter.
-    pub fn check<Body>(self: &Arc<Self>, mut request: http::Request<Body>, connection: u64) -> Checked {
+    pub fn check<Body>(self: &Arc<Self>, request: http::Request<Body>, connection: u64) -> Checked {
         let at = self.shared.clock.moment();
         if self.shared.examinations.are_open()
             && let Some(found) = examined::nonce_of(self, &request)
         {
             return examined::check(self, found, request, connection, at);
         }
-        let head = Head { method: request.method(), target: request.uri(), headers: request.headers() };
-        match self.answer(head, at, &Heard::default()) {
-            Ok(answer) => Checked::Now(Some(answer.given(&self.dialect, std::mem::take(request.headers_mut())))),
-            Err(question) => {
-                let (gate, (head, _)) = (Arc::clone(self), request.into_parts());
-                Checked::Later(Box::pin(async move { Ok(gate.ask(question, head, at).await) }))
+        match self.answer(request.into_parts().0, at, &Heard::default()) {
+            Ok(answer) => Checked::Now(Some(answer)),
+            Err((question, head)) => {
+                let gate = Arc::clone(self);
+                Checked::Later(Aside::new(&self.shared.aside, async move { Ok(gate.ask(question, head, at).await) }))
             }
         }
     }
 
     /// Asks whatever must be asked, then answers.
-    async fn ask(&self, mut question: Question, head: http::request::Parts, at: Moment) -> Answer {
+    async fn ask(&self, mut question: Question, mut head: Parts, at: Moment) -> Answer {
         let mut heard = Heard::default();
         loop {
             match question {
@@ -251,32 +220,39 @@ impl Gate {
                 // nothing is asked twice
                 _ => return self.dialect.render(Call::Verify, &unavailable()),
             }
-            let said = Head { method: &head.method, target: &head.uri, headers: &head.headers };
-            match self.answer(said, at, &heard) {
-                Ok(answer) => return answer.given(&self.dialect, head.headers),
-                Err(next) => question = next,
+            match self.answer(head, at, &heard) {
+                Ok(answer) => return answer,
+                Err(next) => (question, head) = next,
             }
         }
     }
 
-    /// The answer, from what is known, and heard.
-    fn answer(&self, head: Head<'_>, at: Moment, heard: &Heard) -> Result<Ready, Question> {
+    /// The answer, from what is known, and heard; or else what must be asked, and the head again. An allow takes the memory of the
+    /// headers, which are not needed any more: hyper gives it to the connection's next request, so no check has to ask for any.
+    fn answer(&self, head: Parts, at: Moment, heard: &Heard) -> Result<Answer, (Question, Parts)> {
         let in_force = self.shared.in_force.load();
-        let asked = self.dialect.read(head.method, head.target, head.headers);
+        let asked = self.dialect.read(&head.method, &head.uri, &head.headers);
         let mut held = None;
-        let (verdict, kind) = self.decide(&asked, &in_force.rules, at, heard, &mut held)?;
+        let (verdict, kind) = match self.decide(&asked, &in_force.rules, at, heard, &mut held) {
+            Ok(decided) => decided,
+            Err(question) => return Err((question, head)),
+        };
         if asked.call != Some(Call::Explain) {
             in_force.metrics.count(&verdict, kind, at.elapsed());
             self.shared.usage.checked(&in_force.numbers, &verdict);
             log::decision(self, &asked, &verdict, kind);
             recent::keep(self, &asked, &verdict);
         }
-        let answer = match &verdict {
-            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => Rendered::Allowed(self.dialect.allow(permit)),
-            _ => Rendered::Whole(Box::new(self.dialect.answer(&asked, &verdict))),
+        let closes = asked.announces_body;
+        let mut answer = match &verdict {
+            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => self.dialect.allow(permit, head.headers),
+            _ => self.dialect.answer(&asked, &verdict),
         };
         // nothing of a body is read, so what follows on this connection is not a request (BYP-131)
-        Ok(Ready { answer, closes: asked.announces_body })
+        if closes {
+            answer.headers_mut().extend([CLOSE]);
+        }
+        Ok(answer)
     }
 
     fn decide<'r>(
@@ -409,7 +385,7 @@ impl Gate {
         }
         // whose token it says it is costs nothing to read, unlike its signature
         if let Presented::Bearer(text, None) = asked.presented
-            && let Some(issuer) = shared.issuers.named_by(text)
+            && let Some(issuer) = shared.issuers.named_by(text.as_str())
             && let Err(evidence) = self.takes(CredentialKind::Issuer(issuer), request, judged)
         {
             return Ok(Known::of_kind(evidence, CredentialKind::Issuer(issuer)));

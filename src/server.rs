@@ -9,6 +9,7 @@ mod drain;
 mod guard;
 mod listener;
 mod passed;
+mod timers;
 mod tls;
 
 use std::future::Future;
@@ -32,6 +33,7 @@ use guard::{Guarded, Turn};
 use listener::Accepted;
 pub use listener::{BindError, Listen, Listener, Peer, bind};
 pub use passed::{Passed, PassedError};
+use timers::Timers;
 pub use tls::{Pair, PairError, Tls, install_cryptography};
 
 /// How long a head may take from its first byte to its last.
@@ -86,6 +88,7 @@ where
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let last = if listener.is_passed() { Phase::Ending } else { Phase::Closing };
     let accepting = drain.alive();
+    let timers = Timers::here();
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -97,17 +100,17 @@ where
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let (handler, drain, alive) = (handler.clone(), drain.clone(), accepting.clone());
+        let (handler, timers, drain, alive) = (handler.clone(), timers.clone(), drain.clone(), accepting.clone());
         let from = Connection { peer, number: ACCEPTED.fetch_add(1, Ordering::Relaxed) };
         let core = cores.place();
         core.runtime.spawn(async move {
-            connection(accepted, from, limits, drain, handler).await;
+            connection(accepted, from, limits, timers, drain, handler).await;
             drop((place, core.held, alive));
         });
     }
 }
 
-async fn connection<H, F, B, E>(accepted: Accepted, from: Connection, limits: Limits, drain: Drain, handler: Arc<H>)
+async fn connection<H, F, B, E>(accepted: Accepted, from: Connection, limits: Limits, timers: Timers, drain: Drain, handler: Arc<H>)
 where
     H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
     F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
@@ -118,7 +121,7 @@ where
 {
     let opened = tokio::select! {
         biased;
-        opened = accepted.open() => opened,
+        opened = accepted.open(&timers) => opened,
         () = drain.until(Phase::Ending) => None,
     };
     let Some(stream) = opened else { return };
@@ -126,7 +129,7 @@ where
     let turn = Arc::new(Turn::default());
     let (closing, turns) = (drain.clone(), turn.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        turns.asked(&request);
+        turns.asked();
         let answer = handler(request, from);
         let closes = closing.has_reached(Phase::Closing);
         answer.map_ok(move |mut answer| {
@@ -140,13 +143,12 @@ where
     let mut http = http1::Builder::new();
     match limits {
         Limits::Gate { raw_target } => {
-            // an answer is one small piece, and to write one costs the system less than to write a list of one
-            http.max_header_size(128 * 1024).max_buf_size(128 * 1024).writev(false);
-            let few = http.serve_connection(TokioIo::new(Guarded::heads(stream, HEAD_TIMEOUT, raw_target, turn)), &service);
-            let Some(Parts { io, read_buf, .. }) = until_over(few, &drain, first_request).await else { return };
+            http.max_header_size(128 * 1024).max_buf_size(128 * 1024);
+            let few = http.serve_connection(TokioIo::new(Guarded::heads(stream, HEAD_TIMEOUT, raw_target, turn, timers.clone())), &service);
+            let Some(Parts { io, read_buf, .. }) = until_over(few, &drain, &timers, first_request).await else { return };
             if let Some(io) = io.into_inner().resumed(&read_buf) {
                 let many = http.max_headers(256).serve_connection(TokioIo::new(io), &service);
-                until_over(many, &drain, first_request).await;
+                until_over(many, &drain, &timers, first_request).await;
             }
         }
         Limits::Admin => {
@@ -155,8 +157,8 @@ where
                 .max_buf_size(16 * 1024)
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT);
-            let serving = http.serve_connection(TokioIo::new(Guarded::open(stream)), &service);
-            until_over(serving, &drain, first_request).await;
+            let serving = http.serve_connection(TokioIo::new(Guarded::open(stream, timers.clone())), &service);
+            until_over(serving, &drain, &timers, first_request).await;
         }
     }
 }
@@ -166,6 +168,7 @@ where
 async fn until_over<S, B>(
     mut serving: http1::Connection<TokioIo<Guarded>, S>,
     drain: &Drain,
+    timers: &Timers,
     first_request: Instant,
 ) -> Option<Parts<TokioIo<Guarded>, S>>
 where
@@ -190,7 +193,7 @@ where
     })
     .await;
     // by now each answer says `close`: what was taken lately and is still open has not asked yet, or is being answered
-    if is_over || tokio::time::timeout_at(first_request, Pin::new(&mut serving)).await.is_ok() {
+    if is_over || timers.timeout_at(first_request, Pin::new(&mut serving)).await.is_ok() {
         return Some(serving.into_parts());
     }
     Pin::new(&mut serving).graceful_shutdown();

@@ -97,6 +97,7 @@ impl House {
             usage: Usage::start(database.clone(), Duration::from_secs(86_400)).unwrap(),
             decisions: Arc::default(),
             examinations: Arc::default(),
+            aside: tokio::runtime::Handle::current(),
             ttl_s: ttl.as_secs(),
             configuration: None,
         });

@@ -57,9 +57,9 @@ pub(super) async fn make(State(admin): State<Arc<Admin>>, call: Call) -> Result<
 async fn source(admin: &Admin, call: &Call) -> Result<TicketSource, Failure> {
     let key = call.header("x-api-key").map_err(Failure::unauthorized)?;
     let presented = match (call.authorization().map_err(Failure::unauthorized)?, key) {
-        (Some(Authorization::Bearer(token)), key) => Presented::Bearer(token, key),
+        (Some(Authorization::Bearer(token)), key) => Presented::Bearer(token.into(), key.map(Into::into)),
         (Some(Authorization::Basic(..)), _) => return Err(Failure::invalid_method().unauthorized()),
-        (None, Some(key)) => Presented::ApiKey(key),
+        (None, Some(key)) => Presented::ApiKey(key.into()),
         (None, None) => return Ok(TicketSource::session(call.caller(admin).await?.claims.sid)),
     };
     let source = admin.accounts.ticket_source(presented, &admin.issuers, call.origin)?;

@@ -114,8 +114,8 @@ fn explained(shared: Arc<Shared>, gates: Gates, question: Question) -> Explained
         let Gates { denial_status, outage, ref login_at, .. } = gates;
         let through = Through { denial_status, outage, login_at: login_at.clone(), ..Through::of(gate) };
         let presented = match (&question.token, &question.api_key) {
-            (Some(token), _) => Some(Presented::Bearer(token, None)),
-            (None, Some(api_key)) => Some(Presented::ApiKey(api_key)),
+            (Some(token), _) => Some(Presented::Bearer(token.as_str().into(), None)),
+            (None, Some(api_key)) => Some(Presented::ApiKey(api_key.as_str().into())),
             (None, None) => None,
         };
         let live = match presented {

@@ -121,6 +121,35 @@ pub struct SessionCookies<'a> {
     pub domain: Option<&'a [u8]>,
 }
 
+/// The text of a credential. Most are found by their bytes alone, so those are proved to be UTF-8 only when somebody reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<'a>(&'a [u8]);
+
+impl<'a> Word<'a> {
+    /// One word of visible ASCII. Every byte is looked at, so that many are at once.
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let visible = bytes.iter().fold(true, |visible, byte| visible & byte.is_ascii_graphic());
+        (visible && !bytes.is_empty()).then_some(Self(bytes))
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The text.
+    pub fn as_str(self) -> &'a str {
+        // never anything else: it is made of a text, or of ASCII
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+impl<'a> From<&'a str> for Word<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.as_bytes())
+    }
+}
+
 /// What a request presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented<'a> {
@@ -129,11 +158,11 @@ pub enum Presented<'a> {
     /// Something that cannot be a credential, or two that differ.
     Malformed(&'static str),
     /// The text of an access token or of a login's JWT, perhaps with an API key beside it.
-    Bearer(&'a str, Option<&'a str>),
+    Bearer(Word<'a>, Option<Word<'a>>),
     /// The text of an API key.
-    ApiKey(&'a str),
+    ApiKey(Word<'a>),
     /// An API key as the password of HTTP Basic, still encoded: only one that is not known yet is decoded.
-    BasicKey(&'a str),
+    BasicKey(Word<'a>),
     /// The gate's cookies; which of them counts depends on the host.
     Session(SessionCookies<'a>),
 }
@@ -149,7 +178,7 @@ impl<'a> Presented<'a> {
         let key = match carriers.x_api_key {
             Carrier::Absent => None,
             Carrier::Doubled => return Self::Malformed("two X-Api-Key headers"),
-            Carrier::Once(value) => match word(value) {
+            Carrier::Once(value) => match Word::read(value) {
                 Some(key) => Some(key),
                 None => return Self::Malformed("X-Api-Key holds no key"),
             },
@@ -170,7 +199,7 @@ impl<'a> Presented<'a> {
         }
     }
 
-    fn bearer(carriers: &Carriers<'a>) -> Result<Option<&'a str>, &'static str> {
+    fn bearer(carriers: &Carriers<'a>) -> Result<Option<Word<'a>>, &'static str> {
         let ours = match carriers.x_authorization {
             Carrier::Absent => None,
             Carrier::Doubled => return Err("two X-Authorization headers"),
@@ -183,7 +212,7 @@ impl<'a> Presented<'a> {
         };
         match (ours, standard) {
             (Some(ours), Some(standard)) if ours != standard => Err("X-Authorization and Authorization differ"),
-            (Some(token), _) | (None, Some(token)) => word(token).map(Some).ok_or("no token after the scheme"),
+            (Some(token), _) | (None, Some(token)) => Word::read(token).map(Some).ok_or("no token after the scheme"),
             (None, None) => Ok(None),
         }
     }
@@ -200,12 +229,6 @@ pub fn after_scheme<'a>(value: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {
         [b' ', token @ ..] => Some(token),
         _ => None,
     }
-}
-
-/// One word of visible ASCII. Every byte is looked at, so that many are at once.
-pub fn word(bytes: &[u8]) -> Option<&str> {
-    let visible = bytes.iter().fold(true, |visible, byte| visible & byte.is_ascii_graphic());
-    (visible && !bytes.is_empty()).then(|| std::str::from_utf8(bytes).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -227,16 +250,16 @@ mod tests {
         use Presented::{ApiKey, Bearer, Nothing};
         for (presented, expected) in [
             (read(&[], &[], &[]), Nothing),
-            (read(&["Bearer t"], &[], &[]), Bearer("t", None)),
-            (read(&["bEARER t"], &[], &[]), Bearer("t", None)),
-            (read(&[], &["Agent t"], &[]), Bearer("t", None)),
-            (read(&["Bearer t"], &["agent t"], &[]), Bearer("t", None)),
-            (read(&[], &[], &["k"]), ApiKey("k")),
-            (read(&["Bearer t"], &[], &["k"]), Bearer("t", Some("k"))),
+            (read(&["Bearer t"], &[], &[]), Bearer("t".into(), None)),
+            (read(&["bEARER t"], &[], &[]), Bearer("t".into(), None)),
+            (read(&[], &["Agent t"], &[]), Bearer("t".into(), None)),
+            (read(&["Bearer t"], &["agent t"], &[]), Bearer("t".into(), None)),
+            (read(&[], &[], &["k"]), ApiKey("k".into())),
+            (read(&["Bearer t"], &[], &["k"]), Bearer("t".into(), Some("k".into()))),
             (read(&["Basic eDp5"], &[], &[]), Nothing),
-            (read(&["Basic eDp5"], &["Agent t"], &[]), Bearer("t", None)),
+            (read(&["Basic eDp5"], &["Agent t"], &[]), Bearer("t".into(), None)),
             (read(&["Bearerx t"], &[], &[]), Nothing),
-            (read(&["Basic eDp5"], &[], &["k"]), ApiKey("k")),
+            (read(&["Basic eDp5"], &[], &["k"]), ApiKey("k".into())),
         ] {
             assert_eq!(presented, expected);
         }
@@ -284,7 +307,7 @@ mod tests {
             x_authorization.iter().for_each(|value| carriers.x_authorization.add(value));
             x_api_key.iter().for_each(|value| carriers.x_api_key.add(value));
             let doubled = [&authorization, &x_authorization, &x_api_key].iter().any(|values| values.len() > 1);
-            let holds = |values: &[Vec<u8>], word: &str| values.iter().any(|value| value.ends_with(word.as_bytes()));
+            let holds = |values: &[Vec<u8>], word: Word<'_>| values.iter().any(|value| value.ends_with(word.as_bytes()));
             match Presented::read(&carriers) {
                 Presented::Malformed(_) => {}
                 _ if doubled => prop_assert!(false, "doubled, yet read"),

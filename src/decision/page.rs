@@ -34,12 +34,10 @@ pub struct Accept<'a> {
 }
 
 impl<'a> Accept<'a> {
-    /// Takes one more line.
-    pub fn add(&mut self, line: &'a [u8]) {
-        match self.first {
-            None => self.first = Some(line),
-            Some(_) => self.another_names_html |= names_html(line),
-        }
+    /// Those of a request, in order.
+    pub fn of(lines: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut lines = lines.into_iter();
+        Self { first: lines.next(), another_names_html: lines.any(names_html) }
     }
 
     fn names_html(&self) -> bool {
@@ -243,8 +241,7 @@ mod tests {
             ("", true, false, true),
             ("", false, false, false),
         ] {
-            let mut accept = Accept::default();
-            accept.add(if takes_html { b"text/html,*/*;q=0.8" } else { b"application/json" });
+            let accept = Accept::of([if takes_html { b"text/html,*/*;q=0.8".as_slice() } else { b"application/json" }]);
             let page = Page { mode: once(mode), accept, upgrade, ..Page::default() };
             assert_eq!(page.is_navigation(), expected, "{mode} {takes_html} {upgrade}");
         }

@@ -99,21 +99,43 @@ impl<'a> Host<'a> {
     }
 }
 
-/// One pass over labels of letters, digits, `-` and `_` with single dots between, up to a colon: how many bytes they take, and whether
-/// any letter is upper case. `None` = no name.
-fn labels(bytes: &[u8]) -> Option<(usize, bool)> {
-    let (mut has_upper, mut is_label, mut length) = (false, false, 0);
-    for byte in bytes {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => is_label = true,
-            b'.' if is_label => is_label = false,
-            b'A'..=b'Z' => (has_upper, is_label) = (true, true),
-            b':' => break,
-            _ => return None,
+/// What a byte is in a name.
+const LABEL: u8 = 1;
+const UPPER: u8 = 2;
+const DOT: u8 = 4;
+const FOREIGN: u8 = 8;
+
+const KINDS: [u8; 256] = {
+    let mut kinds = [FOREIGN; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        #[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "below 256, evaluated by the compiler")]
+        {
+            kinds[byte] = match byte as u8 {
+                b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => LABEL,
+                b'A'..=b'Z' => LABEL | UPPER,
+                b'.' => DOT,
+                _ => FOREIGN,
+            };
         }
-        length += 1;
+        byte += 1;
     }
-    is_label.then_some((length, has_upper))
+    kinds
+};
+
+/// Labels of letters, digits, `-` and `_` with single dots between, up to a colon: how many bytes they take, and whether any letter is
+/// upper case. `None` = no name.
+fn labels(bytes: &[u8]) -> Option<(usize, bool)> {
+    let (mut before, mut all, mut twice, mut length) = (DOT, 0, 0, 0);
+    for byte in bytes {
+        let kind = KINDS.get(usize::from(*byte)).copied().unwrap_or(FOREIGN);
+        if kind == FOREIGN {
+            break;
+        }
+        (twice, all, before, length) = (twice | (kind & before), all | kind, kind, length + 1);
+    }
+    let ends = matches!(bytes.get(length), None | Some(b':'));
+    (ends && twice & DOT == 0 && before & LABEL != 0).then_some((length, all & UPPER != 0))
 }
 
 /// The same of an address of IPv6 in brackets.

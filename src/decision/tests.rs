@@ -255,8 +255,7 @@ mod sessions {
     }
 
     fn html() -> Accept<'static> {
-        let mut accept = Accept::default();
-        accept.add(b"text/html,*/*;q=0.8");
+        let accept = Accept::of([b"text/html,*/*;q=0.8".as_slice()]);
         accept
     }
 

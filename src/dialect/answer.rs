@@ -49,7 +49,7 @@ impl Dialect {
     /// The answer to `call`.
     pub fn render(&self, call: Call, verdict: &Verdict<'_>) -> Answer {
         match (call, verdict) {
-            (Call::Verify, Verdict::Allow(permit)) => self.allow(permit).answer(self, HeaderMap::new()),
+            (Call::Verify, Verdict::Allow(permit)) => self.allow(permit, HeaderMap::new()),
             // never 2xx, whatever misroutes a client's request here (BYP-126)
             (Call::Explain, Verdict::Allow(_)) => {
                 let mut answer = json(503, "not refused any more: try again", None);
@@ -63,17 +63,45 @@ impl Dialect {
         }
     }
 
-    /// What a permit lets say.
-    pub fn allow(&self, permit: &Permit<'_>) -> Allowed {
-        Allowed { told: self.said.told(permit), expires_in_s: permit.expires_in_s(), in_full: self.said.standard }
+    /// What a permit lets say, each identity header exactly once: 200 and no body. `used` is a map of headers whose memory is used again;
+    /// what it holds goes. Only an answer with more headers than that had needs more.
+    pub fn allow(&self, permit: &Permit<'_>, used: HeaderMap) -> Answer {
+        self.allow_saying(self.said.standard, permit, used)
     }
 
     /// The answer to an examination: with the standard five, whether or not the gate is configured to say them.
     pub fn answer_in_full(&self, verdict: &Verdict<'_>) -> Answer {
         match verdict {
-            Verdict::Allow(permit) => Allowed { in_full: true, ..self.allow(permit) }.answer(self, HeaderMap::new()),
+            Verdict::Allow(permit) => self.allow_saying(true, permit, HeaderMap::new()),
             Verdict::Deny(_) => self.render(Call::Verify, verdict),
         }
+    }
+
+    fn allow_saying(&self, the_five: bool, permit: &Permit<'_>, used: HeaderMap) -> Answer {
+        let mut answer = Answer::new(Full::default());
+        let headers = answer.headers_mut();
+        *headers = used;
+        headers.clear();
+        let expires_in_s = permit.expires_in_s();
+        let Some(holder) = permit.holder() else {
+            self.said.write(headers, None, expires_in_s);
+            if the_five {
+                headers.extend([(USER, EMPTY), (SCOPES, EMPTY), (TENANT, EMPTY), (KEY_ID, EMPTY), (EXPIRES_IN, EMPTY)]);
+            }
+            return answer;
+        };
+        let mut told = holder.told(&self.said.further);
+        let scopes = told.scopes.take().unwrap_or_else(|| permit.scopes_value());
+        self.said.write(headers, Some((&told, &scopes)), expires_in_s);
+        if the_five {
+            let Told { user, tenant, key_id, .. } = told;
+            headers.insert(USER, user);
+            headers.insert(SCOPES, scopes);
+            headers.insert(TENANT, tenant);
+            headers.insert(KEY_ID, key_id);
+            headers.insert(EXPIRES_IN, expires_in_s.map_or(EMPTY, number::value));
+        }
+        answer
     }
 
     /// The final status of a reason.
@@ -100,39 +128,6 @@ impl Dialect {
         let reason = (call == Call::Explain).then_some(denial.reason.as_str());
         let mut answer = json(self.status_of(denial.reason), &denial.message, reason);
         explain_refusal(answer.headers_mut(), denial);
-        answer
-    }
-}
-
-/// What an allowed check is answered.
-#[derive(Debug)]
-pub struct Allowed {
-    told: Option<Told>,
-    expires_in_s: Option<u64>,
-    /// Whether the standard five are among it.
-    in_full: bool,
-}
-
-impl Allowed {
-    /// Exactly 200, no body, each identity header exactly once. `used` is a map of headers whose memory is used again; what it holds goes.
-    /// Only an answer with more headers than the request had needs more.
-    pub fn answer(self, dialect: &Dialect, used: HeaderMap) -> Answer {
-        let mut headers = used;
-        headers.clear();
-        dialect.said.write(&mut headers, self.told.as_ref(), self.expires_in_s);
-        match self.told {
-            _ if !self.in_full => {}
-            None => headers.extend([(USER, EMPTY), (SCOPES, EMPTY), (TENANT, EMPTY), (KEY_ID, EMPTY), (EXPIRES_IN, EMPTY)]),
-            Some(Told { user, scopes, tenant, key_id, .. }) => {
-                headers.insert(USER, user);
-                headers.insert(SCOPES, scopes.unwrap_or(EMPTY));
-                headers.insert(TENANT, tenant);
-                headers.insert(KEY_ID, key_id);
-                headers.insert(EXPIRES_IN, self.expires_in_s.map_or(EMPTY, number::value));
-            }
-        }
-        let mut answer = Answer::new(Full::default());
-        *answer.headers_mut() = headers;
         answer
     }
 }

@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use crate::decision::credential::{Carrier, Presented, Ways, after_scheme, basic, word};
+use crate::decision::credential::{Carrier, Presented, Ways, Word, after_scheme, basic};
 
 /// One place where a credential may stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Carriage {
                 Some(scheme) => after_scheme(value, scheme.as_bytes()).map(|value| (value, place.holds)),
             });
             let taken = match at {
-                Some((value, holds)) => word(value).is_some_and(|word| found.take(word, holds)),
+                Some((value, holds)) => Word::read(value).is_some_and(|word| found.take(word, holds)),
                 // other schemes of this one belong to the application
                 None if *name == header::AUTHORIZATION => true,
                 None => false,
@@ -100,14 +100,14 @@ impl Carriage {
 /// What was found so far.
 #[derive(Default)]
 struct Found<'a> {
-    token: Option<&'a str>,
-    key: Option<&'a str>,
-    basic_key: Option<&'a str>,
+    token: Option<Word<'a>>,
+    key: Option<Word<'a>>,
+    basic_key: Option<Word<'a>>,
 }
 
 impl<'a> Found<'a> {
     /// Whether it agrees with what was found before.
-    fn take(&mut self, word: &'a str, holds: Holds) -> bool {
+    fn take(&mut self, word: Word<'a>, holds: Holds) -> bool {
         let place = match holds {
             Holds::Token => &mut self.token,
             Holds::Key => &mut self.key,
@@ -175,16 +175,16 @@ mod tests {
         use Presented::{ApiKey, BasicKey, Bearer, Nothing};
         for (lines, expected) in [
             (&[][..], Nothing),
-            (&[("Authorization", "Bearer t")][..], Bearer("t", None)),
-            (&[("Authorization", "tOKEN t")], Bearer("t", None)),
-            (&[("X-Token", "t")], Bearer("t", None)),
-            (&[("X-Token", "t"), ("Authorization", "Bearer t")], Bearer("t", None)),
-            (&[("X-Token", "t"), ("X-Service", "Key k")], Bearer("t", Some("k"))),
-            (&[("Authorization", "ApiKey k")], ApiKey("k")),
-            (&[("Authorization", "Basic eDpr")], BasicKey("eDpr")),
-            (&[("Authorization", "Basic eDpr"), ("X-Service", "Key k")], ApiKey("k")),
+            (&[("Authorization", "Bearer t")][..], Bearer("t".into(), None)),
+            (&[("Authorization", "tOKEN t")], Bearer("t".into(), None)),
+            (&[("X-Token", "t")], Bearer("t".into(), None)),
+            (&[("X-Token", "t"), ("Authorization", "Bearer t")], Bearer("t".into(), None)),
+            (&[("X-Token", "t"), ("X-Service", "Key k")], Bearer("t".into(), Some("k".into()))),
+            (&[("Authorization", "ApiKey k")], ApiKey("k".into())),
+            (&[("Authorization", "Basic eDpr")], BasicKey("eDpr".into())),
+            (&[("Authorization", "Basic eDpr"), ("X-Service", "Key k")], ApiKey("k".into())),
             // foreign, and what is no place here
-            (&[("Authorization", "Digest x"), ("X-Token", "t")], Bearer("t", None)),
+            (&[("Authorization", "Digest x"), ("X-Token", "t")], Bearer("t".into(), None)),
             (&[("Authorization", "Digest x")], Nothing),
             (&[("Authorization", "Bearerx t")], Nothing),
             (&[("X-Authorization", "Agent t"), ("X-Api-Key", "k")], Nothing),

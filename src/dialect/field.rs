@@ -1,8 +1,12 @@
 //! Which of a check's headers are read, found by one look into a table that the compiler fills.
 //!
-//! A check has some twenty headers, most of them none of ours: each is told by its length and one of its bytes, then compared once.
+//! A check has some twenty headers, some of them none of ours: each is told by its length and one of its bytes, compared once, and
+//! kept where the table says, the same few steps for all.
+
+use http::HeaderMap;
 
 use super::Names;
+use crate::decision::credential::Carrier;
 
 /// A header that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub(super) enum Field {
     Host,
     Proto,
 }
+
+const FIELDS: usize = Field::Proto as usize + 1;
 
 /// Every dialect reads these.
 const COMMON: [(&str, Field); 14] = [
@@ -82,8 +88,51 @@ impl Fields {
     /// What the header `name`, in lower case, is read as.
     pub(super) fn field(&self, name: &str) -> Option<Field> {
         let (known, field) = (*self.0.get(slot(name)?)?)?;
-        (known == name).then_some(field)
+        is(name.as_bytes(), known.as_bytes()).then_some(field)
     }
+}
+
+/// What stands in the headers that are read.
+pub(super) struct Found<'a>([Carrier<'a>; FIELDS]);
+
+impl<'a> Found<'a> {
+    /// One pass over all headers.
+    pub(super) fn read(fields: &Fields, headers: &'a HeaderMap) -> Self {
+        let mut found = Self([Carrier::Absent; FIELDS]);
+        for (name, value) in headers {
+            if let Some(field) = fields.field(name.as_str())
+                && let Some(carrier) = found.0.get_mut(field as usize)
+            {
+                carrier.add(value.as_bytes());
+            }
+        }
+        found
+    }
+
+    /// What stands in this one.
+    pub(super) fn get(&self, field: Field) -> Carrier<'a> {
+        self.0.get(field as usize).copied().unwrap_or(Carrier::Doubled)
+    }
+
+    /// Whether it stands there at all.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.get(field) != Carrier::Absent
+    }
+}
+
+/// Whether both are the same. Names of four to thirty-two bytes, as all of ours are, take two comparisons of pieces that may overlap.
+fn is(name: &[u8], known: &[u8]) -> bool {
+    fn ends<const N: usize>(name: &[u8], known: &[u8]) -> Option<bool> {
+        Some(name.first_chunk::<N>()? == known.first_chunk::<N>()? && name.last_chunk::<N>()? == known.last_chunk::<N>()?)
+    }
+    name.len() == known.len()
+        && match name.len() {
+            4..=8 => ends::<4>(name, known),
+            9..=16 => ends::<8>(name, known),
+            17..=32 => ends::<16>(name, known),
+            _ => None,
+        }
+        .unwrap_or_else(|| name == known)
 }
 
 /// Where a name stands, if anywhere: the numbers are such that no two names of a dialect meet.
@@ -109,5 +158,33 @@ mod tests {
         for name in ["", "a", "te", "host", "x-original-uri", "x-api-kez", "y-api-key", "x-request-ids", "x-forwarded-for"] {
             assert_eq!(fields.field(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_is_compared_whole() {
+        for len in 0..80 {
+            let known = vec![b'a'; len];
+            assert!(is(&known, &known));
+            assert!(!is(&[known.as_slice(), b"a"].concat(), &known));
+            for at in 0..len {
+                let mut other = known.clone();
+                other[at] = b'b';
+                assert!(!is(&other, &known) && !is(&known, &other), "{at} of {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_of_a_name_are_told_from_one() {
+        let headers: HeaderMap = [("cookie", "a=1"), ("x-api-key", "k"), ("cookie", "b=2")]
+            .into_iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
+            .fold(HeaderMap::new(), |mut all, (name, value)| {
+                all.append(name, value);
+                all
+            });
+        let found = Found::read(&Fields::of(&super::super::nginx::NAMES), &headers);
+        assert_eq!((found.get(Field::Cookie), found.get(Field::XApiKey)), (Carrier::Doubled, Carrier::Once(b"k")));
+        assert!(found.has(Field::Cookie) && !found.has(Field::Accept));
     }
 }

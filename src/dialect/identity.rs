@@ -8,7 +8,6 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::number;
-use crate::decision::Permit;
 use crate::decision::holder::Told;
 use crate::decision::told::{Further, Source};
 
@@ -79,22 +78,14 @@ impl Said {
         Self { standard: headers.standard, own, further }
     }
 
-    /// What a permit lets say.
-    pub(super) fn told(&self, permit: &Permit<'_>) -> Option<Told> {
-        permit.holder().map(|holder| {
-            let told = holder.told(&self.further);
-            Told { scopes: told.scopes.or_else(|| Some(permit.scopes_value())), ..told }
-        })
-    }
-
-    /// Writes the gate's own.
-    pub(super) fn write(&self, headers: &mut HeaderMap, told: Option<&Told>, expires_in_s: Option<u64>) {
+    /// Writes the gate's own, where anybody passes these scopes, too.
+    pub(super) fn write(&self, headers: &mut HeaderMap, told: Option<(&Told, &HeaderValue)>, expires_in_s: Option<u64>) {
         for (name, value) in &self.own {
-            let value = told.map(|told| match value {
+            let value = told.map(|(told, scopes)| match value {
                 Value::User => told.user.clone(),
                 Value::Tenant => told.tenant.clone(),
                 Value::KeyId => told.key_id.clone(),
-                Value::Scopes => told.scopes.clone().unwrap_or(EMPTY),
+                Value::Scopes => scopes.clone(),
                 Value::ExpiresIn => expires_in_s.map_or(EMPTY, number::value),
                 Value::Further(n) => told.further.as_ref().and_then(|further| further.get(*n)).cloned().unwrap_or(EMPTY),
             });

@@ -299,11 +299,13 @@ mod sessions {
         });
         presents("\nCookie: a=b; __Host-gatepost-console=h", |presented| assert_eq!(presented, Presented::Nothing));
         presents("\nCookie: a=1,__Host-gatepost=h", |presented| assert_eq!(presented, Presented::Nothing));
-        presents("\nCookie: __Host-gatepost=h\nAuthorization: Bearer t", |presented| assert_eq!(presented, Presented::Bearer("t", None)));
+        presents("\nCookie: __Host-gatepost=h\nAuthorization: Bearer t", |presented| {
+            assert_eq!(presented, Presented::Bearer("t".into(), None))
+        });
         presents("\nCookie: __Host-gatepost=h\nAuthorization: Basic eDp5", |presented| {
             assert_eq!(presented, Presented::Session(SessionCookies { host: Some(b"h"), domain: None }));
         });
-        presents("\nCookie: __Host-gatepost=h\nX-Api-Key: k", |presented| assert_eq!(presented, Presented::ApiKey("k")));
+        presents("\nCookie: __Host-gatepost=h\nX-Api-Key: k", |presented| assert_eq!(presented, Presented::ApiKey("k".into())));
         for malformed in [
             "\nCookie: __Host-gatepost=h; __Host-gatepost=h",
             "\nCookie: __Host-gatepost=h\nCookie: __Host-gatepost=i",

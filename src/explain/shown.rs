@@ -133,7 +133,7 @@ fn not_authentic(presented: Presented<'_>, unproved: Unproved, keyring: &Keyring
         return Shown { evidence, kind, fate, state, limits: Vec::new() };
     }
     let expired = match presented {
-        Presented::Bearer(text, _) => keyring.iter().any(|key| key.login_jwt().verify_login(text, now) == Err(JwtFault::Expired)),
+        Presented::Bearer(text, _) => keyring.iter().any(|key| key.login_jwt().verify_login(text.as_str(), now) == Err(JwtFault::Expired)),
         _ => false,
     };
     let (fate, state) = match expired {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, Uri};
+use http::{StatusCode, Uri};
 
-use super::{Checked, Gate, Head, Heard, HungUp};
+use super::aside::Aside;
+use super::{Checked, Gate, Heard, HungUp};
 use crate::clock::Moment;
 use crate::decision::credential::{Carrier, CredentialKind, ticket};
 use crate::decision::holder::{Grant, Holder};
@@ -36,17 +37,16 @@ pub(super) fn nonce_of<Body>(gate: &Gate, request: &http::Request<Body>) -> Opti
 /// The answer to a check that carries this nonce.
 #[cold]
 pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: http::Request<Body>, connection: u64, at: Moment) -> Checked {
-    let (gate, (head, _)) = (Arc::clone(gate), request.into_parts());
-    Checked::Later(Box::pin(async move { answer(&gate, found, head, connection, at).await }))
+    let (aside, gate, (head, _)) = (&gate.shared.aside, Arc::clone(gate), request.into_parts());
+    Checked::Later(Aside::new(aside, async move { answer(&gate, found, head, connection, at).await }))
 }
 
 async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
-    let head = Head { method: &parts.method, target: &parts.uri, headers: &parts.headers };
-    let usual = match gate.answer(head, at, &Heard::default()) {
-        Ok(ready) => ready.given(&gate.dialect, HeaderMap::new()),
-        Err(question) => gate.ask(question, parts.clone(), at).await,
+    let usual = match gate.answer(parts.clone(), at, &Heard::default()) {
+        Ok(answer) => answer,
+        Err((question, head)) => gate.ask(question, head, at).await,
     };
-    let (may_ask, allowed) = look(gate, &found, head, connection, at, &usual);
+    let (may_ask, allowed) = look(gate, &found, &parts, connection, at, &usual);
     if !may_ask {
         return Ok(usual);
     }
@@ -68,9 +68,9 @@ async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Mo
 }
 
 /// Keeps what is seen. Whether whoever asks may, and the answer that lets it through, where it may be.
-fn look(gate: &Gate, found: &Found, head: Head<'_>, connection: u64, at: Moment, usual: &Answer) -> (bool, Option<Answer>) {
+fn look(gate: &Gate, found: &Found, head: &Parts, connection: u64, at: Moment, usual: &Answer) -> (bool, Option<Answer>) {
     let shared = &gate.shared;
-    let mut asked = gate.dialect.read(head.method, head.target, head.headers);
+    let mut asked = gate.dialect.read(&head.method, &head.uri, &head.headers);
     let in_force = shared.in_force.load();
     let mut held = None;
     let call = asked.call;
@@ -88,7 +88,7 @@ fn look(gate: &Gate, found: &Found, head: Head<'_>, connection: u64, at: Moment,
         gate: gate.dialect.proxy().as_str().to_owned(),
         connection,
         call: asked.call.map(|call| if call == Call::Verify { "verify" } else { "explain" }.to_owned()),
-        line: line(head.method.as_str(), head.target),
+        line: line(head.method.as_str(), &head.uri),
         headers: seen(head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())), &found.nonce),
         method: said(asked.told.method),
         uri: said(asked.told.uri),

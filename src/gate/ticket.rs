@@ -9,7 +9,7 @@ use arc_swap::Guard;
 
 use super::{Gate, Heard, Known, Question};
 use crate::clock::{Moment, UnixMs};
-use crate::decision::credential::{CredentialKind, Presented, ticket, word};
+use crate::decision::credential::{CredentialKind, Presented, Word, ticket};
 use crate::decision::holder::{Grant, Holder, Identity, Told, header_value};
 use crate::decision::network::Network;
 use crate::decision::rules::Attribute;
@@ -49,7 +49,7 @@ pub(super) fn presented<'a>(asked: &Asked<'a>) -> Option<Result<&'a str, &'stati
         Once(value) => value,
     };
     Some(match asked.presented {
-        Presented::Nothing | Presented::Session(_) => word(value).ok_or("no ticket after `ticket=`"),
+        Presented::Nothing | Presented::Session(_) => Word::read(value).map(Word::as_str).ok_or("no ticket after `ticket=`"),
         Presented::Malformed(why) => Err(why),
         Presented::Bearer(..) | Presented::ApiKey(_) | Presented::BasicKey(_) => {
             Err("a ticket beside another credential: send one of them")

@@ -63,7 +63,7 @@ impl Gate {
     /// does one fail because just then the store does not answer.
     fn refresh(&self, name: Name, provers: Provers, authentic: Authentic, at: Moment) {
         let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
+        self.shared.aside.spawn(async move {
             // what it is unavailable for, the next use may ask again
             let _ = shared.tokens.check(name, provers, &authentic, at).await;
         });

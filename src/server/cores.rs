@@ -2,7 +2,7 @@
 //!
 //! A connection stays on the core it was placed on, so a check is read, decided and answered without a word to any other thread, and
 //! whatever else the process does takes no turn between two of them. Proxies keep few connections and keep them long: each is placed on
-//! the core that has fewest.
+//! the core that has fewest. A core has no clock: timers are those of the runtime beside ([`Timers`](super::timers::Timers)).
 
 use std::sync::Arc;
 use std::thread;
@@ -59,7 +59,7 @@ impl Cores {
 
 impl Core {
     fn start() -> std::io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_io().build()?;
         let (stop, stopped) = oneshot::channel();
         let handle = runtime.handle().clone();
         thread::Builder::new().name("gatepost-core".to_owned()).spawn(move || runtime.block_on(stopped))?;

@@ -1,4 +1,4 @@
-//! What stands between a gate's connection and hyper: the head's deadline, its number of lines, and the raw request line.
+//! What stands between a gate's connection and hyper: the head's deadline, its length in lines, and the raw request line.
 //!
 //! hyper's own header timeout also ends idle connections, so it is not used on gates. No body is ever
 //! read there, hence the bytes are heads and nothing else: a read that ends with an empty line leaves
@@ -6,28 +6,31 @@
 //!
 //! hyper reads a head of up to a hundred headers on the stack; for more it asks for memory with each request, which takes a
 //! twentieth of what a whole check does. So a connection begins with the former, and whoever sends a longer head goes on with
-//! the latter: its bytes are held back, the idle connection is taken over ([`Guarded::resumed`]), and hyper begins anew.
+//! the latter: the 431 that hyper answers by itself is held back, the idle connection is taken over ([`Guarded::resumed`]), and
+//! hyper reads the same head anew.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep};
 
 use super::listener::Stream;
+use super::timers::Timers;
 
 /// A connection under guard.
 pub(super) struct Guarded {
     stream: Stream,
     heads: Option<Heads>,
     turn: Arc<Turn>,
-    /// Read, and not handed on: first the bytes that hyper gave back.
-    held: Vec<u8>,
+    timers: Timers,
+    /// Read by a hyper that gave it back, to be read by the next.
+    again: Vec<u8>,
     /// Runs once the write side is shut. Closing with unread bytes would reset the connection and could take the
     /// answer with it (to a request whose announced body is on its way), so what still comes is thrown away.
     linger: Option<Pin<Box<Sleep>>>,
@@ -40,58 +43,50 @@ struct Heads {
     limit: Duration,
     /// The last bytes read.
     tail: [u8; 3],
-    /// Runs while a head is half sent.
+    /// Whether a head is half sent.
+    is_open: bool,
+    /// When such a one has to be complete; made for the first, and used again.
     deadline: Option<Pin<Box<Sleep>>>,
     /// Whether the request line is looked at, and whether the next byte belongs to one.
     line: Option<Line>,
-    lines: Lines,
+    length: Length,
 }
 
-/// Whose turn it is on a connection: whether bytes that come now begin a request.
-#[derive(Debug, Default)]
-pub(super) struct Turn(AtomicU8);
-
-impl Turn {
-    /// The client's.
-    const ITS: u8 = 0;
-    /// An answer is on its way.
-    const OURS: u8 = 1;
-    /// Nobody's any more: what comes belongs to a body that is not read.
-    const OVER: u8 = 2;
-
-    /// A request is handed on.
-    pub(super) fn asked<B: hyper::body::Body>(&self, request: &hyper::Request<B>) {
-        self.0.store(if request.body().is_end_stream() { Self::OURS } else { Self::OVER }, Ordering::Relaxed);
-    }
-
-    fn wrote(&self, all: bool) {
-        let (from, to) = if all { (Self::OURS, Self::ITS) } else { (Self::ITS, Self::OURS) };
-        // only the connection's own task looks at it
-        if self.0.load(Ordering::Relaxed) == from {
-            self.0.store(to, Ordering::Relaxed);
-        }
-    }
-
-    fn is_its(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == Self::ITS
-    }
-}
-
-/// How many lines heads may have.
+/// How many headers a head may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Lines {
-    /// So many were seen since a head last ended; see [`FEW`].
-    Counted(usize),
-    /// More came, of a head: nothing is handed on.
+enum Length {
+    /// As many as hyper reads without asking for memory.
+    Few,
+    /// One had more, and hyper's word about it was held back.
     TooMany,
-    /// More came while it was not the client's turn: the connection ends. No proxy does that.
-    Misplaced,
     /// As many as hyper takes.
     Any,
 }
 
-/// Lines of a head, request line and empty line included, that hyper reads without asking for memory.
-const FEW: usize = 100;
+/// Whose turn it is on a connection. Told by its own task alone.
+#[derive(Debug, Default)]
+pub(super) struct Turn(AtomicBool);
+
+impl Turn {
+    /// A request is handed on: what is written next answers it.
+    pub(super) fn asked(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn wrote(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether nobody asked: what is written now is hyper's own word about what it cannot read.
+    fn is_nobodys(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether it says that a head is too long (RFC 6585 §5), in whatever version of HTTP/1.
+fn says_too_long(answer: &[u8]) -> bool {
+    answer.strip_prefix(b"HTTP/1.").and_then(|rest| rest.get(1..)).is_some_and(|rest| rest.starts_with(b" 431 "))
+}
 
 /// Where in a head the reader stands, for gates whose request line carries the original URI.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,30 +104,30 @@ enum Line {
 impl Guarded {
     /// Guards heads: each must be complete within `limit` of its first byte.
     /// `turn` is told of each request.
-    pub(super) fn heads(stream: Stream, limit: Duration, raw_target: bool, turn: Arc<Turn>) -> Self {
+    pub(super) fn heads(stream: Stream, limit: Duration, raw_target: bool, turn: Arc<Turn>, timers: Timers) -> Self {
         let line = raw_target.then_some(Line::Start);
-        let heads = Heads { limit, tail: *b"\n\r\n", deadline: None, line, lines: Lines::Counted(0) };
-        Self { heads: Some(heads), turn, ..Self::open(stream) }
+        let heads = Heads { limit, tail: *b"\n\r\n", is_open: false, deadline: None, line, length: Length::Few };
+        Self { heads: Some(heads), turn, ..Self::open(stream, timers) }
     }
 
-    /// The connection, where it ended only because a head has many lines: `unread` is what hyper had read of it. It goes on
+    /// The connection, where it ended only because a head has many headers: `unread` is what hyper had read of it. It goes on
     /// before a hyper that takes them all.
     pub(super) fn resumed(mut self, unread: &[u8]) -> Option<Self> {
-        let heads = self.heads.as_mut().filter(|heads| heads.lines == Lines::TooMany)?;
-        heads.lines = Lines::Any;
-        self.held.splice(..0, unread.iter().copied());
+        let heads = self.heads.as_mut().filter(|heads| heads.length == Length::TooMany)?;
+        heads.length = Length::Any;
+        self.again = unread.to_vec();
         Some(self)
     }
 
     /// Guards nothing.
-    pub(super) fn open(stream: Stream) -> Self {
-        Self { stream, heads: None, turn: Arc::default(), held: Vec::new(), linger: None }
+    pub(super) fn open(stream: Stream, timers: Timers) -> Self {
+        Self { stream, heads: None, turn: Arc::default(), timers, again: Vec::new(), linger: None }
     }
 }
 
 impl Heads {
     /// Takes note of newly read bytes.
-    fn saw(&mut self, bytes: &mut [u8]) {
+    fn saw(&mut self, bytes: &mut [u8], timers: &Timers) {
         if let Some(line) = &mut self.line {
             *line = spoil_fragments(*line, bytes);
         }
@@ -145,18 +140,14 @@ impl Heads {
             }
         }
         let complete = self.tail.ends_with(b"\n\n") || self.tail == *b"\n\r\n";
-        if let Lines::Counted(before) = self.lines {
-            self.lines = match before + memchr::memchr_iter(b'\n', bytes).count() {
-                many if many > FEW => Lines::TooMany,
-                _ if complete => Lines::Counted(0),
-                few => Lines::Counted(few),
-            };
+        if !complete && !self.is_open {
+            let at = Instant::now() + self.limit;
+            match &mut self.deadline {
+                Some(deadline) => deadline.as_mut().reset(at),
+                None => self.deadline = Some(Box::pin(timers.sleep_until(at))),
+            }
         }
-        if complete {
-            self.deadline = None;
-        } else if self.deadline.is_none() {
-            self.deadline = Some(Box::pin(sleep_until(Instant::now() + self.limit)));
-        }
+        self.is_open = !complete;
     }
 }
 
@@ -181,32 +172,24 @@ fn spoil_fragments(mut line: Line, bytes: &mut [u8]) -> Line {
 impl AsyncRead for Guarded {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buf.filled().len();
-        if !this.held.is_empty() {
-            let some = this.held.len().min(buf.remaining());
-            buf.put_slice(&this.held.drain(..some).collect::<Vec<u8>>());
+        if !this.again.is_empty() {
+            let some = this.again.len().min(buf.remaining());
+            buf.put_slice(&this.again.drain(..some).collect::<Vec<u8>>());
             return Poll::Ready(Ok(()));
         }
+        let before = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         let Some(heads) = &mut this.heads else { return read };
         match read {
             Poll::Ready(Ok(())) => {
                 if let Some(new) = buf.filled_mut().get_mut(before..).filter(|new| !new.is_empty()) {
-                    heads.saw(new);
-                    if heads.lines == Lines::TooMany {
-                        if !this.turn.is_its() {
-                            heads.lines = Lines::Misplaced;
-                        }
-                        this.held.extend_from_slice(new);
-                        buf.set_filled(before);
-                        return Poll::Ready(Err(io::Error::other("a head of many lines")));
-                    }
+                    heads.saw(new, &this.timers);
                 }
                 Poll::Ready(Ok(()))
             }
             Poll::Pending => match &mut heads.deadline {
-                Some(deadline) => deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
-                None => Poll::Pending,
+                Some(deadline) if heads.is_open => deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+                _ => Poll::Pending,
             },
             failed => failed,
         }
@@ -216,20 +199,27 @@ impl AsyncRead for Guarded {
 impl AsyncWrite for Guarded {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let Some(heads) = this.heads.as_mut().filter(|_| this.turn.is_nobodys())
+            && heads.length != Length::Any
+            && says_too_long(buf)
+        {
+            heads.length = Length::TooMany;
+            return Poll::Ready(Ok(buf.len()));
+        }
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.turn.wrote(written.is_ready());
+        if written.is_ready() {
+            this.turn.wrote();
+        }
         written
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.turn.wrote(written.is_ready());
-        written
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
     }
 
+    /// An answer of a gate is one small piece, and to write one costs the system less than to write a list of one.
     fn is_write_vectored(&self) -> bool {
-        true
+        self.heads.is_none()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -238,13 +228,14 @@ impl AsyncWrite for Guarded {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.heads.as_ref().is_some_and(|heads| heads.lines == Lines::TooMany) {
+        if this.heads.as_ref().is_some_and(|heads| heads.length == Length::TooMany) {
             return Poll::Ready(Ok(())); // it may go on
         }
         if this.linger.is_none() {
             std::task::ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
-        let deadline = this.linger.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
+        let timers = &this.timers;
+        let deadline = this.linger.get_or_insert_with(|| Box::pin(timers.sleep_until(Instant::now() + LINGER)));
         if deadline.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -305,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn only_a_half_sent_head_has_a_deadline() {
         let (stream, _other) = tokio::net::UnixStream::pair().unwrap();
-        let mut guarded = Guarded::heads(Stream::Unix(stream), HEAD, false, Arc::default());
+        let mut guarded = Guarded::heads(Stream::Unix(stream), HEAD, false, Arc::default(), Timers::here());
         let heads = guarded.heads.as_mut().unwrap();
         for (bytes, running) in [
             ("G", true),
@@ -317,63 +308,82 @@ mod tests {
             ("G", true),
             ("\n\n", false),
         ] {
-            heads.saw(&mut bytes.as_bytes().to_vec());
-            assert_eq!(heads.deadline.is_some(), running, "{bytes:?}");
+            heads.saw(&mut bytes.as_bytes().to_vec(), &Timers::here());
+            assert_eq!(heads.is_open, running, "{bytes:?}");
         }
     }
 
-    /// What comes out of a guarded connection until it fails, the failure, and the connection.
-    async fn read(guarded: &mut Guarded, sent: &[&[u8]], other: &mut tokio::net::UnixStream) -> Vec<u8> {
+    /// What a gate's connection answers to these pieces, the other end closed after the last: each request that got through with its number
+    /// of headers, or whatever else.
+    async fn answered(pieces: &[&[u8]], status: u16) -> Vec<String> {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let mut read = Vec::new();
-        for bytes in sent {
-            other.write_all(bytes).await.unwrap();
-            let mut buffer = [0; 4096];
-            match guarded.read(&mut buffer).await {
-                Ok(count) => read.extend_from_slice(&buffer[..count]),
-                Err(_) => break,
-            }
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let mut theirs = tokio::net::UnixStream::from_std(theirs).unwrap();
+        let (drain, _stopper) = super::super::Drain::new();
+        let handler = move |request: hyper::Request<hyper::body::Incoming>, _| {
+            let answer = http::Response::builder().status(status).header("counted", request.headers().len());
+            std::future::ready(answer.body(http_body_util::Empty::<bytes::Bytes>::new()))
+        };
+        let from = super::super::Connection { peer: super::super::Peer::Local, number: 1 };
+        let limits = super::super::Limits::Gate { raw_target: false };
+        let accepted = super::super::Accepted::Unix(ours);
+        let serving = tokio::spawn(super::super::connection(accepted, from, limits, Timers::here(), drain, Arc::new(handler)));
+        for piece in pieces {
+            theirs.write_all(piece).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        read
+        theirs.shutdown().await.unwrap();
+        let mut text = String::new();
+        theirs.read_to_string(&mut text).await.unwrap();
+        serving.await.unwrap();
+        let told =
+            |line: &str| line.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).or(line.strip_prefix("counted: ")).map(str::to_owned);
+        text.lines().filter_map(told).collect()
+    }
+
+    fn head(headers: usize) -> Vec<u8> {
+        [b"GET / HTTP/1.1\r\n".to_vec(), b"x: y\r\n".repeat(headers), b"\r\n".to_vec()].concat()
     }
 
     #[tokio::test]
-    async fn a_head_of_many_lines_is_held_back_whole_or_in_part() {
-        let short = b"GET / HTTP/1.1\r\nx: y\r\n\r\n".as_slice();
-        let (start, rest) = (b"GET / HTTP/1.1\r\nx: y\r\n".as_slice(), [b"x: y\r\n".repeat(99), b"\r\n".to_vec()].concat());
-        let whole = [start, &rest].concat();
-        for (sent, unread, handed_on) in
-            [(vec![short, &whole], b"".as_slice(), [short, &whole].concat()), (vec![short, start, &rest], start, [short, start].concat())]
-        {
-            let (stream, mut other) = tokio::net::UnixStream::pair().unwrap();
-            let mut guarded = Guarded::heads(Stream::Unix(stream), HEAD, false, Arc::default());
-            let before = read(&mut guarded, &sent, &mut other).await;
-            assert!(handed_on.starts_with(&before) && before.starts_with(short), "{}", before.len());
-            let mut guarded = guarded.resumed(unread).unwrap();
-            let mut after = vec![0; whole.len()];
-            tokio::io::AsyncReadExt::read_exact(&mut guarded, &mut after).await.unwrap();
-            assert_eq!(after, whole);
-            // from here on nothing is counted
-            assert_eq!(read(&mut guarded, &[&whole, short], &mut other).await, [&whole, short].concat());
-            assert!(guarded.resumed(b"").is_none());
+    async fn a_long_head_is_read_anew_whole_or_in_parts() {
+        let (short, long) = (head(1), head(150));
+        for at in [0, 10, 400, 700, long.len() - 1] {
+            let (one, other) = long.split_at(at);
+            // what follows is read by the hyper that took over
+            let answers = answered(&[&short, one, other, &long, &short], 200).await;
+            assert_eq!(answers, ["200", "1", "200", "150", "200", "150", "200", "1"], "{at}");
         }
+        let pipelined = [short.as_slice(), &long, &short].concat();
+        assert_eq!(answered(&[&pipelined], 200).await, ["200", "1", "200", "150", "200", "1"]);
     }
 
     #[tokio::test]
-    async fn what_comes_out_of_turn_never_goes_on() {
-        let lines = b"\r\n".repeat(200);
-        for length in [None, Some("200")] {
-            let (stream, mut other) = tokio::net::UnixStream::pair().unwrap();
-            let turn = Arc::new(Turn::default());
-            let mut guarded = Guarded::heads(Stream::Unix(stream), HEAD, false, turn.clone());
-            let body = http_body_util::Full::new(bytes::Bytes::from_static(if length.is_some() { b"x" } else { b"" }));
-            turn.asked(&hyper::Request::new(body));
-            if length.is_some() {
-                // the answer is out, and its request had a body
-                tokio::io::AsyncWriteExt::write_all(&mut guarded, b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-            }
-            assert_eq!(read(&mut guarded, &[&lines], &mut other).await, b"");
-            assert!(guarded.resumed(b"").is_none(), "{length:?}");
+    async fn what_hyper_cannot_read_either_way_is_refused() {
+        assert_eq!(answered(&[&head(1), &head(257), &head(1)], 200).await, ["200", "1", "431"]);
+        let large = [b"GET / HTTP/1.1\r\nx: ".to_vec(), b"y".repeat(200_000), b"\r\n\r\n".to_vec()].concat();
+        assert_eq!(answered(&[&large[..150_000]], 200).await, ["431"]);
+        assert_eq!(answered(&[b"GET / HTTP/1.1\r\nx y\r\n\r\n"], 200).await, ["400"]);
+        // HTTP/1.0 that stays open: hyper answers in kind
+        let old = |headers: usize| {
+            [b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n".to_vec(), b"x: y\r\n".repeat(headers), b"\r\n".to_vec()].concat()
+        };
+        assert_eq!(answered(&[&old(1), &old(150), &old(257)], 200).await, ["200", "2", "200", "151", "431"]);
+    }
+
+    #[tokio::test]
+    async fn only_hypers_own_word_is_held_back() {
+        assert_eq!(answered(&[&head(1), &head(150), &head(2)], 431).await, ["431", "1", "431", "150", "431", "2"]);
+        for (answer, is) in [
+            ("HTTP/1.1 431 Request Header Fields Too Large\r\n", true),
+            ("HTTP/1.0 431 \r\n", true),
+            ("HTTP/1.1 400 Bad Request\r\nx: 431 \r\n", false),
+            ("HTTP/1.", false),
+            ("", false),
+        ] {
+            assert_eq!(says_too_long(answer.as_bytes()), is, "{answer}");
         }
     }
 

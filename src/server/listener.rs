@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use super::passed::{self, Passed};
+use super::timers::Timers;
 use super::tls::Tls;
 
 /// Where a listener listens.
@@ -91,11 +92,11 @@ pub(super) enum Stream {
 
 impl Accepted {
     /// The connection on this runtime, once bytes can go over it; `None` where the handshake fails.
-    pub(super) async fn open(self) -> Option<Stream> {
+    pub(super) async fn open(self, timers: &Timers) -> Option<Stream> {
         match self {
             Self::Tcp(stream) => TcpStream::from_std(stream).ok().map(Stream::Tcp),
             Self::Unix(stream) => UnixStream::from_std(stream).ok().map(Stream::Unix),
-            Self::Tls(stream, tls) => Some(Stream::Tls(Box::new(tls.handshake(TcpStream::from_std(stream).ok()?).await?))),
+            Self::Tls(stream, tls) => Some(Stream::Tls(Box::new(tls.handshake(TcpStream::from_std(stream).ok()?, timers).await?))),
         }
     }
 }

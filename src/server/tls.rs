@@ -12,8 +12,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+use super::timers::Timers;
 
 /// How long a handshake may take, from the connection to its end.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -115,9 +118,9 @@ impl Tls {
     }
 
     /// The handshake of one connection; `None` where it fails or takes too long.
-    pub(super) async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    pub(super) async fn handshake(&self, stream: TcpStream, timers: &Timers) -> Option<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.0.load().0));
-        match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        match timers.timeout_at(Instant::now() + HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "a TLS handshake failed");

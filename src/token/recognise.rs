@@ -84,7 +84,7 @@ pub fn recognise(
             })
         }
         Presented::ApiKey(text) => {
-            let ApiKey { id, hash, made_elsewhere } = mint.api_key(text).ok_or(NOT_OURS)?;
+            let ApiKey { id, hash, made_elsewhere } = mint.api_key(text.as_str()).ok_or(NOT_OURS)?;
             Ok(Authentic { kind: CredentialKind::ApiKey, ask: Ask::Key(id), secret: Some(hash), made_elsewhere, ends: None, foreign: None })
         }
         Presented::BasicKey(text) => {
@@ -93,9 +93,10 @@ pub fn recognise(
             recognise(Presented::ApiKey(key), keyring, mint, issuers, at, now)
         }
         Presented::Bearer(text, beside) => {
+            let text = text.as_str();
             let secret = match beside {
                 None => None,
-                Some(text) => Some(mint.api_key(text).ok_or(NOT_OURS)?),
+                Some(text) => Some(mint.api_key(text.as_str()).ok_or(NOT_OURS)?),
             };
             let found = match bearer(text, keyring, now) {
                 // it costs a signature to find out, and needs no store

@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Word;
+
 /// Longest user name and password together, in bytes. An API key has less than a hundred.
 const LONGEST: usize = 512;
 
@@ -15,12 +17,11 @@ pub fn room() -> Room {
 }
 
 /// The password in what follows `Basic `. The user name says nothing.
-pub fn password<'r>(text: &str, room: &'r mut Room) -> Option<&'r str> {
-    let length = STANDARD.decode_slice(text, room).ok()?;
+pub fn password<'r>(text: Word<'_>, room: &'r mut Room) -> Option<Word<'r>> {
+    let length = STANDARD.decode_slice(text.as_bytes(), room).ok()?;
     let both = room.get(..length)?;
     let colon = memchr::memchr(b':', both)?;
-    let password = std::str::from_utf8(both.get(colon + 1..)?).ok()?;
-    super::word(password.as_bytes())
+    Word::read(both.get(colon + 1..)?)
 }
 
 #[cfg(test)]
@@ -41,11 +42,12 @@ mod tests {
             ("x:\u{e9}", None),
         ] {
             let text = STANDARD.encode(both);
-            assert_eq!(password(&text, &mut room()), expected, "{both}");
+            assert_eq!(password(text.as_str().into(), &mut room()).map(Word::as_str), expected, "{both}");
         }
         for text in ["eDpr=", "eDpr!", "eDp", "eDpr eDpr", "=", &STANDARD.encode(format!("{}:k", "x".repeat(600)))] {
-            assert_eq!(password(text, &mut room()), None, "{text}");
+            assert_eq!(password(text.into(), &mut room()), None, "{text}");
         }
-        assert_eq!(password(&STANDARD.encode(format!("{}:k", "x".repeat(500))), &mut room()), Some("k"));
+        let long = STANDARD.encode(format!("{}:k", "x".repeat(500)));
+        assert_eq!(password(long.as_str().into(), &mut room()), Some("k".into()));
     }
 }

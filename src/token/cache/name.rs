@@ -1,57 +1,62 @@
 //! Names: 128 bits that stand for what a request presents.
 //!
 //! A cached entry is found by its name alone, so whoever could make another text of the same name would be let in by it.
-//! SipHash-2-4 with 128 bits under a key that only this process knows: nobody can search for one, and nothing of a
-//! credential is kept.
+//! SipHash-2-4 with 128 bits under keys that only this process knows: nobody can search for one, and nothing of a
+//! credential is kept. (A universal hash as POLYVAL takes half the time and is no way out: it is linear, and from how long answers take
+//! its key could be found.)
 
 use std::hash::Hasher;
 
-use siphasher::sip128::{Hasher128, SipHasher24};
+use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
 
-use crate::decision::credential::{Presented, SessionCookies};
+use crate::decision::credential::{Presented, SessionCookies, Word};
 use crate::id::random_bytes;
 use crate::token::recognise::At;
 use crate::token::ticket::Source;
 
-/// Names what is presented.
-pub(super) struct Namer(SipHasher24);
+/// Names what is presented: each way in which something is has a key of its own.
+pub(super) struct Namer {
+    bearer: SipHasher24,
+    api_key: SipHasher24,
+    basic_key: SipHasher24,
+    /// What is presented in two parts.
+    pairs: SipHasher24,
+}
 
 /// What a presented credential is called in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name(pub(super) [u64; 2]);
 
-/// Sets apart what is presented in different ways.
+/// Sets pairs apart.
 #[derive(Clone, Copy)]
-enum Way {
-    Bearer = 1,
-    BearerAndKey = 2,
-    ApiKey = 3,
-    HostCookie = 4,
-    DomainCookie = 5,
-    BasicKey = 6,
-    TicketSource = 7,
+enum Pair {
+    BearerAndKey = 1,
+    HostCookie = 2,
+    DomainCookie = 3,
+    TicketSource = 4,
 }
 
 impl Namer {
-    /// With a key of its own.
+    /// With keys of its own.
     ///
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub(super) fn new() -> Result<Self, ring::error::Unspecified> {
-        Ok(Self(SipHasher24::new_with_key(&random_bytes()?)))
+        let new = || random_bytes().map(|key| SipHasher24::new_with_key(&key));
+        Ok(Self { bearer: new()?, api_key: new()?, basic_key: new()?, pairs: new()? })
     }
 
     /// The name of what is presented at this place; `None` where nothing is that could be known.
     pub(super) fn name(&self, presented: &Presented<'_>, at: At<'_>) -> Option<Name> {
         Some(match *presented {
             Presented::Nothing | Presented::Malformed(_) => return None,
-            Presented::Bearer(text, None) => self.of(Way::Bearer, text.as_bytes(), b""),
-            Presented::Bearer(text, Some(key)) => self.of(Way::BearerAndKey, text.as_bytes(), key.as_bytes()),
-            Presented::ApiKey(text) => self.of(Way::ApiKey, text.as_bytes(), b""),
-            Presented::BasicKey(text) => self.of(Way::BasicKey, text.as_bytes(), b""),
+            Presented::Bearer(text, None) => whole(&self.bearer, text),
+            Presented::Bearer(text, Some(key)) => self.pair(Pair::BearerAndKey, text.as_bytes(), key.as_bytes()),
+            Presented::ApiKey(text) => whole(&self.api_key, text),
+            Presented::BasicKey(text) => whole(&self.basic_key, text),
             Presented::Session(SessionCookies { host, domain }) => match at.domains.covering(at.host.as_bytes()) {
-                Some(bound_to) => self.of(Way::DomainCookie, domain?, bound_to.as_bytes()),
-                None => self.of(Way::HostCookie, host?, at.host.as_bytes()),
+                Some(bound_to) => self.pair(Pair::DomainCookie, domain?, bound_to.as_bytes()),
+                None => self.pair(Pair::HostCookie, host?, at.host.as_bytes()),
             },
         })
     }
@@ -59,17 +64,26 @@ impl Namer {
     /// The name of what a ticket was made from.
     pub(super) fn of_source(&self, source: &Source) -> Name {
         let (fixed, secret) = (source.fixed(), source.secret.as_ref().map_or(&[][..], |secret| secret));
-        self.of(Way::TicketSource, &fixed, secret)
+        self.pair(Pair::TicketSource, &fixed, secret)
     }
 
     /// No two inputs are written alike: the length of the first part stands before it, the second is the last.
-    fn of(&self, way: Way, first: &[u8], second: &[u8]) -> Name {
-        let mut hasher = self.0;
-        hasher.write_u64(first.len() as u64 * 8 + way as u64);
+    fn pair(&self, pair: Pair, first: &[u8], second: &[u8]) -> Name {
+        let mut hasher = self.pairs;
+        hasher.write_u64(first.len() as u64 * 8 + pair as u64);
         hasher.write(first);
         hasher.write(second);
-        let (a, b) = hasher.finish128().as_u64();
-        Name([a, b])
+        Name::from(hasher.finish128())
+    }
+}
+
+fn whole(hasher: &SipHasher24, text: Word<'_>) -> Name {
+    Name::from(hasher.hash(text.as_bytes()))
+}
+
+impl From<Hash128> for Name {
+    fn from(hash: Hash128) -> Self {
+        Self([hash.h1, hash.h2])
     }
 }
 
@@ -89,12 +103,12 @@ mod tests {
             domains: Box::leak(Box::new(domains[n].clone())),
         };
         let presented = [
-            (Presented::Bearer("ab", None), at("a.example", 0)),
-            (Presented::Bearer("abc", None), at("a.example", 0)),
-            (Presented::Bearer("ab", Some("c")), at("a.example", 0)),
-            (Presented::Bearer("a", Some("bc")), at("a.example", 0)),
-            (Presented::ApiKey("ab"), at("a.example", 0)),
-            (Presented::BasicKey("ab"), at("a.example", 0)),
+            (Presented::Bearer("ab".into(), None), at("a.example", 0)),
+            (Presented::Bearer("abc".into(), None), at("a.example", 0)),
+            (Presented::Bearer("ab".into(), Some("c".into())), at("a.example", 0)),
+            (Presented::Bearer("a".into(), Some("bc".into())), at("a.example", 0)),
+            (Presented::ApiKey("ab".into()), at("a.example", 0)),
+            (Presented::BasicKey("ab".into()), at("a.example", 0)),
             (cookie(b"ab"), at("a.example", 0)),
             (cookie(b"ab"), at("c.example", 0)),
             (cookie(b"ab"), at("x.b.example", 0)),

@@ -26,7 +26,7 @@ impl House {
     fn authentic(&self, text: &str) -> Authentic {
         let mint = SecretMint::new(&self.database.installation().key_tag);
         let keyring = Keyring::parse(&"5e".repeat(32)).unwrap();
-        recognise(Presented::ApiKey(text), &keyring, &mint, &Issuers::none(), None, self.now()).unwrap()
+        recognise(Presented::ApiKey(text.into()), &keyring, &mint, &Issuers::none(), None, self.now()).unwrap()
     }
 
     fn key(&self, n: usize) -> ImportedKey {
@@ -75,7 +75,7 @@ async fn may_be(store: &TokenStore, id: Id) -> bool {
 
 fn name(store: &TokenStore, text: &str) -> Name {
     let (host, domains) = (Host::read(b"a.example").unwrap(), Domains::default());
-    store.name(&Presented::ApiKey(text), At { host: &host, domains: &domains }).unwrap()
+    store.name(&Presented::ApiKey(text.into()), At { host: &host, domains: &domains }).unwrap()
 }
 
 pub(super) async fn what_was_imported_is_known_and_nothing_else(house: House) {
