@@ -189,9 +189,10 @@ impl Gate {
         {
             return examined::check(self, found, request, connection, at);
         }
-        match self.answer(request.into_parts().0, at, &Heard::default()) {
+        let mut head = request.into_parts().0;
+        match self.answer(&mut head, at, &Heard::default()) {
             Ok(answer) => Checked::Now(Some(answer)),
-            Err((question, head)) => {
+            Err(question) => {
                 let gate = Arc::clone(self);
                 Checked::Later(Aside::new(&self.shared.aside, async move { Ok(gate.ask(question, head, at).await) }))
             }
@@ -220,23 +221,20 @@ impl Gate {
                 // nothing is asked twice
                 _ => return self.dialect.render(Call::Verify, &unavailable()),
             }
-            match self.answer(head, at, &heard) {
+            match self.answer(&mut head, at, &heard) {
                 Ok(answer) => return answer,
-                Err(next) => (question, head) = next,
+                Err(next) => question = next,
             }
         }
     }
 
-    /// The answer, from what is known, and heard; or else what must be asked, and the head again. An allow takes the memory of the
-    /// headers, which are not needed any more: hyper gives it to the connection's next request, so no check has to ask for any.
-    fn answer(&self, head: Parts, at: Moment, heard: &Heard) -> Result<Answer, (Question, Parts)> {
+    /// The answer, from what is known, and heard; or else what must be asked. An allow takes the memory of the headers, which are
+    /// not needed any more: hyper gives it to the connection's next request, so no check has to ask for any.
+    fn answer(&self, head: &mut Parts, at: Moment, heard: &Heard) -> Result<Answer, Question> {
         let in_force = self.shared.in_force.load();
         let asked = self.dialect.read(&head.method, &head.uri, &head.headers);
         let mut held = None;
-        let (verdict, kind) = match self.decide(&asked, &in_force.rules, at, heard, &mut held) {
-            Ok(decided) => decided,
-            Err(question) => return Err((question, head)),
-        };
+        let (verdict, kind) = self.decide(&asked, &in_force.rules, at, heard, &mut held)?;
         if asked.call != Some(Call::Explain) {
             in_force.metrics.count(&verdict, kind, at.elapsed());
             self.shared.usage.checked(&in_force.numbers, &verdict);
@@ -245,7 +243,7 @@ impl Gate {
         }
         let closes = asked.announces_body;
         let mut answer = match &verdict {
-            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => self.dialect.allow(permit, head.headers),
+            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => self.dialect.allow(permit, &mut head.headers),
             _ => self.dialect.answer(&asked, &verdict),
         };
         // nothing of a body is read, so what follows on this connection is not a request (BYP-131)

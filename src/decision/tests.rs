@@ -255,8 +255,7 @@ mod sessions {
     }
 
     fn html() -> Accept<'static> {
-        let accept = Accept::of([b"text/html,*/*;q=0.8".as_slice()]);
-        accept
+        Accept::of([b"text/html,*/*;q=0.8".as_slice()])
     }
 
     /// The refusal of `method /a`.

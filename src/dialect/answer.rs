@@ -1,5 +1,7 @@
 //! Answers: a verdict as the bytes one proxy understands.
 
+use std::mem;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -49,7 +51,7 @@ impl Dialect {
     /// The answer to `call`.
     pub fn render(&self, call: Call, verdict: &Verdict<'_>) -> Answer {
         match (call, verdict) {
-            (Call::Verify, Verdict::Allow(permit)) => self.allow(permit, HeaderMap::new()),
+            (Call::Verify, Verdict::Allow(permit)) => self.allow(permit, &mut HeaderMap::new()),
             // never 2xx, whatever misroutes a client's request here (BYP-126)
             (Call::Explain, Verdict::Allow(_)) => {
                 let mut answer = json(503, "not refused any more: try again", None);
@@ -63,24 +65,24 @@ impl Dialect {
         }
     }
 
-    /// What a permit lets say, each identity header exactly once: 200 and no body. `used` is a map of headers whose memory is used again;
-    /// what it holds goes. Only an answer with more headers than that had needs more.
-    pub fn allow(&self, permit: &Permit<'_>, used: HeaderMap) -> Answer {
+    /// What a permit lets say, each identity header exactly once: 200 and no body. `used` is a map of headers whose memory the answer takes:
+    /// what it held goes, and an empty one is left. Only an answer with more headers than that had needs more.
+    pub fn allow(&self, permit: &Permit<'_>, used: &mut HeaderMap) -> Answer {
         self.allow_saying(self.said.standard, permit, used)
     }
 
     /// The answer to an examination: with the standard five, whether or not the gate is configured to say them.
     pub fn answer_in_full(&self, verdict: &Verdict<'_>) -> Answer {
         match verdict {
-            Verdict::Allow(permit) => self.allow_saying(true, permit, HeaderMap::new()),
+            Verdict::Allow(permit) => self.allow_saying(true, permit, &mut HeaderMap::new()),
             Verdict::Deny(_) => self.render(Call::Verify, verdict),
         }
     }
 
-    fn allow_saying(&self, the_five: bool, permit: &Permit<'_>, used: HeaderMap) -> Answer {
+    fn allow_saying(&self, the_five: bool, permit: &Permit<'_>, used: &mut HeaderMap) -> Answer {
         let mut answer = Answer::new(Full::default());
         let headers = answer.headers_mut();
-        *headers = used;
+        mem::swap(headers, used);
         headers.clear();
         let expires_in_s = permit.expires_in_s();
         let Some(holder) = permit.holder() else {

@@ -41,12 +41,13 @@ pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: http::Request
     Checked::Later(Aside::new(aside, async move { answer(&gate, found, head, connection, at).await }))
 }
 
-async fn answer(gate: &Gate, found: Found, parts: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
-    let usual = match gate.answer(parts.clone(), at, &Heard::default()) {
+async fn answer(gate: &Gate, found: Found, seen: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
+    let mut head = seen.clone();
+    let usual = match gate.answer(&mut head, at, &Heard::default()) {
         Ok(answer) => answer,
-        Err((question, head)) => gate.ask(question, head, at).await,
+        Err(question) => gate.ask(question, head, at).await,
     };
-    let (may_ask, allowed) = look(gate, &found, &parts, connection, at, &usual);
+    let (may_ask, allowed) = look(gate, &found, &seen, connection, at, &usual);
     if !may_ask {
         return Ok(usual);
     }

@@ -1,4 +1,4 @@
-//! What stands between a gate's connection and hyper: the head's deadline, its length in lines, and the raw request line.
+//! What stands between a gate's connection and hyper: the head's deadline, its number of headers, and the raw request line.
 //!
 //! hyper's own header timeout also ends idle connections, so it is not used on gates. No body is ever
 //! read there, hence the bytes are heads and nothing else: a read that ends with an empty line leaves
