@@ -25,6 +25,7 @@ use credential::{CredentialKind, Ways};
 use holder::{Grant, Holder, Identity};
 use http::HeaderValue;
 use limit::{Allowance, Exceeded, Limited};
+use path::Path;
 pub use reason::Reason;
 use request::{Request, RequestFault};
 use rules::{Accepts, Attribute, Demand, Found, Requirement, Rule, RuleSet};
@@ -120,6 +121,12 @@ impl<'r> Judged<'r> {
         std::iter::once(self.first).chain(self.second)
     }
 
+    /// The same with the reading of that path.
+    fn each_with<'p>(&self, path: &'p Path<'_>) -> impl Iterator<Item = (Demanded<'r>, &'p [u8])> {
+        let second = self.second.zip(path.without_parameters());
+        [Some((self.first, path.whole())), second].into_iter().flatten()
+    }
+
     /// Whether a credential decides: not where everything is anonymous, nor where a reading is refused anyway.
     pub fn asks_for_credential(&self) -> bool {
         self.identifies && self.each().all(|demanded| !matches!(demanded, Demanded::Refused(_)))
@@ -140,6 +147,11 @@ impl<'r> Judged<'r> {
             _ => None,
         };
         self.each().filter_map(of).min().unwrap_or_default()
+    }
+
+    /// Whether a rule concerned says how much may pass.
+    pub fn says_limits(&self) -> bool {
+        self.each().any(|demanded| matches!(demanded, Demanded::Rule(rule) if !rule.requirement.limits.is_empty()))
     }
 
     /// What the rules concerned allow, in place of what is agreed about the credential; nothing where they do not say. A rule that
@@ -263,15 +275,14 @@ impl Denial<'_> {
 /// Decides: every reading of the path must be allowed, by what its rule demands and the evidence shows.
 pub fn decide<'r>(request: &Request<'_>, judged: &Judged<'r>, evidence: Evidence<'r>) -> Verdict<'r> {
     let mut shadowed = None;
-    for (demanded, reading) in judged.each().zip(request.path.readings()) {
+    for (demanded, reading) in judged.each_with(&request.path) {
         let (rule, denial) = match demanded {
             Demanded::Preflight(rule) => (rule, comes_from(&rule.requirement, request)),
             Demanded::Refused(reason) => return Verdict::deny(Denial::bare(reason, reason.usual_message())),
             Demanded::Rule(rule) => (rule, meets(&rule.requirement, reading, request, &evidence)),
         };
         let Err(refusal) = denial else { continue };
-        let (to_login, metadata) = (leads_to_login(rule, request, &evidence), metadata_of(rule, request));
-        let denial = Denial { to_login, metadata, ..refusal.of(rule, &evidence) };
+        let denial = refusal.told(rule, request, &evidence);
         if !rule.requirement.shadow {
             return Verdict::deny(denial);
         }
@@ -349,11 +360,15 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into(), scope: None }
+    /// In a box, because most requirements are met.
+    fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Box<Self> {
+        Box::new(Self { reason, message: message.into(), scope: None })
     }
 
-    fn of<'r>(self, rule: &'r Rule, evidence: &Evidence<'_>) -> Denial<'r> {
+    /// The same in full.
+    #[cold]
+    #[inline(never)]
+    fn told<'r>(self, rule: &'r Rule, request: &Request<'_>, evidence: &Evidence<'_>) -> Denial<'r> {
         let holder = match evidence {
             Evidence::Live { holder, .. } => Some(Box::new(holder.get().holder())),
             _ => None,
@@ -364,15 +379,15 @@ impl Refusal {
             rule: Some(rule),
             scope: self.scope,
             holder,
-            to_login: false,
+            to_login: leads_to_login(rule, request, evidence),
             exceeded: None,
-            metadata: None,
+            metadata: metadata_of(rule, request),
         }
     }
 }
 
 /// Whether the evidence meets a requirement for one reading of the path.
-fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evidence: &Evidence<'_>) -> Result<(), Refusal> {
+fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evidence: &Evidence<'_>) -> Result<(), Box<Refusal>> {
     if requirement.anonymous {
         return Ok(());
     }
@@ -380,21 +395,7 @@ fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evide
     comes_from(requirement, request)?;
     let holder = match evidence {
         Evidence::Live { holder, .. } => holder.get(),
-        Evidence::Nothing => {
-            return Err(Refusal::new(
-                Reason::NoCredential,
-                format!("no credential: {}", how_to_get(requirement.credentials, request.ways)),
-            ));
-        }
-        Evidence::NotTaken(kind) => return Err(not_taken(requirement, *kind, request.ways)),
-        Evidence::Invalid(why) => return Err(Refusal::new(Reason::InvalidCredential, *why)),
-        Evidence::UsedTicket => return Err(Refusal::new(Reason::TicketUsed, Reason::TicketUsed.usual_message())),
-        Evidence::EndedSession => return Err(Refusal::new(Reason::InvalidCredential, "unknown or ended session")),
-        Evidence::ForeignPage => {
-            let message = "a session stands for this request only where a page of the same host sends it: send Sec-Fetch-Site or Origin";
-            return Err(Refusal::new(Reason::CredentialNotAccepted, message));
-        }
-        Evidence::Unavailable => return Err(Refusal::new(Reason::StoreUnavailable, "authorization unavailable")),
+        _ => return Err(shows_nobody(requirement, request, evidence)),
     };
     if !requirement.credentials.takes(holder.kind()) {
         return Err(not_taken(requirement, holder.kind(), request.ways));
@@ -414,15 +415,37 @@ fn meets(requirement: &Requirement, reading: &[u8], request: &Request<'_>, evide
     demand_met(&requirement.scopes, holder.grant())
 }
 
+/// Why evidence without a live holder meets no requirement.
+#[cold]
+#[inline(never)]
+fn shows_nobody(requirement: &Requirement, request: &Request<'_>, evidence: &Evidence<'_>) -> Box<Refusal> {
+    match evidence {
+        Evidence::Nothing => {
+            let message = format!("no credential: {}", how_to_get(requirement.credentials, request.ways));
+            Refusal::new(Reason::NoCredential, message)
+        }
+        Evidence::NotTaken(kind) => not_taken(requirement, *kind, request.ways),
+        Evidence::Invalid(why) => Refusal::new(Reason::InvalidCredential, *why),
+        Evidence::UsedTicket => Refusal::new(Reason::TicketUsed, Reason::TicketUsed.usual_message()),
+        Evidence::EndedSession => Refusal::new(Reason::InvalidCredential, "unknown or ended session"),
+        Evidence::ForeignPage => {
+            let message = "a session stands for this request only where a page of the same host sends it: send Sec-Fetch-Site or Origin";
+            Refusal::new(Reason::CredentialNotAccepted, message)
+        }
+        // a live one is not asked about, and would not pass
+        Evidence::Unavailable | Evidence::Live { .. } => Refusal::new(Reason::StoreUnavailable, "authorization unavailable"),
+    }
+}
+
 /// Whether a request comes from where a requirement lets any come from.
-fn comes_from(requirement: &Requirement, request: &Request<'_>) -> Result<(), Refusal> {
+fn comes_from(requirement: &Requirement, request: &Request<'_>) -> Result<(), Box<Refusal>> {
     match request.client.is_outside(&requirement.networks) {
         Some(why) => Err(Refusal::new(Reason::NetworkRefused, why)),
         None => Ok(()),
     }
 }
 
-fn demand_met(demand: &Demand, grant: &Grant) -> Result<(), Refusal> {
+fn demand_met(demand: &Demand, grant: &Grant) -> Result<(), Box<Refusal>> {
     let (wanted, met, how) = match demand {
         Demand::Nothing => return Ok(()),
         Demand::All(set) => (set, set.iter().all(|scope| grant.holds(scope)), "missing scope"),
@@ -433,10 +456,11 @@ fn demand_met(demand: &Demand, grant: &Grant) -> Result<(), Refusal> {
     }
     let missing = ScopeSet::of(grant.missing(wanted));
     let message = format!("{how}: {missing}").into();
-    Err(Refusal { reason: Reason::InsufficientScope, message, scope: Some(wanted.clone()) })
+    Err(Box::new(Refusal { reason: Reason::InsufficientScope, message, scope: Some(wanted.clone()) }))
 }
 
-fn not_taken(requirement: &Requirement, kind: CredentialKind, ways: Option<&Ways>) -> Refusal {
+#[cold]
+fn not_taken(requirement: &Requirement, kind: CredentialKind, ways: Option<&Ways>) -> Box<Refusal> {
     let message = format!("this route does not take {}: {}", kind_in_words(kind), how_to_get(requirement.credentials, ways));
     Refusal::new(Reason::CredentialNotAccepted, message)
 }

@@ -178,19 +178,6 @@ impl Dialect {
         }
         let origin = found.get(Field::Origin);
         let preflight_for = origin.once().and(found.get(Field::PreflightFor).once());
-        let page = Page {
-            site: found.get(Field::FetchSite),
-            mode: found.get(Field::FetchMode),
-            origin,
-            accept: match found.get(Field::Accept) {
-                Carrier::Doubled => Accept::of(headers.get_all(header::ACCEPT).iter().map(|line| line.as_bytes())),
-                once => Accept::of(once.once()),
-            },
-            upgrade: found.has(Field::Upgrade),
-            in_the_clear: matches!(told.proto, Carrier::Once(b"http" | b"ws")),
-            authority: told.host.once().unwrap_or_default(),
-        };
-        let client = self.client_ip.as_ref().map_or(Client::NotConfigured, |client_ip| client_ip.read(headers));
         let presented = match &self.carriage {
             None => Presented::read(&Carriers {
                 authorization: found.get(Field::Authorization),
@@ -207,7 +194,20 @@ impl Dialect {
         };
         let mut request = described(&told, preflight_for);
         if let Ok(request) = &mut request {
-            (request.page, request.client, request.ways) = (page, client, self.ways());
+            request.page = Page {
+                site: found.get(Field::FetchSite),
+                mode: found.get(Field::FetchMode),
+                origin,
+                accept: match found.get(Field::Accept) {
+                    Carrier::Doubled => Accept::of(headers.get_all(header::ACCEPT).iter().map(|line| line.as_bytes())),
+                    once => Accept::of(once.once()),
+                },
+                upgrade: found.has(Field::Upgrade),
+                in_the_clear: matches!(told.proto, Carrier::Once(b"http" | b"ws")),
+                authority: told.host.once().unwrap_or_default(),
+            };
+            request.client = self.client_ip.as_ref().map_or(Client::NotConfigured, |client_ip| client_ip.read(headers));
+            request.ways = self.ways();
         }
         Asked {
             call,

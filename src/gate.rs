@@ -18,15 +18,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::request::Parts;
 use tokio::runtime::Handle;
 
 use crate::clock::{Clock, Moment, UnixMs};
 use crate::decision::cookies::Domains;
 use crate::decision::credential::{CredentialKind, Presented};
+use crate::decision::limit::Exceeded;
 use crate::decision::request::Request;
 use crate::decision::rules::RuleSet;
-use crate::decision::{Denial, Evidence, Judged, Permit, Reason, Shown, Verdict, decide, limited, unmetered};
+use crate::decision::{Denial, Evidence, Judged, Reason, Shown, Verdict, decide, limited, unmetered};
 use crate::decisions::Recent;
 use crate::dialect::{Answer, Asked, CLOSE, Call, Dialect, NOTHING_HERE};
 use crate::examinations::Examinations;
@@ -137,6 +137,14 @@ struct Heard {
     ticket: Option<Box<Ticketed>>,
 }
 
+/// Whether what is allowed keeps to the limits that concern it.
+enum Metered {
+    Passes,
+    Exceeded(Exceeded),
+    /// Nobody can say.
+    Unknown,
+}
+
 /// What is known of a check's credential.
 struct Known<'e> {
     evidence: Evidence<'e>,
@@ -182,25 +190,24 @@ impl Gate {
     }
 
     /// Answers one check, which came over the connection of this number: at once where what it presents is known, or does not matter.
-    pub fn check<Body>(self: &Arc<Self>, request: http::Request<Body>, connection: u64) -> Checked {
+    pub fn check<Body: Send + 'static>(self: &Arc<Self>, mut request: http::Request<Body>, connection: u64) -> Checked {
         let at = self.shared.clock.moment();
         if self.shared.examinations.are_open()
             && let Some(found) = examined::nonce_of(self, &request)
         {
             return examined::check(self, found, request, connection, at);
         }
-        let mut head = request.into_parts().0;
-        match self.answer(&mut head, at, &Heard::default()) {
+        match self.answer(&mut request, at, &Heard::default()) {
             Ok(answer) => Checked::Now(Some(answer)),
             Err(question) => {
                 let gate = Arc::clone(self);
-                Checked::Later(Aside::new(&self.shared.aside, async move { Ok(gate.ask(question, head, at).await) }))
+                Checked::Later(Aside::new(&self.shared.aside, async move { Ok(gate.ask(question, request, at).await) }))
             }
         }
     }
 
     /// Asks whatever must be asked, then answers.
-    async fn ask(&self, mut question: Question, mut head: Parts, at: Moment) -> Answer {
+    async fn ask<Body>(&self, mut question: Question, mut request: http::Request<Body>, at: Moment) -> Answer {
         let mut heard = Heard::default();
         loop {
             match question {
@@ -221,7 +228,7 @@ impl Gate {
                 // nothing is asked twice
                 _ => return self.dialect.render(Call::Verify, &unavailable()),
             }
-            match self.answer(&mut head, at, &heard) {
+            match self.answer(&mut request, at, &heard) {
                 Ok(answer) => return answer,
                 Err(next) => question = next,
             }
@@ -230,9 +237,9 @@ impl Gate {
 
     /// The answer, from what is known, and heard; or else what must be asked. An allow takes the memory of the headers, which are
     /// not needed any more: hyper gives it to the connection's next request, so no check has to ask for any.
-    fn answer(&self, head: &mut Parts, at: Moment, heard: &Heard) -> Result<Answer, Question> {
+    fn answer<Body>(&self, request: &mut http::Request<Body>, at: Moment, heard: &Heard) -> Result<Answer, Question> {
         let in_force = self.shared.in_force.load();
-        let asked = self.dialect.read(&head.method, &head.uri, &head.headers);
+        let asked = self.dialect.read(request.method(), request.uri(), request.headers());
         let mut held = None;
         let (verdict, kind) = self.decide(&asked, &in_force.rules, at, heard, &mut held)?;
         if asked.call != Some(Call::Explain) {
@@ -243,7 +250,7 @@ impl Gate {
         }
         let closes = asked.announces_body;
         let mut answer = match &verdict {
-            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => self.dialect.allow(permit, &mut head.headers),
+            Verdict::Allow(permit) if asked.call == Some(Call::Verify) => self.dialect.allow(permit, request.headers_mut()),
             _ => self.dialect.answer(&asked, &verdict),
         };
         // nothing of a body is read, so what follows on this connection is not a request (BYP-131)
@@ -278,9 +285,15 @@ impl Gate {
             false => Known::nothing(Evidence::Nothing),
         };
         let Known { evidence, kind, used } = known;
-        let verdict = match (decide(request, &judged, evidence), used) {
-            (Verdict::Allow(permit), Some(used)) => self.charge(permit, used, &judged, asked.call, heard, at.now)?,
-            (verdict, _) => verdict,
+        let verdict = decide(request, &judged, evidence);
+        let metered = match (&verdict, used) {
+            (Verdict::Allow(_), Some(used)) => self.charge(used, &judged, asked.call, heard, at.now)?,
+            _ => Metered::Passes,
+        };
+        let verdict = match (metered, verdict) {
+            (Metered::Passes, verdict) | (_, verdict @ Verdict::Deny(_)) => verdict,
+            (Metered::Exceeded(exceeded), Verdict::Allow(permit)) => limited(permit, exceeded),
+            (Metered::Unknown, Verdict::Allow(permit)) => unmetered(permit),
         };
         if let (Verdict::Allow(_), Some(Call::Verify), Some(used)) = (&verdict, asked.call, used) {
             self.used(used, asked, request, heard, at);
@@ -290,48 +303,40 @@ impl Gate {
 
     /// Charges what is allowed to every limit that concerns it: those of the rules, or else what is agreed. A refusal is charged nothing,
     /// nor is an explanation, which tells of a limit that refused a short while ago, here or in another process.
-    fn charge<'r>(
-        &self,
-        permit: Permit<'r>,
-        used: &Entry,
-        judged: &Judged<'_>,
-        call: Option<Call>,
-        heard: &Heard,
-        now: UnixMs,
-    ) -> Result<Verdict<'r>, Question> {
+    fn charge(&self, used: &Entry, judged: &Judged<'_>, call: Option<Call>, heard: &Heard, now: UnixMs) -> Result<Metered, Question> {
         // charged before it was asked what its ticket is worth
         if heard.ticket.as_ref().is_some_and(|ticket| ticket.is_weighed()) {
-            return Ok(Verdict::Allow(permit));
+            return Ok(Metered::Passes);
         }
-        let passes = |permit, charged: &mut dyn Iterator<Item = Charge>| match heard.ticket {
-            None => Ok(Verdict::Allow(permit)),
+        let passes = |charged: &mut dyn Iterator<Item = Charge>| match heard.ticket {
+            None => Ok(Metered::Passes),
             Some(_) => Err(Question::worth(call, charged.collect())),
         };
-        let own = if judged.limits().next().is_none() { used.limits() } else { &[] };
+        let own = if judged.says_limits() { &[] } else { used.limits() };
+        if own.is_empty() && !judged.says_limits() {
+            return passes(&mut std::iter::empty());
+        }
         let charges =
             judged.limits().chain(own).map(|limit| Charge { who: used.counted_with(limit.per), of: limit.of, allowance: limit.allowance });
-        if charges.clone().next().is_none() {
-            return passes(permit, &mut std::iter::empty());
-        }
         let meters = &self.shared.meters;
         if call == Some(Call::Explain) {
             return match (meters.refused(charges.clone(), now), heard.room) {
-                (Some(exceeded), _) | (None, Some(Err(Unleased::Exceeded(exceeded)))) => Ok(limited(permit, exceeded)),
-                (None, Some(Err(Unleased::Unknown(_)))) => Ok(unmetered(permit)),
-                (None, Some(Ok(()))) => passes(permit, &mut std::iter::empty()),
+                (Some(exceeded), _) | (None, Some(Err(Unleased::Exceeded(exceeded)))) => Ok(Metered::Exceeded(exceeded)),
+                (None, Some(Err(Unleased::Unknown(_)))) => Ok(Metered::Unknown),
+                (None, Some(Ok(()))) => passes(&mut std::iter::empty()),
                 (None, None) => Err(Question::Room(charges.collect())),
             };
         }
         match &heard.limits {
             None => match meters.charge(charges.clone(), now) {
-                Charged::Passed => passes(permit, &mut charges.clone()),
-                Charged::Refused(exceeded) => Ok(limited(permit, exceeded)),
+                Charged::Passed => passes(&mut charges.clone()),
+                Charged::Refused(exceeded) => Ok(Metered::Exceeded(exceeded)),
                 Charged::Asks => Err(Question::Limits(charges.collect())),
             },
-            Some(Ok(leased)) if leased.spend(charges.clone()) => passes(permit, &mut charges.clone()),
-            Some(Err(Unleased::Exceeded(exceeded))) => Ok(limited(permit, *exceeded)),
+            Some(Ok(leased)) if leased.spend(charges.clone()) => passes(&mut charges.clone()),
+            Some(Err(Unleased::Exceeded(exceeded))) => Ok(Metered::Exceeded(*exceeded)),
             // or other limits came into force meanwhile
-            Some(Err(Unleased::Unknown(_)) | Ok(_)) => Ok(unmetered(permit)),
+            Some(Err(Unleased::Unknown(_)) | Ok(_)) => Ok(Metered::Unknown),
         }
     }
 

@@ -16,14 +16,14 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::TryFutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pin_project_lite::pin_project;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -130,15 +130,7 @@ where
     let (closing, turns) = (drain.clone(), turn.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         turns.asked();
-        let answer = handler(request, from);
-        let closes = closing.has_reached(Phase::Closing);
-        answer.map_ok(move |mut answer| {
-            if closes {
-                // tells the proxy before the connection goes, so that it sends nothing into a closed one
-                answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-            }
-            answer
-        })
+        Answering { answer: handler(request, from), closes: closing.has_reached(Phase::Closing) }
     });
     let mut http = http1::Builder::new();
     match limits {
@@ -160,6 +152,31 @@ where
             let serving = http.serve_connection(TokioIo::new(Guarded::open(stream, timers.clone())), &service);
             until_over(serving, &drain, &timers, first_request).await;
         }
+    }
+}
+
+pin_project! {
+    /// An answer on its way.
+    struct Answering<F> {
+        #[pin]
+        answer: F,
+        // whether it tells the proxy that the connection goes, so that it sends nothing into a closed one
+        closes: bool,
+    }
+}
+
+impl<F: Future<Output = Result<http::Response<B>, E>>, B, E> Future for Answering<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let mut polled = this.answer.poll(context);
+        if *this.closes
+            && let Poll::Ready(Ok(answer)) = &mut polled
+        {
+            answer.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
+        polled
     }
 }
 

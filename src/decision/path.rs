@@ -81,9 +81,19 @@ impl<'a> Path<'a> {
         Ok(Self { whole: Cow::Owned(whole), without_parameters })
     }
 
-    /// Every reading of it, each decoded and beginning with `/`: as it stands, and without parameters where it has some.
+    /// Every reading of it, each decoded and beginning with `/`.
     pub fn readings(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(self.whole.as_ref()).chain(self.without_parameters.as_deref())
+        std::iter::once(self.whole()).chain(self.without_parameters())
+    }
+
+    /// The reading of it as it stands.
+    pub fn whole(&self) -> &[u8] {
+        &self.whole
+    }
+
+    /// The reading without parameters, where it has some.
+    pub fn without_parameters(&self) -> Option<&[u8]> {
+        self.without_parameters.as_deref()
     }
 }
 

@@ -3,7 +3,7 @@
 //! A check has some twenty headers, some of them none of ours: each is told by its length and one of its bytes, compared once, and
 //! kept where the table says, the same few steps for all.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::Names;
 use crate::decision::credential::Carrier;
@@ -33,6 +33,12 @@ pub(super) enum Field {
 }
 
 const FIELDS: usize = Field::Proto as usize + 1;
+
+impl Field {
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
 
 /// Every dialect reads these.
 const COMMON: [(&str, Field); 14] = [
@@ -93,30 +99,49 @@ impl Fields {
 }
 
 /// What stands in the headers that are read.
-pub(super) struct Found<'a>([Carrier<'a>; FIELDS]);
+pub(super) struct Found<'a> {
+    values: [Option<&'a HeaderValue>; FIELDS],
+    /// Which stand there more than once: a bit for each.
+    doubled: u32,
+}
 
 impl<'a> Found<'a> {
     /// One pass over all headers.
     pub(super) fn read(fields: &Fields, headers: &'a HeaderMap) -> Self {
-        let mut found = Self([Carrier::Absent; FIELDS]);
+        let mut found = Self { values: [None; FIELDS], doubled: 0 };
+        found.take(fields, headers);
+        found
+    }
+
+    /// By itself, so that the loop has registers enough.
+    #[inline(never)]
+    fn take(&mut self, fields: &Fields, headers: &'a HeaderMap) {
         for (name, value) in headers {
             if let Some(field) = fields.field(name.as_str())
-                && let Some(carrier) = found.0.get_mut(field as usize)
+                && let Some(kept) = self.values.get_mut(field as usize)
+                && kept.replace(value).is_some()
             {
-                carrier.add(value.as_bytes());
+                self.doubled |= field.bit();
             }
         }
-        found
     }
 
     /// What stands in this one.
     pub(super) fn get(&self, field: Field) -> Carrier<'a> {
-        self.0.get(field as usize).copied().unwrap_or(Carrier::Doubled)
+        match self.value(field) {
+            None => Carrier::Absent,
+            Some(_) if self.doubled & field.bit() != 0 => Carrier::Doubled,
+            Some(value) => Carrier::Once(value.as_bytes()),
+        }
     }
 
     /// Whether it stands there at all.
     pub(super) fn has(&self, field: Field) -> bool {
-        self.get(field) != Carrier::Absent
+        self.value(field).is_some()
+    }
+
+    fn value(&self, field: Field) -> Option<&'a HeaderValue> {
+        self.values.get(field as usize).copied().flatten()
     }
 }
 
@@ -127,8 +152,8 @@ fn is(name: &[u8], known: &[u8]) -> bool {
     }
     name.len() == known.len()
         && match name.len() {
-            4..=8 => ends::<4>(name, known),
-            9..=16 => ends::<8>(name, known),
+            8..=16 => ends::<8>(name, known),
+            4..8 => ends::<4>(name, known),
             17..=32 => ends::<16>(name, known),
             _ => None,
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{StatusCode, Uri};
+use http::{Request, StatusCode, Uri};
 
 use super::aside::Aside;
 use super::{Checked, Gate, Heard, HungUp};
@@ -28,7 +28,7 @@ const NAME: &str = "gatepost-doctor";
 
 /// The nonce that this check carries.
 #[cold]
-pub(super) fn nonce_of<Body>(gate: &Gate, request: &http::Request<Body>) -> Option<Found> {
+pub(super) fn nonce_of<Body>(gate: &Gate, request: &Request<Body>) -> Option<Found> {
     let target = request.uri().path_and_query().map(|target| target.as_str().as_bytes());
     let values = request.headers().values().map(http::HeaderValue::as_bytes);
     gate.shared.examinations.find(target.into_iter().chain(values))
@@ -36,16 +36,20 @@ pub(super) fn nonce_of<Body>(gate: &Gate, request: &http::Request<Body>) -> Opti
 
 /// The answer to a check that carries this nonce.
 #[cold]
-pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: http::Request<Body>, connection: u64, at: Moment) -> Checked {
-    let (aside, gate, (head, _)) = (&gate.shared.aside, Arc::clone(gate), request.into_parts());
-    Checked::Later(Aside::new(aside, async move { answer(&gate, found, head, connection, at).await }))
+pub(super) fn check<Body>(gate: &Arc<Gate>, found: Found, request: Request<Body>, connection: u64, at: Moment) -> Checked
+where
+    Body: Send + 'static,
+{
+    let (aside, gate) = (&gate.shared.aside, Arc::clone(gate));
+    Checked::Later(Aside::new(aside, async move { answer(&gate, found, request, connection, at).await }))
 }
 
-async fn answer(gate: &Gate, found: Found, seen: Parts, connection: u64, at: Moment) -> Result<Answer, HungUp> {
-    let mut head = seen.clone();
-    let usual = match gate.answer(&mut head, at, &Heard::default()) {
+async fn answer<Body>(gate: &Gate, found: Found, request: Request<Body>, connection: u64, at: Moment) -> Result<Answer, HungUp> {
+    let (seen, body) = request.into_parts();
+    let mut request = Request::from_parts(seen.clone(), body);
+    let usual = match gate.answer(&mut request, at, &Heard::default()) {
         Ok(answer) => answer,
-        Err(question) => gate.ask(question, head, at).await,
+        Err(question) => gate.ask(question, request, at).await,
     };
     let (may_ask, allowed) = look(gate, &found, &seen, connection, at, &usual);
     if !may_ask {

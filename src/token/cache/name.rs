@@ -1,13 +1,14 @@
 //! Names: 128 bits that stand for what a request presents.
 //!
 //! A cached entry is found by its name alone, so whoever could make another text of the same name would be let in by it.
-//! SipHash-2-4 with 128 bits under keys that only this process knows: nobody can search for one, and nothing of a
-//! credential is kept. (A universal hash as POLYVAL takes half the time and is no way out: it is linear, and from how long answers take
-//! its key could be found.)
+//! SipHash-1-3 with 128 bits under keys that only this process knows: nobody can search for one, and nothing of a credential is kept.
+//! No name is ever shown, and the text to meet is one that its owner keeps secret, so that all there is to learn of a guess is whether it
+//! was right. (SipHash-2-4, which is made for tags that everybody sees, takes twice the time. A universal hash as POLYVAL is no way
+//! out: it is linear, and from how long answers take its key could be found.)
 
 use std::hash::Hasher;
 
-use siphasher::sip128::{Hash128, Hasher128, SipHasher24};
+use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
 use crate::decision::credential::{Presented, SessionCookies, Word};
 use crate::id::random_bytes;
@@ -16,11 +17,11 @@ use crate::token::ticket::Source;
 
 /// Names what is presented: each way in which something is has a key of its own.
 pub(super) struct Namer {
-    bearer: SipHasher24,
-    api_key: SipHasher24,
-    basic_key: SipHasher24,
+    bearer: SipHasher13,
+    api_key: SipHasher13,
+    basic_key: SipHasher13,
     /// What is presented in two parts.
-    pairs: SipHasher24,
+    pairs: SipHasher13,
 }
 
 /// What a presented credential is called in this process.
@@ -42,7 +43,7 @@ impl Namer {
     /// # Errors
     /// Where the operating system has no randomness to give.
     pub(super) fn new() -> Result<Self, ring::error::Unspecified> {
-        let new = || random_bytes().map(|key| SipHasher24::new_with_key(&key));
+        let new = || random_bytes().map(|key| SipHasher13::new_with_key(&key));
         Ok(Self { bearer: new()?, api_key: new()?, basic_key: new()?, pairs: new()? })
     }
 
@@ -77,7 +78,7 @@ impl Namer {
     }
 }
 
-fn whole(hasher: &SipHasher24, text: Word<'_>) -> Name {
+fn whole(hasher: &SipHasher13, text: Word<'_>) -> Name {
     Name::from(hasher.hash(text.as_bytes()))
 }
 

@@ -64,7 +64,8 @@ pub(super) fn values(one: &[u8], other: &[u8]) -> [HeaderValue; 2] {
     let mut both = room.split().freeze();
     WRITTEN.set(room);
     let first = both.split_to(one.len());
-    [first, both].map(|bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static("")))
+    let value = |bytes| HeaderValue::from_maybe_shared(bytes).unwrap_or(HeaderValue::from_static(""));
+    [value(first), value(both)]
 }
 
 #[cfg(test)]
