@@ -91,6 +91,9 @@ pub enum StartError {
     /// A listener.
     #[error("{0}")]
     Bind(#[from] BindError),
+    /// A listener, once it is bound.
+    #[error("cannot wait for connections: {0}")]
+    Accept(std::io::Error),
     /// A socket that was passed.
     #[error("{0}")]
     Passed(#[from] PassedError),
@@ -308,13 +311,15 @@ impl App {
         let mut serving = tokio::task::JoinSet::new();
         for (listener, gate, limits) in self.gates {
             let handler = move |request, from: server::Connection| gate.check(request, from.number);
-            serving.spawn(server::serve(listener, limits, Arc::clone(&self.cores), self.drain.clone(), Arc::new(handler)));
+            let accepting = server::serve(listener, limits, Arc::clone(&self.cores), self.drain.clone(), Arc::new(handler));
+            serving.spawn_on(accepting.map_err(StartError::Accept)?, self.cores.acceptor());
         }
         // beside the checks, not between them
         let here = Arc::new(Cores::here());
         let router = self.admin_router;
         let admin = move |request, from: server::Connection| admin::answer(router.clone(), request, from.peer);
-        serving.spawn(server::serve(self.admin, Limits::Admin, Arc::clone(&here), self.drain.clone(), Arc::new(admin)));
+        let accepting = server::serve(self.admin, Limits::Admin, Arc::clone(&here), self.drain.clone(), Arc::new(admin));
+        serving.spawn(accepting.map_err(StartError::Accept)?);
         let probes = self.probes;
         let probe = move |request: hyper::Request<hyper::body::Incoming>, _| {
             let probes = probes.clone();
@@ -323,7 +328,8 @@ impl App {
         serving.spawn(crate::metrics::upkeep(self.recorder));
         serving.spawn(self.pulse.beat(self.clock, crate::metrics::sample));
         let reloading = tokio::spawn(reload::run(self.watch, self.reloaded));
-        let probing = tokio::spawn(server::serve(self.metrics, Limits::Admin, here, self.drain.clone(), Arc::new(probe)));
+        let accepting = server::serve(self.metrics, Limits::Admin, here, self.drain.clone(), Arc::new(probe));
+        let probing = tokio::spawn(accepting.map_err(StartError::Accept)?);
         let mut telling = std::pin::pin!(supervisor.ready(&self.tokens));
         let mut told = false;
         let at_once = loop {
@@ -353,7 +359,7 @@ impl App {
         }
         reloading.abort();
         probing.abort();
-        drop(serving);
+        serving.shutdown().await;
         self.meters.stop().await;
         self.tokens.stop().await;
         self.last_used.flush().await;

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 pub use cores::Cores;
 pub use drain::{Drain, Phase, Stopper};
 use guard::{Guarded, Turn};
-use listener::Accepted;
+use listener::{Accepted, Accepting};
 pub use listener::{BindError, Listen, Listener, Peer, bind};
 pub use passed::{Passed, PassedError};
 use timers::Timers;
@@ -72,11 +72,21 @@ pub enum Limits {
     Admin,
 }
 
-/// Accepts connections and serves each with `handler` on one of these cores, until the drain closes.
+/// Accepts connections on the first of these cores, where what this returns is to be spawned, and serves each with `handler` on one of
+/// them, until the drain closes.
 ///
 /// From a socket that was passed it accepts to the very end: what it leaves there waits for the process that comes after, and
 /// would wait the longer the earlier this one looked away.
-pub async fn serve<H, F, B, E>(listener: Listener, limits: Limits, cores: Arc<Cores>, drain: Drain, handler: Arc<H>)
+///
+/// # Errors
+/// Where the system does not let it wait for connections.
+pub fn serve<H, F, B, E>(
+    listener: Listener,
+    limits: Limits,
+    cores: Arc<Cores>,
+    drain: Drain,
+    handler: Arc<H>,
+) -> std::io::Result<impl Future<Output = ()> + Send>
 where
     H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
     F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
@@ -85,10 +95,31 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
     let last = if listener.is_passed() { Phase::Ending } else { Phase::Closing };
-    let accepting = drain.alive();
     let timers = Timers::here();
+    let _there = cores.acceptor().enter();
+    let accepting = listener.accepting()?;
+    Ok(accept(accepting, limits, cores.clone(), timers, drain, last, handler))
+}
+
+async fn accept<H, F, B, E>(
+    listener: Accepting,
+    limits: Limits,
+    cores: Arc<Cores>,
+    timers: Timers,
+    drain: Drain,
+    last: Phase,
+    handler: Arc<H>,
+) where
+    H: Fn(hyper::Request<Incoming>, Connection) -> F + Send + Sync + 'static,
+    F: Future<Output = Result<http::Response<B>, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+    B: hyper::body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let accepting = drain.alive();
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -97,12 +128,13 @@ where
         };
         let Ok((accepted, peer)) = accepted else {
             // out of file descriptors, most likely: give the others time to end
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            timers.sleep_until(Instant::now() + Duration::from_millis(50)).await;
             continue;
         };
         let (handler, timers, drain, alive) = (handler.clone(), timers.clone(), drain.clone(), accepting.clone());
         let from = Connection { peer, number: ACCEPTED.fetch_add(1, Ordering::Relaxed) };
         let core = cores.place();
+        let Ok(accepted) = (if core.is_here { Ok(accepted) } else { accepted.elsewhere() }) else { continue };
         core.runtime.spawn(async move {
             connection(accepted, from, limits, timers, drain, handler).await;
             drop((place, core.held, alive));

@@ -1,8 +1,10 @@
 //! Cores: threads that serve connections, each by a runtime of its own.
 //!
 //! A connection stays on the core it was placed on, so a check is read, decided and answered without a word to any other thread, and
-//! whatever else the process does takes no turn between two of them. Proxies keep few connections and keep them long: each is placed on
-//! the core that has fewest. A core has no clock: timers are those of the runtime beside ([`Timers`](super::timers::Timers)).
+//! whatever else the process does takes no turn between two of them. Most proxies keep few connections and keep them long: each is placed
+//! on the core that has fewest. Traefik makes and ends them all the time, for it keeps but a few: so connections are accepted on the
+//! first core, and one that stays there has been nowhere else. A core has no clock: timers are those of the runtime beside
+//! ([`Timers`](super::timers::Timers)).
 
 use std::sync::Arc;
 use std::thread;
@@ -29,6 +31,8 @@ struct Core {
 /// A place on a core, held by a connection while it lives.
 pub(super) struct Place {
     pub(super) runtime: Handle,
+    /// Whether it is where connections are accepted.
+    pub(super) is_here: bool,
     pub(super) held: Arc<()>,
 }
 
@@ -46,10 +50,15 @@ impl Cores {
         Self { first: Core { runtime: Handle::current(), connections: Arc::default(), _thread: None }, others: Vec::new() }
     }
 
-    /// Where the next connection goes.
+    /// Where connections are accepted: on a core, so that one which is placed there is nothing to any other thread.
+    pub fn acceptor(&self) -> &Handle {
+        &self.first.runtime
+    }
+
+    /// Where the next connection goes: where there are fewest, first of all where it was accepted.
     pub(super) fn place(&self) -> Place {
         let core = self.all().min_by_key(|core| Arc::strong_count(&core.connections)).unwrap_or(&self.first);
-        Place { runtime: core.runtime.clone(), held: Arc::clone(&core.connections) }
+        Place { runtime: core.runtime.clone(), is_here: std::ptr::eq(core, &self.first), held: Arc::clone(&core.connections) }
     }
 
     fn all(&self) -> impl Iterator<Item = &Core> {

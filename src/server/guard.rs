@@ -234,9 +234,9 @@ impl AsyncWrite for Guarded {
         if this.linger.is_none() {
             std::task::ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
-        let timers = &this.timers;
-        let deadline = this.linger.get_or_insert_with(|| Box::pin(timers.sleep_until(Instant::now() + LINGER)));
-        if deadline.as_mut().poll(cx).is_ready() {
+        if let Some(deadline) = &mut this.linger
+            && deadline.as_mut().poll(cx).is_ready()
+        {
             return Poll::Ready(Ok(()));
         }
         let mut scratch = [0; 4096];
@@ -244,10 +244,15 @@ impl AsyncWrite for Guarded {
             let mut buf = ReadBuf::new(&mut scratch);
             match Pin::new(&mut this.stream).poll_read(cx, &mut buf) {
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
+                // nobody sends any more, as on most connections that end: no timer is made
                 Poll::Ready(_) => return Poll::Ready(Ok(())),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => break,
             }
         }
+        // or there is more, and others have their turn first
+        let timers = &this.timers;
+        let deadline = this.linger.get_or_insert_with(|| Box::pin(timers.sleep_until(Instant::now() + LINGER)));
+        deadline.as_mut().poll(cx).map(Ok)
     }
 }
 

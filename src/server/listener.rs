@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::net::sockopt::set_tcp_nodelay;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -43,7 +44,7 @@ impl std::fmt::Display for Listen {
     }
 }
 
-/// A bound listener.
+/// A bound listener. It belongs to no runtime yet.
 #[derive(Debug)]
 pub struct Listener {
     socket: Socket,
@@ -53,13 +54,22 @@ pub struct Listener {
     passed: bool,
 }
 
+/// A listener on the runtime that it accepts on.
+#[derive(Debug)]
+pub(super) enum Accepting {
+    Tcp(TcpListener, Option<Tls>),
+    Unix(UnixListener, #[expect(dead_code, reason = "it goes with it")] Option<SocketFile>),
+}
+
+/// A socket that listens, and is not waited for.
 #[derive(Debug)]
 enum Socket {
-    Tcp(TcpListener),
+    /// Without delay, as is what it accepts.
+    Tcp(std::net::TcpListener),
     Unix {
-        listener: UnixListener,
+        listener: std::os::unix::net::UnixListener,
         /// Goes with it, unless it was passed.
-        _file: Option<SocketFile>,
+        file: Option<SocketFile>,
     },
 }
 
@@ -72,13 +82,15 @@ pub enum Peer {
     Local,
 }
 
-/// An accepted connection, before anything was read. It belongs to no runtime yet.
+/// An accepted connection, before anything was read: a handshake is not the accept loop's, which waits for nobody.
 #[derive(Debug)]
 pub(super) enum Accepted {
-    Tcp(std::net::TcpStream),
+    /// On the runtime that accepted it.
+    Here(TcpStream, Option<Tls>),
+    /// On none.
+    Tcp(std::net::TcpStream, Option<Tls>),
+    /// On none.
     Unix(std::os::unix::net::UnixStream),
-    /// Its handshake is to come; not in the accept loop, which waits for nobody.
-    Tls(std::net::TcpStream, Tls),
 }
 
 /// A connection that bytes go over.
@@ -93,17 +105,29 @@ pub(super) enum Stream {
 impl Accepted {
     /// The connection on this runtime, once bytes can go over it; `None` where the handshake fails.
     pub(super) async fn open(self, timers: &Timers) -> Option<Stream> {
+        let (stream, tls) = match self {
+            Self::Here(stream, tls) => (stream, tls),
+            Self::Tcp(stream, tls) => (TcpStream::from_std(stream).ok()?, tls),
+            Self::Unix(stream) => return UnixStream::from_std(stream).ok().map(Stream::Unix),
+        };
+        match tls {
+            None => Some(Stream::Tcp(stream)),
+            Some(tls) => Some(Stream::Tls(Box::new(tls.handshake(stream, timers).await?))),
+        }
+    }
+
+    /// The same, to be opened on another runtime than accepted it.
+    pub(super) fn elsewhere(self) -> io::Result<Self> {
         match self {
-            Self::Tcp(stream) => TcpStream::from_std(stream).ok().map(Stream::Tcp),
-            Self::Unix(stream) => UnixStream::from_std(stream).ok().map(Stream::Unix),
-            Self::Tls(stream, tls) => Some(Stream::Tls(Box::new(tls.handshake(TcpStream::from_std(stream).ok()?, timers).await?))),
+            Self::Here(stream, tls) => Ok(Self::Tcp(stream.into_std()?, tls)),
+            apart => Ok(apart),
         }
     }
 }
 
 /// Removes the socket's file when the listener goes.
 #[derive(Debug)]
-struct SocketFile(PathBuf);
+pub(super) struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
@@ -139,13 +163,16 @@ pub async fn bind(listen: &Listen, passed: &mut Passed) -> Result<Listener, Bind
         return Ok(Listener { socket, tls: None, passed: true });
     }
     let socket = match listen {
-        Listen::Tcp(address) => Socket::Tcp(TcpListener::bind(address).await.map_err(wrong)?),
+        Listen::Tcp(address) => {
+            let listener = TcpListener::bind(address).await.map_err(wrong)?;
+            Socket::tcp(listener.into_std().map_err(wrong)?).map_err(wrong)?
+        }
         Listen::Unix(path) => {
             remove_stale(path).await.map_err(wrong)?;
             let listener = UnixListener::bind(path).map_err(wrong)?;
             // the proxy runs as another user; the directory says who may come
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(wrong)?;
-            Socket::Unix { listener, _file: Some(SocketFile(path.clone())) }
+            Socket::Unix { listener: listener.into_std().map_err(wrong)?, file: Some(SocketFile(path.clone())) }
         }
     };
     Ok(Listener { socket, tls: None, passed: false })
@@ -155,11 +182,11 @@ fn take_over(socket: passed::Socket) -> io::Result<Socket> {
     match socket {
         passed::Socket::Tcp(tcp) => {
             tcp.set_nonblocking(true)?;
-            TcpListener::from_std(tcp).map(Socket::Tcp)
+            Socket::tcp(tcp)
         }
         passed::Socket::Unix(unix) => {
             unix.set_nonblocking(true)?;
-            UnixListener::from_std(unix).map(|listener| Socket::Unix { listener, _file: None })
+            Ok(Socket::Unix { listener: unix, file: None })
         }
     }
 }
@@ -197,17 +224,23 @@ impl Listener {
         }
     }
 
+    /// The same, accepting on the runtime that this is called on.
+    pub(super) fn accepting(self) -> io::Result<Accepting> {
+        Ok(match self.socket {
+            Socket::Tcp(listener) => Accepting::Tcp(TcpListener::from_std(listener)?, self.tls),
+            Socket::Unix { listener, file } => Accepting::Unix(UnixListener::from_std(listener)?, file),
+        })
+    }
+}
+
+impl Accepting {
     pub(super) async fn accept(&self) -> io::Result<(Accepted, Peer)> {
-        match &self.socket {
-            Socket::Tcp(listener) => {
-                let (stream, peer) = accept_tcp(listener).await?;
-                let accepted = match &self.tls {
-                    Some(tls) => Accepted::Tls(stream, tls.clone()),
-                    None => Accepted::Tcp(stream),
-                };
-                Ok((accepted, peer))
+        match self {
+            Self::Tcp(listener, tls) => {
+                let (stream, address) = listener.accept().await?;
+                Ok((Accepted::Here(stream, tls.clone()), Peer::Address(address.ip().to_canonical())))
             }
-            Socket::Unix { listener, .. } => {
+            Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Accepted::Unix(stream.into_std()?), Peer::Local))
             }
@@ -215,10 +248,12 @@ impl Listener {
     }
 }
 
-async fn accept_tcp(listener: &TcpListener) -> io::Result<(std::net::TcpStream, Peer)> {
-    let (stream, address) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream.into_std()?, Peer::Address(address.ip().to_canonical())))
+impl Socket {
+    /// Without delay, which is handed down to every connection.
+    fn tcp(listener: std::net::TcpListener) -> io::Result<Self> {
+        set_tcp_nodelay(&listener, true)?;
+        Ok(Self::Tcp(listener))
+    }
 }
 
 macro_rules! either {
@@ -256,5 +291,29 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         either!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_waits_for_nothing_and_goes_elsewhere() {
+        let listener = bind(&Listen::Tcp("127.0.0.1:0".parse().unwrap()), &mut Passed::default()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = listener.accepting().unwrap();
+        for is_here in [true, false] {
+            let other = TcpStream::connect(address).await.unwrap();
+            let (accepted, peer) = accepting.accept().await.unwrap();
+            assert_eq!(peer, Peer::Address(address.ip()));
+            let accepted = if is_here { accepted } else { accepted.elsewhere().unwrap() };
+            let Some(Stream::Tcp(stream)) = accepted.open(&Timers::here()).await else { panic!("not opened") };
+            assert!(stream.nodelay().unwrap());
+            other.writable().await.unwrap();
+            assert_eq!(other.try_write(b"hello").unwrap(), 5);
+            stream.readable().await.unwrap();
+            assert_eq!(stream.try_read(&mut [0; 8]).unwrap(), 5);
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Scene {
         let (drain, stopper) = Drain::new();
         let handler =
             |_: hyper::Request<Incoming>, _: Connection| async { Ok::<_, Infallible>(http::Response::new(Empty::<bytes::Bytes>::new())) };
-        tokio::spawn(serve(listener, Limits::Gate { raw_target: true }, Arc::new(Cores::here()), drain, Arc::new(handler)));
+        tokio::spawn(serve(listener, Limits::Gate { raw_target: true }, Arc::new(Cores::here()), drain, Arc::new(handler)).unwrap());
         Self { address, tls, _stopper: stopper }
     }
 
