@@ -4,7 +4,7 @@
 //! generations it was read under are those of now, and before its deadline. Losing entries costs time and nothing else.
 //!
 //! INVARIANT: the lease is read first, then the stamps, then the store (COHERENCE §3, FILL and CHECK).
-//! INVARIANT: what is refused is kept for a short time only, and crowds out nothing that is live.
+//! INVARIANT: what is refused is kept for a while only, and crowds out nothing that is live.
 
 mod common;
 mod entry;
@@ -39,10 +39,11 @@ use crate::decision::holder::Grant;
 use crate::decision::told::{self, Further};
 use crate::id::Id;
 
-/// How long a refusal is kept.
+/// How long it is kept that a credential may not be used now, as its records say.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
-/// How long it is kept that a credential is forged: for as long as its keys are in force, but not for ever.
-const FORGED_FOR: Duration = Duration::from_secs(3600);
+/// How long it is kept that a credential is nothing: that it is forged, while its keys are in force, or that it is not there. Ids are
+/// given once, and what a copy of another database brings back is told like an end. Not for ever, so that it leaves memory.
+const NOTHING_FOR: Duration = Duration::from_secs(3600);
 /// Groups of the table of what is forged: 8192 refusals, a quarter of its places. Who makes tokens up makes as many as he likes.
 const FORGED_GROUPS: usize = 32;
 /// The whole table is swept in so many parts, one each [`SWEEP_EVERY`].
@@ -131,7 +132,7 @@ impl Cache {
     pub(super) fn refuse(&self, name: Name, provers: Provers, kind: CredentialKind, now: UnixMs) {
         // no end concerns it; whatever bumps these generations costs another look
         let concerned = Concerned::from(Ask::Key(NOBODY));
-        let terms = Terms { name, kind, provers, concerned, stamps: self.fence.stamps(concerned), deadline: now.after(FORGED_FOR) };
+        let terms = Terms { name, kind, provers, concerned, stamps: self.fence.stamps(concerned), deadline: now.after(NOTHING_FOR) };
         self.forged.insert(Arc::new(Entry::refused(terms, Arc::clone(&self.nothing))), |other| self.is_over(other, now));
     }
 
@@ -155,8 +156,12 @@ impl Cache {
                 (stamps, brought?.map(Arc::unwrap_or_clone))
             }
         };
-        // of a token that is not there nothing comes back; of records that are missing something may, unseen
-        let is_final = fill.as_ref().is_none_or(|fill| foreign.is_some() || fill.is_whole());
+        let refused_for = match &fill {
+            None if foreign.is_none() => NOTHING_FOR,
+            // of records that are missing something may come back, unseen
+            Some(fill) if foreign.is_none() && !fill.is_whole() => Duration::ZERO,
+            _ => REFUSED_FOR,
+        };
         let judged = fill.and_then(|fill| match foreign {
             Some(token) => judge_foreign(token, &fill, at.now),
             None => judge(ask, fill, secret.as_ref(), at.now),
@@ -165,8 +170,7 @@ impl Cache {
         let standing = judged.filter(|standing| standing.holder.kind == kind);
         let deadline = match &standing {
             Some(standing) => standing.ends.min(ends.unwrap_or(standing.ends)),
-            None if is_final => at.now.after(REFUSED_FOR),
-            None => at.now,
+            None => at.now.after(refused_for),
         };
         let terms = Terms { name, kind, provers, concerned, stamps, deadline };
         let (entry, has_room) = match standing {
@@ -322,6 +326,37 @@ mod tests {
         assert!((1..500).contains(&left), "who shares its shard of generations goes too: {left}");
         cache.fence.bump_all();
         assert_eq!(round(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_asked_for_once_an_hour_until_it_is_told_of() {
+        let clock = Clock::manual(NOW);
+        let cache = Cache::start(Arc::default(), clock.clone(), Duration::ZERO).unwrap();
+        let (token, key) = (Id::from_bytes([1; 16]), Id::from_bytes([2; 16]));
+        let (kind, ask) = (CredentialKind::Token, Ask::Token { id: token, key });
+        let authentic = Authentic { kind, ask, secret: None, made_elsewhere: false, ends: None, foreign: None };
+        let asked_after = async |passes: Duration| {
+            clock.advance(passes);
+            let (at, provers) = (Moment { boot_ns: 0, now: clock.now() }, Provers::default());
+            match cache.find(Leave::Leased, name(1), provers, at.now) {
+                Cached::Known(entry) => {
+                    assert!(!entry.is_live());
+                    return 0;
+                }
+                Cached::Unknown => {}
+                Cached::Lapsed { .. } => panic!("there is a lease"),
+            }
+            let slides = &|_, _| UnixMs(0);
+            let asked = Asked { name: name(1), provers, authentic: &authentic, at, leave: Leave::Leased, alone: true, slides };
+            assert!(!cache.fill(asked, || async { Ok(None) }).await.unwrap().is_live());
+            1
+        };
+        assert_eq!(asked_after(Duration::ZERO).await, 1);
+        assert_eq!(asked_after(NOTHING_FOR - Duration::from_millis(1)).await, 0);
+        assert_eq!(asked_after(Duration::from_millis(1)).await, 1);
+        // as an import does
+        cache.fence.bump(token);
+        assert_eq!((asked_after(Duration::ZERO).await, asked_after(Duration::ZERO).await), (1, 0));
     }
 
     #[tokio::test]
