@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::{AnyPool, SqlStr};
+use sqlx::{AnyConnection, AnyPool, SqlStr};
 use tokio::sync::Mutex;
 
 use crate::clock::{Clock, UnixMs};
@@ -148,21 +148,24 @@ impl Database {
 
     async fn open_with(engine: Engine, url: SecretString, file: Option<PathBuf>, clock: Clock) -> Result<Self, DatabaseError> {
         let pool = engine.open(url.expose_secret()).await?;
-        let installation = Self::installation_of(engine, &pool).await?;
-        let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&pool).await?;
+        // one connection for all of it: the pool would open another while it looks at one that came back
+        let mut connection = pool.acquire().await?;
+        let installation = Self::installation_of(engine, &mut connection).await?;
+        let (high_water,): (i64,) = sqlx::query_as("SELECT high_water FROM installation").fetch_one(&mut *connection).await?;
+        drop(connection);
         clock.raise_floor(UnixMs(u64::try_from(high_water).unwrap_or(0)));
         Ok(Self { pool, engine, url: Arc::new(url), file, clock, installation, turn: Arc::default() })
     }
 
-    async fn installation_of(engine: Engine, pool: &AnyPool) -> Result<Installation, DatabaseError> {
+    async fn installation_of(engine: Engine, connection: &mut AnyConnection) -> Result<Installation, DatabaseError> {
         let none = |_| DatabaseError::Unavailable("the system gave no randomness".into());
         let (id, key_tag) = (Id::random().map_err(none)?, random_bytes::<32>().map_err(none)?);
         sqlx::query(engine.sql("INSERT INTO installation (one, id, key_tag) VALUES (1, ?, ?) ON CONFLICT DO NOTHING"))
             .bind(id.to_string())
             .bind(key_tag.to_vec())
-            .execute(pool)
+            .execute(&mut *connection)
             .await?;
-        let (id, key_tag): (String, Vec<u8>) = sqlx::query_as("SELECT id, key_tag FROM installation").fetch_one(pool).await?;
+        let (id, key_tag): (String, Vec<u8>) = sqlx::query_as("SELECT id, key_tag FROM installation").fetch_one(&mut *connection).await?;
         match (id.parse(), <[u8; 32]>::try_from(key_tag)) {
             (Ok(id), Ok(key_tag)) => Ok(Installation { id, key_tag }),
             _ => Err(DatabaseError::Unavailable("its `installation` row is damaged".into())),

@@ -16,12 +16,13 @@
 //! | MINT: read, write unless newer, save | [`minting`] |
 //! | RECOVER: a Redis that lost data is made whole | [`recovery`] |
 //! | STRICT: when an end is seen by everybody | [`strict`] |
-//! | who is waited for no more | [`presence`] |
+//! | who is waited for, and from when on no more | [`listing`], [`presence`] |
 //! | CHECK, FILL: lease, then stamps, then the record | [`check`], [`super::fence`] |
 
 pub mod check;
 pub mod ending;
 pub mod follower;
+pub mod listing;
 pub mod minting;
 pub mod presence;
 pub mod recovery;

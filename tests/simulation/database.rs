@@ -1,6 +1,7 @@
 //! A made-up database: the authority. Each of its operations happens at once and whole.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gatepost::id::Id;
 use gatepost::token::fencelog::Epoch;
@@ -17,6 +18,8 @@ pub(crate) struct Database {
     /// Rows that are not done.
     pub(crate) outbox: BTreeMap<u64, Thing>,
     next: u64,
+    /// Processes that may hold leases: L, D, and how often each has listed itself.
+    replicas: BTreeMap<u64, (Duration, Duration, u64)>,
 }
 
 impl Database {
@@ -62,6 +65,27 @@ impl Database {
     /// The token's row; false where it has ended.
     pub(crate) fn save_token(&mut self, id: Id) -> bool {
         !*self.tokens.entry(id).or_insert(false)
+    }
+
+    pub(crate) fn list(&mut self, process: u64, bound: Duration, cached: Duration) {
+        let (of_bound, of_cached, listings) = self.replicas.entry(process).or_default();
+        (*of_bound, *of_cached, *listings) = ((*of_bound).max(bound), (*of_cached).max(cached), *listings + 1);
+    }
+
+    /// Where it has not listed itself again since.
+    pub(crate) fn unlist(&mut self, process: u64, listings: Option<u64>) {
+        self.replicas.retain(|id, (.., of)| *id != process || listings.is_some_and(|listings| listings != *of));
+    }
+
+    /// Process, how often it has listed itself, and how long what it may use lasts.
+    pub(crate) fn listed(&self) -> Vec<(u64, u64, Duration)> {
+        self.replicas.iter().map(|(id, (bound, cached, listings))| (*id, *listings, *bound + *cached)).collect()
+    }
+
+    /// The longest L and the longest D.
+    pub(crate) fn longest(&self) -> (Duration, Duration) {
+        let of = self.replicas.values();
+        of.fold(Default::default(), |(bound, cached), (of_bound, of_cached, _)| (bound.max(*of_bound), cached.max(*of_cached)))
     }
 
     /// Every end there has been, and every record.

@@ -5,12 +5,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gatepost::id::Id;
 use gatepost::token::fence::{Fence, Stamps};
 use gatepost::token::fencelog::check::{Leave, outlasts};
 use gatepost::token::fencelog::ending::{Ending, Next as EndNext, Told};
 use gatepost::token::fencelog::follower::{Beat, Entry, Follower, Heard};
+use gatepost::token::fencelog::listing::{Listing, unlisted};
 use gatepost::token::fencelog::minting::{Minting, Next as MintNext, Wrote};
 use gatepost::token::fencelog::presence::{Member, Presence};
 use gatepost::token::fencelog::recovery::{Locked, Next as RecoverNext, Recovery, STRAYS};
@@ -38,8 +40,14 @@ pub(crate) struct Process {
     rate: u64,
     /// ...and began here.
     offset: u64,
+    /// L.
+    bound: Duration,
+    /// D of the rules in force.
+    cached: Cell<Duration>,
     pub(crate) paused_until: Cell<u64>,
     pub(crate) is_over: Cell<bool>,
+    /// It takes no lease any more.
+    is_leaving: Cell<bool>,
     /// Which server it is connected to, and by which connection.
     server: Cell<usize>,
     pub(crate) link: Cell<u64>,
@@ -47,6 +55,7 @@ pub(crate) struct Process {
     follower: RefCell<Follower>,
     moved: Cell<bool>,
     strays: Cell<u32>,
+    listing: Listing,
     cache: RefCell<BTreeMap<Id, (Stamps, bool)>>,
     fills: RefCell<BTreeMap<Id, Rc<Fill>>>,
 }
@@ -63,19 +72,25 @@ impl Process {
         let fence = Arc::new(Fence::default());
         let rate = world.settings.clocks.map_or(1_000_000, |(from, to)| world.random.between(from, to));
         let offset = world.random.below(1_000_000 * SECOND);
+        let [bound, cached] = [&world.settings.bounds, &world.settings.cached].map(|of| world.random.pick(of).copied().unwrap_or_default());
+        fence.want_cached(cached);
         let process = Rc::new(Self {
             world: Rc::clone(world),
             number,
             rate,
             offset,
+            bound,
+            cached: Cell::new(cached),
             paused_until: Cell::new(0),
             is_over: Cell::new(false),
+            is_leaving: Cell::new(false),
             server: Cell::new(world.primary.get()),
             link: Cell::new(1),
-            follower: RefCell::new(Follower::new(Arc::clone(&fence), world.settings.bound)),
+            follower: RefCell::new(Follower::new(Arc::clone(&fence), bound)),
             fence,
             moved: Cell::new(false),
             strays: Cell::new(0),
+            listing: Listing::default(),
             cache: RefCell::default(),
             fills: RefCell::default(),
         });
@@ -137,12 +152,41 @@ impl Process {
         self.is_over.set(true);
     }
 
+    /// The process ends in good order: it leaves the lists, while it answers what is under way.
+    pub(crate) async fn leave(self: Rc<Self>) {
+        self.go_on().await;
+        self.is_leaving.set(true);
+        self.follower.borrow_mut().stop();
+        if self.ask(Script::Members { remove: vec![(self.number, None)] }).await.is_some() {
+            let number = self.number;
+            self.world.database(move |database| database.unlist(number, None)).await;
+        }
+        self.sleep(500 * MS).await;
+        self.end();
+    }
+
+    /// Other rules come into force.
+    pub(crate) fn reload(&self, cached: Duration) {
+        self.cached.set(cached);
+        self.fence.want_cached(cached);
+    }
+
+    /// How much later than an end a check that begins now may be allowed.
+    pub(crate) fn staleness(&self) -> u64 {
+        (self.bound + self.cached.get()).as_nanos() as u64
+    }
+
     async fn heartbeats(self: Rc<Self>) {
         let mut unanswered = 0;
         while !self.is_over.get() {
             let (sent, link, applied) = (self.clock(), self.link.get(), self.follower.borrow().ack());
             let settles = self.follower.borrow().settles(sent, self.world.settings.slack).cloned();
-            let Some(Reply::Beat { whole, settled, seq, last }) = self.ask(Script::Beat { member: self.number, settles }).await else {
+            let cached = self.listing.cached();
+            let reply = self.ask(Script::Beat { member: self.number, lasts: self.bound + cached, settles }).await;
+            if self.is_leaving.get() {
+                return;
+            }
+            let Some(Reply::Beat { whole, was_member, settled, seq, last }) = reply else {
                 unanswered += 1;
                 if unanswered > 3 {
                     unanswered = 0;
@@ -152,18 +196,17 @@ impl Process {
                 continue;
             };
             unanswered = 0;
+            self.listing.hear(sent, was_member);
+            if let Some(cached) = self.listing.lacks(self.fence.longest_cached()).filter(|_| whole.is_some()) {
+                if self.list(cached).await.is_none() {
+                    self.sleep(20 * MS).await;
+                }
+                continue;
+            }
             let is_stray = self.strays.get() >= STRAYS;
             let instead_of = whole.clone().filter(|_| is_stray);
-            let beat = Beat {
-                sent,
-                cached: self.world.settings.cached,
-                applied,
-                link,
-                whole: whole.filter(|_| !is_stray),
-                settled,
-                seq,
-                last: last.to_string().into(),
-            };
+            let beat =
+                Beat { sent, cached, applied, link, whole: whole.filter(|_| !is_stray), settled, seq, last: last.to_string().into() };
             let heard = self.follower.borrow_mut().beat(self.clock(), beat);
             match heard {
                 Heard::NotWhole => {
@@ -175,9 +218,20 @@ impl Process {
                     self.world.adopted.set(self.world.adopted.get() + 1);
                     self.moved.set(true);
                 }
-                Heard::Ours => self.sleep(self.world.settings.bound.as_nanos() as u64 / 4).await,
+                Heard::Ours => self.sleep(self.bound.as_nanos() as u64 / 4).await,
             }
         }
+    }
+
+    /// Tells the database for how long what this process has may be used.
+    async fn list(&self, cached: Duration) -> Option<()> {
+        let (number, bound) = (self.number, self.bound);
+        if !self.world.settings.unlisted {
+            self.world.database(move |database| database.list(number, bound, cached)).await?;
+            self.go_on().await;
+        }
+        self.listing.wrote(cached);
+        Some(())
     }
 
     async fn recover(&self, instead_of: Option<Epoch>) {
@@ -243,16 +297,16 @@ impl Process {
                     .collect();
                 self.follower.borrow_mut().entries(&entries);
             }
-            let pause = self.world.random.between(MS / 2, 3 * MS);
+            let pause = self.world.random.between(MS / 2, 3 * MS) * self.world.settings.pace.min(20);
             self.sleep(pause).await;
         }
     }
 
     async fn relay(self: Rc<Self>) {
-        let mut presence = Presence::<u64>::default();
+        let (mut members, mut rows) = (Presence::<u64>::default(), Presence::<u64>::default());
         while !self.is_over.get() {
             self.sleep(250 * MS).await;
-            self.remove_the_dead(&mut presence).await;
+            self.remove_the_dead(&mut members, &mut rows).await;
             let row = self.world.database(|database| database.outbox.iter().next().map(|(row, thing)| (*row, *thing))).await.flatten();
             if let Some((row, thing)) = row {
                 self.go_on().await;
@@ -261,12 +315,20 @@ impl Process {
         }
     }
 
-    async fn remove_the_dead(&self, presence: &mut Presence<u64>) {
-        let Some(Reply::Members(members)) = self.ask(Script::Members { remove: Vec::new() }).await else { return };
-        let lasts = self.world.settings.bound + self.world.settings.cached;
-        let member = |(id, beat): (u64, u64)| Member { id: id.to_string(), sign: beat, lasts };
-        let gone = presence.gone(members.into_iter().map(member).collect(), self.clock());
-        let remove: Vec<_> = gone.iter().filter_map(|member| Some((member.id.parse().ok()?, member.sign))).collect();
+    async fn remove_the_dead(&self, members: &mut Presence<u64>, rows: &mut Presence<u64>) {
+        let Some(Reply::Members(beating)) = self.ask(Script::Members { remove: Vec::new() }).await else { return };
+        let Some(listed) = self.world.database(|database| database.listed()).await else { return };
+        self.go_on().await;
+        let absent = listed.into_iter().filter(|(id, ..)| !beating.iter().any(|(member, ..)| member == id));
+        let absent = absent.map(|(id, listings, lasts)| unlisted(id.to_string(), listings, lasts)).collect();
+        for gone in rows.gone(absent, self.clock()) {
+            let (id, listings) = (gone.id.parse().unwrap_or(0), gone.sign);
+            self.world.database(move |database| database.unlist(id, Some(listings))).await;
+            self.world.unlisted.set(self.world.unlisted.get() + 1);
+        }
+        let member = |(id, beat, lasts): (u64, u64, Duration)| Member { id: id.to_string(), sign: beat, lasts };
+        let gone = members.gone(beating.into_iter().map(member).collect(), self.clock());
+        let remove: Vec<_> = gone.iter().filter_map(|member| Some((member.id.parse().ok()?, Some(member.sign)))).collect();
         if !remove.is_empty() {
             self.ask(Script::Members { remove }).await;
         }
@@ -310,8 +372,7 @@ impl Process {
             self.go_on().await;
             match self.end_once(row, thing).await {
                 EndNext::Applied(told) => {
-                    if strict {
-                        self.wait_strictly(told).await;
+                    if strict && self.wait_strictly(told).await.is_some() {
                         self.world.seen_everywhere(thing);
                     }
                     return;
@@ -322,9 +383,15 @@ impl Process {
         }
     }
 
-    async fn wait_strictly(&self, told: Told) {
+    /// Nothing where the database does not say how long that may take.
+    async fn wait_strictly(&self, told: Told) -> Option<()> {
         let settings = &self.world.settings;
-        let longest = Longest { bound: settings.bound, cached: settings.cached, slack: settings.slack };
+        let (bound, cached) = match settings.selfish {
+            true => (self.bound, self.cached.get()),
+            false => self.world.database(|database| database.longest()).await?,
+        };
+        self.go_on().await;
+        let longest = Longest { bound: bound.max(self.bound), cached, slack: settings.slack };
         let strict = Strict::begin(told.clone(), longest);
         while self.clock() < strict.until() {
             let may_ask = strict.may_ask(self.clock(), self.follower.borrow().held());
@@ -333,11 +400,12 @@ impl Process {
                 && strict.is_acknowledged(of_members.iter().map(Option::as_ref))
             {
                 self.world.by_acks.set(self.world.by_acks.get() + 1);
-                return;
+                return Some(());
             }
             self.sleep(5 * MS).await;
         }
         self.world.by_time.set(self.world.by_time.get() + 1);
+        Some(())
     }
 
     /// MINT: a token for the key, or the one it has.
@@ -386,7 +454,7 @@ impl Process {
     pub(crate) async fn check(&self, credential: Credential) -> Outcome {
         let began = self.clock();
         let (token, ask) = (credential.token, Ask::Token { id: credential.token, key: credential.key });
-        let cached_for = self.fence.cached_for(self.world.settings.cached);
+        let cached_for = self.fence.cached_for(self.cached.get());
         let leave = Leave::read(&self.fence, began);
         let stamps = self.fence.stamps(ask);
         let kept = self.cache.borrow().get(&token).copied().filter(|(of, _)| *of == stamps);

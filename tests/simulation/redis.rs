@@ -1,6 +1,7 @@
 //! A made-up Redis: what the Lua scripts of `src/token/redis` do, on data that can be lost, rolled back and copied.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gatepost::id::Id;
 use gatepost::token::fencelog::Epoch;
@@ -56,7 +57,8 @@ pub(crate) struct Data {
     tokens: BTreeMap<Id, (Id, Id)>,
     seq: u64,
     log: Vec<Logged>,
-    members: BTreeMap<u64, u64>,
+    /// The last heartbeat, and what its process may use lasts so long.
+    members: BTreeMap<u64, (u64, Duration)>,
     acks: BTreeMap<u64, Ack>,
 }
 
@@ -85,28 +87,61 @@ pub(crate) enum By {
 /// A script with its arguments.
 #[derive(Clone, Debug)]
 pub(crate) enum Script {
-    Beat { member: u64, settles: Option<Epoch> },
-    Read { member: u64, ack: Ack, after: u64 },
-    Fill { epoch: Epoch, token: Id, key: Id },
-    End { by: By, things: Vec<(Thing, Record)> },
-    Mint { by: By, records: Vec<(Thing, Record)>, token: Id, key: Id, subject: Id, again: bool },
-    Acks { epoch: Epoch },
-    Members { remove: Vec<(u64, u64)> },
-    Lock { nonce: u64, instead_of: Option<Epoch> },
-    Found { by: By, is_first: bool },
+    Beat {
+        member: u64,
+        lasts: Duration,
+        settles: Option<Epoch>,
+    },
+    Read {
+        member: u64,
+        ack: Ack,
+        after: u64,
+    },
+    Fill {
+        epoch: Epoch,
+        token: Id,
+        key: Id,
+    },
+    End {
+        by: By,
+        things: Vec<(Thing, Record)>,
+    },
+    Mint {
+        by: By,
+        records: Vec<(Thing, Record)>,
+        token: Id,
+        key: Id,
+        subject: Id,
+        again: bool,
+    },
+    Acks {
+        epoch: Epoch,
+    },
+    /// Of `None`, whatever its heartbeat.
+    Members {
+        remove: Vec<(u64, Option<u64>)>,
+    },
+    Lock {
+        nonce: u64,
+        instead_of: Option<Epoch>,
+    },
+    Found {
+        by: By,
+        is_first: bool,
+    },
 }
 
 /// What it answered.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Beat { whole: Option<Epoch>, settled: bool, seq: u64, last: u64 },
+    Beat { whole: Option<Epoch>, was_member: bool, settled: bool, seq: u64, last: u64 },
     Entries(Vec<Logged>),
     Live(bool),
     Ended(u64),
     Minted(Id),
     NewerThere,
     Acks(Vec<Option<Ack>>),
-    Members(Vec<(u64, u64)>),
+    Members(Vec<(u64, u64, Duration)>),
     Locked { run_id: u64, replid: u64 },
     Held,
     Ok,
@@ -162,8 +197,8 @@ impl Redis {
             return None;
         }
         Some(match script {
-            Script::Beat { member, settles } => {
-                self.data.members.insert(member, now);
+            Script::Beat { member, lasts, settles } => {
+                let was_member = self.data.members.insert(member, (now, lasts)).is_some();
                 let epoch = self.data.epoch.as_ref().map(|(epoch, ..)| epoch.clone());
                 let whole = epoch.filter(|epoch| self.is_whole(epoch));
                 let mut settled = false;
@@ -171,7 +206,7 @@ impl Redis {
                     *is_settled |= settles.as_ref() == Some(epoch);
                     settled = *is_settled;
                 }
-                Reply::Beat { whole, settled, seq: self.data.seq, last: self.data.log.last().map_or(0, |last| last.place) }
+                Reply::Beat { whole, was_member, settled, seq: self.data.seq, last: self.data.log.last().map_or(0, |last| last.place) }
             }
             Script::Read { member, ack, after } => {
                 self.data.acks.insert(member, ack);
@@ -221,12 +256,12 @@ impl Redis {
             }
             Script::Members { remove } => {
                 for (member, beat) in remove {
-                    if self.data.members.get(&member) == Some(&beat) {
+                    if self.data.members.get(&member).is_some_and(|(last, _)| beat.is_none_or(|beat| beat == *last)) {
                         self.data.members.remove(&member);
                         self.data.acks.remove(&member);
                     }
                 }
-                Reply::Members(self.data.members.iter().map(|(member, beat)| (*member, *beat)).collect())
+                Reply::Members(self.data.members.iter().map(|(member, (beat, lasts))| (*member, *beat, *lasts)).collect())
             }
             Script::Lock { nonce, instead_of } => {
                 let whole = self.data.epoch.as_ref().filter(|(epoch, ..)| self.is_whole(epoch)).map(|(epoch, ..)| epoch.clone());

@@ -22,12 +22,12 @@ const KEYS: usize = 3;
 /// What a simulation is of.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    /// L.
-    pub(crate) bound: Duration,
+    /// L: each process has one of them.
+    pub(crate) bounds: Vec<Duration>,
     /// How long a superseded primary may still give leases; zero without promotions.
     pub(crate) slack: Duration,
-    /// D of every rule: how long what is cached is used without a lease.
-    pub(crate) cached: Duration,
+    /// D, how long what is cached is used without a lease: the rules of each process say one of them, and at times another.
+    pub(crate) cached: Vec<Duration>,
     /// Clocks run from so many to so many millionths of real time; `None` = right.
     pub(crate) clocks: Option<(u64, u64)>,
     /// Redis restarts, is emptied, or a copy is promoted.
@@ -36,8 +36,14 @@ pub(crate) struct Settings {
     pub(crate) gullible: bool,
     /// The same: ends are done in an epoch that is not settled.
     pub(crate) hasty: bool,
+    /// The same: a strict end goes by what its own process may use.
+    pub(crate) selfish: bool,
+    /// The same: processes do not list themselves in the database.
+    pub(crate) unlisted: bool,
     /// Faults end then; checks are counted from five seconds later on.
     pub(crate) calm_after: Option<Duration>,
+    /// So many times as slowly do people and faults come, and so much longer do faults last.
+    pub(crate) pace: u64,
     /// Checks.
     pub(crate) checks: u64,
 }
@@ -90,6 +96,8 @@ pub(crate) struct World {
     pub(crate) by_acks: Cell<u64>,
     pub(crate) by_time: Cell<u64>,
     pub(crate) faults: Cell<u64>,
+    /// Rows of processes that were taken off the database's list by others.
+    pub(crate) unlisted: Cell<u64>,
 }
 
 impl World {
@@ -121,6 +129,7 @@ impl World {
             by_acks: Cell::new(0),
             by_time: Cell::new(0),
             faults: Cell::new(0),
+            unlisted: Cell::new(0),
         });
         let processes: Vec<_> = (0..PROCESSES).map(|n| Process::start(&world, n as u64)).collect();
         let processes = Rc::new(RefCell::new(processes));
@@ -202,17 +211,15 @@ impl World {
         credentials.drain(..beyond);
     }
 
-    /// Since when no check of this credential may be allowed any more: by the bound, and by a strict end.
-    fn forbidden_from(&self, credential: Credential) -> (Option<u64>, Option<u64>) {
+    /// When the first end of this credential was applied, and when the first strict one had returned.
+    fn ended(&self, credential: Credential) -> (Option<u64>, Option<u64>) {
         let ends = self.ends.borrow();
         let of = [Thing::Token(credential.token), Thing::Key(credential.key), Thing::Subject(credential.subject)];
         let ended: Vec<Ended> = of.iter().filter_map(|thing| ends.get(thing).copied()).collect();
-        let bound = (self.settings.bound + self.settings.cached).as_nanos() as u64;
-        let by_bound = ended.iter().filter_map(|ended| ended.applied).min().map(|applied| applied + bound);
-        (by_bound, ended.iter().filter_map(|ended| ended.everywhere).min())
+        (ended.iter().filter_map(|ended| ended.applied).min(), ended.iter().filter_map(|ended| ended.everywhere).min())
     }
 
-    fn judge(&self, process: u64, credential: Credential, began: u64, outcome: Outcome) {
+    fn judge(&self, (process, staleness): (u64, u64), credential: Credential, began: u64, outcome: Outcome) {
         let is_counted = self.settings.calm_after.is_none_or(|calm| began > (calm + Duration::from_secs(5)).as_nanos() as u64);
         if is_counted {
             self.checks.set(self.checks.get() + 1);
@@ -222,21 +229,20 @@ impl World {
             Outcome::Unavailable => return self.unavailable.set(self.unavailable.get() + u64::from(is_counted)),
             Outcome::Allowed => self.allowed.set(self.allowed.get() + 1),
         }
-        let (by_bound, by_strict) = self.forbidden_from(credential);
-        let bound = (self.settings.bound + self.settings.cached).as_nanos() as u64;
-        if let Some(forbidden) = by_bound {
-            self.stalest.set(self.stalest.get().max((began + bound).saturating_sub(forbidden)));
-        }
-        let rule = match (by_bound, by_strict) {
-            (_, Some(from)) if began >= from => "a strict end had returned",
-            (Some(from), _) if began >= from => "the bound had passed",
+        let (applied, everywhere) = self.ended(credential);
+        let stale = applied.map_or(0, |applied| began.saturating_sub(applied));
+        self.stalest.set(self.stalest.get().max(stale));
+        let rule = match everywhere {
+            Some(from) if began >= from => "a strict end had returned",
+            _ if stale >= staleness => "the bound had passed",
             _ => return,
         };
         let what = format!(
-            "process {process} allowed a check that began at {} ms, though {rule}; {credential:?}, forbidden from {:?} (strict {:?}) ms",
+            "process {process} allowed a check that began at {} ms, though {rule}; {credential:?}, ended at {:?} (strict {:?}) ms, stale for {} ms at most",
             began / MS,
-            by_bound.map(|at| at / MS),
-            by_strict.map(|at| at / MS),
+            applied.map(|at| at / MS),
+            everywhere.map(|at| at / MS),
+            staleness / MS,
         );
         self.violation.borrow_mut().get_or_insert(Violation { what });
     }
@@ -244,7 +250,7 @@ impl World {
     /// People make keys, mint tokens and end things.
     async fn people(self: Rc<Self>, processes: Rc<RefCell<Vec<Rc<Process>>>>) {
         loop {
-            let pause = self.random.between(5 * MS, 120 * MS);
+            let pause = self.random.between(5 * MS, 120 * MS) * self.settings.pace;
             self.time.until(self.time.now() + pause).await;
             let Some(process) = self.any(&processes) else { continue };
             if self.keys.borrow().len() < KEYS {
@@ -280,11 +286,11 @@ impl World {
     /// Clients send requests, most of them with what has ended.
     async fn requests(self: Rc<Self>, processes: Rc<RefCell<Vec<Rc<Process>>>>) {
         loop {
-            let pause = self.random.between(MS / 10, 3 * MS);
+            let pause = self.random.between(MS / 10, 3 * MS) * self.settings.pace;
             self.time.until(self.time.now() + pause).await;
             let credential = {
                 let credentials = self.credentials.borrow();
-                let ended: Vec<_> = credentials.iter().filter(|one| self.forbidden_from(**one).0.is_some()).copied().collect();
+                let ended: Vec<_> = credentials.iter().filter(|one| self.ended(**one).0.is_some()).copied().collect();
                 let from = if self.random.per_mille(600) && !ended.is_empty() { &ended } else { &*credentials };
                 self.random.pick(from).copied()
             };
@@ -294,9 +300,10 @@ impl World {
                 // the head is complete when the process has it all, paused or not
                 let began = world.time.now();
                 process.go_on().await;
+                let staleness = process.staleness();
                 let outcome = process.check(credential).await;
                 if !process.is_over.get() {
-                    world.judge(process.number, credential, began, outcome);
+                    world.judge((process.number, staleness), credential, began, outcome);
                 }
             });
         }
@@ -310,29 +317,34 @@ impl World {
     async fn nemesis(self: Rc<Self>, processes: Rc<RefCell<Vec<Rc<Process>>>>) {
         let mut runs = 1;
         loop {
-            let pause = self.random.between(30 * MS, 1_500 * MS);
+            let pause = self.random.between(30 * MS, 1_500 * MS) * self.settings.pace;
             self.time.until(self.time.now() + pause).await;
             if self.is_calm() {
                 return;
             }
             self.faults.set(self.faults.get() + 1);
             let (now, fault, primary) = (self.time.now(), self.random.below(100), self.primary.get());
-            let long = self.random.between(50 * MS, 2_500 * MS);
+            let long = self.random.between(50 * MS, 2_500 * MS) * self.settings.pace;
             let Some(process) = self.any(&processes) else { continue };
             match fault {
                 0..20 => process.paused_until.set(now + long),
                 20..35 => process.reconnect(),
                 35..45 => self.servers.borrow_mut()[primary].stopped_until = now + long / 3,
                 45..52 => self.database_away_until.set(now + long / 2),
-                52..58 => {
+                52..55 => process.reload(self.random.pick(&self.settings.cached).copied().unwrap_or_default()),
+                55..60 => {
                     let number = PROCESSES as u64 + self.faults.get();
-                    process.end();
+                    if self.random.per_mille(500) {
+                        process.end();
+                    } else {
+                        self.time.spawn(Rc::clone(&process).leave());
+                    }
                     let new = Process::start(&self, number);
                     let mut processes = processes.borrow_mut();
                     processes.retain(|old| !Rc::ptr_eq(old, &process));
                     processes.push(new);
                 }
-                58..72 => *self.snapshot.borrow_mut() = self.servers.borrow()[primary].data.clone(),
+                60..72 => *self.snapshot.borrow_mut() = self.servers.borrow()[primary].data.clone(),
                 _ if !self.settings.loses_data => {}
                 72..84 => {
                     runs += 1;
@@ -375,7 +387,7 @@ impl World {
     pub(crate) fn summary(&self) -> String {
         format!(
             "{} checks in {} s: {} allowed, {} unavailable, {} from the cache, {} joined; stalest allow {} ms; {} faults, {} epochs founded, {} \
-             adopted; {} strict ends by acknowledgement, {} by time",
+             adopted; {} strict ends by acknowledgement, {} by time; {} rows of the dead",
             self.checks.get(),
             self.time.now() / SECOND,
             self.allowed.get(),
@@ -388,6 +400,7 @@ impl World {
             self.adopted.get(),
             self.by_acks.get(),
             self.by_time.get(),
+            self.unlisted.get(),
         )
     }
 

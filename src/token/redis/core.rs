@@ -9,7 +9,6 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
 use super::link::{Failure, Link, Wire};
-use super::members::Listed;
 use super::mint::Bringing;
 use super::offset::Offset;
 use crate::clock::{UnixMs, boottime_ns, millis};
@@ -19,6 +18,7 @@ use crate::lock::Mutex;
 use crate::token::fence::Fence;
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::Follower;
+use crate::token::fencelog::listing::Listing;
 use crate::token::sliding::{FLUSH_EVERY, Grid};
 use crate::token::store::{Settings, Unavailable};
 
@@ -52,7 +52,7 @@ pub(super) struct Core {
     /// Told when the log is to be read from elsewhere.
     pub(super) moved: Notify,
     /// What the database knows of this process as one that holds leases.
-    pub(super) listed: Listed,
+    pub(super) listing: Listing,
     /// What time Redis tells.
     pub(super) offset: Offset,
     /// How often in a row the database had another epoch than a whole Redis.
@@ -90,7 +90,7 @@ impl Core {
             follower,
             adopted: Notify::new(),
             moved: Notify::new(),
-            listed: Listed::default(),
+            listing: Listing::default(),
             offset: Offset::default(),
             strays: AtomicU32::new(0),
             said: AtomicU8::new(0),

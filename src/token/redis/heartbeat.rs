@@ -140,7 +140,7 @@ impl Core {
     }
 
     async fn send_beat(&self, wire: &Wire) -> Result<Beat, Failure> {
-        let (bound, cached) = (self.settings.staleness_bound, self.listed.cached());
+        let (bound, cached) = (self.settings.staleness_bound, self.listing.cached());
         // before it is sent: from here on its lease is measured
         let (sent_ns, sent, applied) = (boottime_ns(), self.now(), self.follower().ack());
         let settles = self.follower().settles(sent_ns, self.link.slack()).cloned();
@@ -162,7 +162,7 @@ impl Core {
             recovering: !text(7)?.is_empty(),
             settled: number(10)? == 1,
         };
-        self.listed.hear(sent_ns, number(8)? == 1);
+        self.listing.hear(sent_ns, number(8)? == 1);
         self.replicas.store(u32::try_from(number(9)?.max(1)).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.offset.note(UnixMs(number(4)? * 1000 + number(5)? / 1000), sent, received);
         Ok(beat)
@@ -175,9 +175,11 @@ impl Core {
         }
         // nobody is on the way to found what the database has: it lost an epoch, or its founder died
         let stray = self.strays.load(Ordering::Relaxed) >= STRAYS && !beat.recovering;
-        if beat.whole && self.listed.is_short(self.fence.longest_cached()) {
+        if beat.whole
+            && let Some(cached) = self.listing.lacks(self.fence.longest_cached())
+        {
             // nobody may wait for less than this process's leases: the database has to know of it first
-            return match self.list_again().await {
+            return match self.list(cached).await {
                 Ok(()) => Duration::ZERO,
                 Err(error) => {
                     tracing::warn!(%error, "without the database no lease can be taken");
