@@ -15,6 +15,7 @@ pub mod path;
 pub mod reason;
 pub mod request;
 pub mod rules;
+pub(crate) mod same;
 pub mod scopes;
 pub mod told;
 pub mod trial;

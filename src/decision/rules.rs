@@ -6,15 +6,15 @@
 //! number of rules. Rules of one (host, path) stand in one group; two that both take a method must
 //! demand the same, otherwise the set does not compile.
 
+mod named;
 mod near;
 mod pattern;
 mod tree;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
+use named::Named;
 pub use near::Near;
 pub use pattern::{HostPattern, PathPattern, PatternError, Segment};
 use tree::{Group, Tree};
@@ -274,9 +274,9 @@ pub struct Clash {
 pub struct RuleSet {
     rules: Vec<Rule>,
     issuers: IssuerNames,
-    exact: HashMap<Box<[u8]>, Tree, RandomState>,
+    exact: Named<Tree>,
     /// By what follows the `*`, the dot included.
-    wildcard: HashMap<Box<[u8]>, Tree, RandomState>,
+    wildcard: Named<Tree>,
     any: Tree,
 }
 
@@ -331,9 +331,9 @@ impl RuleSet {
             }
             for host in &hosts {
                 match host {
-                    HostPattern::Exact(name) => insert(set.exact.entry(name.as_bytes().into()).or_default(), name),
+                    HostPattern::Exact(name) => insert(set.exact.at(name.as_bytes()), name),
                     HostPattern::Wildcard(suffix) => {
-                        insert(set.wildcard.entry(suffix.as_bytes().into()).or_default(), &format!("any{suffix}"));
+                        insert(set.wildcard.at(suffix.as_bytes()), &format!("any{suffix}"));
                     }
                 }
             }
