@@ -28,7 +28,7 @@ def ran(options, written, seconds, **environment):
 
 def test_a_part_of_the_benchmark_writes_rows(tmp_path):
     rows = ran(["--quick", "--only", "small"], tmp_path / "rows.json", 60)
-    assert [row["name"] for row in rows] == ["start to first answer", "idle memory", "binary, stripped"]
+    assert [row["name"] for row in rows] == ["start to first answer", "idle memory", "static binary, stripped"]
     for row in rows:
         assert row["holds"] is (row["value"] <= row["at_most"]), row
 

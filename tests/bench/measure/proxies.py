@@ -1,7 +1,8 @@
 """Requests a second through real proxies with the files of nginx/ and traefik/: Gatepost as the auth server, beside nginx's `return 204`.
 
 The proxy has core 0. The auth server is once on core 1, with the load and the application, and once on core 0 with the proxy,
-so that all it uses is missing to the proxy.
+so that all it uses is missing to the proxy. Beside both stands bare hyper, which says the same constant headers to everything: what they alone cost
+a proxy that reads them and hands them on.
 """
 
 import importlib.util
@@ -43,7 +44,7 @@ def rows(options, folder):
     found = []
     for kind in PORTS:
         for core, where in ((1, "a core of its own"), (0, "the proxy's core")):
-            found.append(one(options, folder, kind, core, where))
+            found += one(options, folder, kind, core, where)
     return found
 
 
@@ -55,13 +56,15 @@ def one(options, folder, kind, core, where):
         asked = [("Host", "api.example.com"), *question.credentials(gate.token()),
                  ("Cookie", "theme=dark; lang=en; consent=1; _ga=GA1.1.1234567890.1700000000"), *question.BROWSER]
         targets = [Target(name, started(home, kind, auth, app.port), asked, path=question.ASKED)
-                   for name, auth in (("204", plain.port), ("gatepost", gate.port))]
+                   for name, auth in (("204", plain.port), ("gatepost", gate.port), ("bare", home.bare(core=core).port))]
         for target in targets:
             slice_of(folder, target, 1)
         parts = in_turn(targets, options.proxy_rounds, lambda target: slice_of(folder, target, options.proxy_slice_s))
     rates = {name: [part.rate for part in slices] for name, slices in parts.items()}
-    return compared("proxies", f"through {kind}, auth server on {where}", "requests/s", rates["gatepost"], f"{kind} with nginx return 204",
-                    rates["204"], at_least=BOUND)
+    return [compared("proxies", f"through {kind}, auth server on {where}", "requests/s", rates["gatepost"], f"{kind} with nginx return 204",
+                     rates["204"], at_least=BOUND),
+            compared("proxies", f"through {kind}, bare hyper, constant 200, on {where}", "requests/s", rates["bare"], f"{kind} with nginx return 204",
+                     rates["204"])]
 
 
 def started(home, kind, auth, app):

@@ -19,6 +19,8 @@ USER, PASSWORD = "bench", "a long and quiet passphrase"
 SECRET_KEY = "ab" * 32
 PROXY_SECRET = "s3cret"  # as in the files of nginx/ and traefik/
 GATEPOST = Path(os.environ.get("GATEPOST_BIN", TARGET / "gatepost"))
+# what the image says to the program about memory
+IMAGE = dict(re.findall(r"^ENV (MALLOC_\w+)=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
 BARE = Path(os.environ.get("BARE_BIN", TARGET / "examples" / "bare"))
 
 
@@ -105,7 +107,7 @@ class Home:
     def bare(self, how=200, core=0, prefix=()):
         port = free_port()
         if not BARE.exists():
-            missing(BARE, "cargo build --release --example bare")
+            missing(BARE, "tests/bench/run builds it, without --no-build")
         server = Server(self.folder, f"bare-{port}", [BARE, f"127.0.0.1:{port}", 1, how], core, prefix)
         server.port = port
         return self.started(server, port)
@@ -167,10 +169,10 @@ class Gatepost(Server):
         }
         (home / "gatepost.yaml").write_text(json.dumps(settings, indent=1))  # JSON is YAML
         if not GATEPOST.exists():
-            missing(GATEPOST, "cargo build --release")
+            missing(GATEPOST, "tests/bench/run builds it, without --no-build")
         own = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
         super().__init__(home, "gatepost", [GATEPOST, "--config", home / "gatepost.yaml"], core, prefix,
-                         {**own, "SECRET_KEY": SECRET_KEY, "PROXY_SECRET": PROXY_SECRET, **environment})
+                         {**own, **IMAGE, "SECRET_KEY": SECRET_KEY, "PROXY_SECRET": PROXY_SECRET, **environment})
 
     def until_ready(self, seconds=60):
         end = time.monotonic() + seconds

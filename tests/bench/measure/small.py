@@ -26,8 +26,8 @@ def rows(options, folder):
     subprocess.run([program("strip", "apt-get install binutils"), "-o", stripped, GATEPOST], check=True)
     return [
         alone("small", "start to first answer", "ms", took, at_most=150, note="a new data directory, embedded store; tables and keys are made"),
-        alone("small", "idle memory", "MiB", idle, at_most=15, note="resident, after sign-up tables were made"),
-        Row("small", "binary, stripped", stripped.stat().st_size / 1e6, "MB", at_most=20, note="this machine's build; an image holds little else"),
+        alone("small", "idle memory", "MiB", idle, at_most=15, note="resident, of what images carry, after sign-up tables were made"),
+        Row("small", "static binary, stripped", stripped.stat().st_size / 1e6, "MB", at_most=20, note="an image holds little else"),
     ]
 
 
