@@ -26,6 +26,7 @@ mod discovery;
 mod examine;
 mod fill;
 mod heartbeat;
+mod keys;
 mod lease;
 mod link;
 mod log;
@@ -59,10 +60,6 @@ use crate::database::Database;
 use crate::decision::limit::Rate;
 use crate::id::Id;
 
-/// Begins every key; what stands in braces puts them all into one slot of a Cluster.
-const PREFIX: &str = "{gp}:";
-/// The key every script is given; it makes the others from it.
-const EPOCH: &str = "{gp}:epoch";
 /// For any look-up, whatever Redis and the database do: the answer to the proxy is due within 250 ms.
 const LOOK_UP: Duration = Duration::from_millis(200);
 /// How long a start waits for the first lease before it goes on without.
@@ -93,7 +90,10 @@ pub enum StartError {
     #[error("tokens.store: {0}")]
     Unusable(String),
     /// The keys there belong to somebody else.
-    #[error("this Redis holds the tokens of another Gatepost installation; give each its own Redis, or FLUSHALL it if that one is gone")]
+    #[error(
+        "this Redis holds the tokens of another Gatepost installation; give each its own Redis or, after `?` in `tokens.store`, its own `tag=`, \
+         or FLUSHALL it if that one is gone"
+    )]
     Foreign,
     /// It would drop tokens and records under memory pressure.
     #[error("Redis runs with `maxmemory-policy {0}`, which drops tokens and records under memory pressure; set it to `noeviction`")]

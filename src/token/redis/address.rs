@@ -11,16 +11,19 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
+use super::keys::Keys;
+
 /// Whose port is meant where none is written.
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// What stands for what in an address.
-const OPTIONS: [&str; 6] = ["ca", "cert", "key", "sentinel_user", "sentinel_password", "max_lag"];
+const OPTIONS: [&str; 7] = ["ca", "cert", "key", "sentinel_user", "sentinel_password", "max_lag", "tag"];
 /// Longest replication lag that may be declared.
 const LONGEST_LAG_S: u64 = 3600;
 
@@ -38,6 +41,8 @@ pub struct Address {
     pub(super) tls: Option<TlsFiles>,
     /// `min-replicas-max-lag` as the address says it, for where Redis does not let it be read.
     pub(super) max_lag: Option<Duration>,
+    /// What our keys are called.
+    pub(super) keys: Arc<Keys>,
 }
 
 /// What the hosts are.
@@ -163,6 +168,7 @@ impl Address {
             database,
             tls: tls.then(TlsFiles::default),
             max_lag: None,
+            keys: Arc::default(),
         };
         read.with(options)
     }
@@ -173,7 +179,7 @@ impl Address {
         for option in options.split('&').filter(|option| !option.is_empty()) {
             let unknown = AddressError {
                 what: "the address has an option that is not known here",
-                what_to_do: "write ca, cert, key (TLS), sentinel_user, sentinel_password (Sentinel), max_lag (Sentinel, Cluster), each once",
+                what_to_do: "write ca, cert, key (TLS), sentinel_user, sentinel_password (Sentinel), max_lag (Sentinel, Cluster), tag, each once",
             };
             let (name, value) = option.split_once('=').ok_or(unknown)?;
             let slot = OPTIONS.iter().zip(&mut given).find(|(known, _)| **known == name).map(|(_, slot)| slot).ok_or(unknown)?;
@@ -181,7 +187,7 @@ impl Address {
                 return Err(unknown);
             }
         }
-        let [ca, cert, key, sentinel_user, sentinel_password, max_lag] = given;
+        let [ca, cert, key, sentinel_user, sentinel_password, max_lag, tag] = given;
         match &mut self.tls {
             Some(files) => {
                 files.ca = ca.map(absolute).transpose()?;
@@ -207,6 +213,11 @@ impl Address {
         self.max_lag = max_lag.map(|text| read_lag(&text)).transpose()?;
         if self.max_lag.is_some() && self.is_single() {
             return Err(AddressError { what: "max_lag is for Sentinel and Cluster", what_to_do: "leave it out" });
+        }
+        if let Some(tag) = tag {
+            let wrong =
+                AddressError { what: "the tag cannot be read", what_to_do: "write letters, digits, -, _ and ., at most 32 of them" };
+            self.keys = Arc::new(Keys::tagged(&tag).ok_or(wrong)?);
         }
         Ok(self)
     }
@@ -323,6 +334,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_have_a_tag() {
+        assert_eq!(read("redis://h").keys.prefix(), "{gp}:");
+        for address in ["redis://h/1?tag=shop", "redis+sentinel://h/service?max_lag=10s&tag=shop", "redis+cluster://h?tag=shop"] {
+            assert_eq!(read(address).keys.prefix(), "{shop}:");
+        }
+    }
+
+    #[test]
     fn whatever_is_wrong_is_said_without_the_address() {
         let cases = [
             ("", "not a token store"),
@@ -356,6 +375,8 @@ mod tests {
             ("redis+sentinel://r/m?max_lag=0s", "max_lag is no number of seconds"),
             ("redis+cluster://r/1", "a Cluster has only database 0"),
             ("redis+cluster://", "not an address of a Cluster"),
+            ("redis://h?tag=a:b", "the tag cannot be read"),
+            ("redis://h?tag=", "the address has an option that is not known here"),
         ];
         for (text, expected) in cases {
             let error = Address::parse(text).expect_err(text);

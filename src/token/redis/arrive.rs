@@ -62,7 +62,7 @@ impl Core {
         for of_key in arriving.live.chunk_by(|one, other| one.token.key == other.token.key) {
             let Some(key) = of_key.first().map(|live| live.token.key).filter(|_| self.now() < until) else { break };
             let records = self.database.records_of(PendingKind::Key, key).await?;
-            let call = Call::new(Script::Arrive).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
+            let call = held.wire.call(Script::Arrive).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
             match held.wire.run(self.arriving(call, key, of_key, &records, until), ADMIN).await {
                 Ok(reply) if reply.status() == "ok" => of_key.iter().map(|live| live.token.id).for_each(|id| {
                     // this process need not wait for the log

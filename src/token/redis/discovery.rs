@@ -22,8 +22,6 @@ const CONNECT: Duration = Duration::from_millis(100);
 const CONNECT_TLS: Duration = Duration::from_millis(250);
 /// Most nodes of a Cluster that are asked at once.
 const NODES: usize = 16;
-/// The slot of every key.
-const SLOT: i64 = slot(super::PREFIX.as_bytes()) as i64;
 
 /// Who to speak with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,15 +205,16 @@ async fn ask_node(wire: &Wire, asked: &Host, tls: bool) -> Result<Answer, Failur
         }
         answer => answer?,
     };
-    of_shards(&shards, asked, tls)
-        .ok_or_else(|| Failure::Refused { code: "CLUSTERDOWN".to_owned(), text: format!("{asked} knows nobody who serves slot {SLOT}") })
+    let slot = wire.keys().slot();
+    of_shards(&shards, slot, asked, tls)
+        .ok_or_else(|| Failure::Refused { code: "CLUSTERDOWN".to_owned(), text: format!("{asked} knows nobody who serves slot {slot}") })
 }
 
 /// The primary of our slot, and its replicas, in what CLUSTER SHARDS answered.
-fn of_shards(shards: &Reply, asked: &Host, tls: bool) -> Option<Answer> {
+fn of_shards(shards: &Reply, slot: u16, asked: &Host, tls: bool) -> Option<Answer> {
     let serves = |shard: &&Reply| {
         let bounds: Vec<i64> = shard.field("slots").list().iter().filter_map(Reply::number).collect();
-        bounds.chunks(2).any(|pair| matches!(pair, [first, last] if (*first..=*last).contains(&SLOT)))
+        bounds.chunks(2).any(|pair| matches!(pair, [first, last] if (*first..=*last).contains(&i64::from(slot))))
     };
     let nodes = shards.list().iter().find(serves)?.field("nodes").list();
     let host = |node: &Reply| {
@@ -232,41 +231,13 @@ fn of_shards(shards: &Reply, asked: &Host, tls: bool) -> Option<Answer> {
     Some(Answer { place: Place { host: primary, replicas }, epoch: 0, others: nodes.iter().map(host).collect() })
 }
 
-/// The Cluster's slot of a key: CRC-16/XMODEM of what stands in its braces.
-const fn slot(key: &[u8]) -> u16 {
-    let (mut crc, mut n, mut inside) = (0_u16, 0, false);
-    while n < key.len() {
-        let byte = key.split_at(n).1.first().copied();
-        n += 1;
-        match byte {
-            Some(b'{') => inside = true,
-            Some(b'}') | None => break,
-            Some(byte) if inside => {
-                crc ^= (byte as u16) << 8;
-                let mut bit = 0;
-                while bit < 8 {
-                    crc = if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
-                    bit += 1;
-                }
-            }
-            Some(_) => {}
-        }
-    }
-    crc % 16384
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Keys;
     use super::*;
 
     fn answer(epoch: u64, name: &str) -> Answer {
         Answer { place: Place { host: Host { name: name.into(), port: 1 }, replicas: 2 }, epoch, others: Vec::new() }
-    }
-
-    #[test]
-    fn slots_are_the_ones_redis_tells() {
-        assert_eq!(SLOT, 11306, "CLUSTER KEYSLOT {{gp}}:epoch");
-        assert_eq!(slot(b"{123456789}x"), 0x31C3);
     }
 
     #[test]
@@ -310,9 +281,9 @@ mod tests {
             shard(&[9, 9, 11306, 11306], vec![node("old", "master", "fail"), node("b", "replica", "online"), node("", "master", "online")]),
         ]);
         let asked = Host { name: "asked".into(), port: 1 };
-        let found = of_shards(&shards, &asked, false).unwrap();
+        let found = of_shards(&shards, Keys::default().slot(), &asked, false).unwrap();
         assert_eq!((found.place.host.to_string(), found.place.replicas), ("asked:7".to_owned(), 2));
-        assert_eq!(of_shards(&shards, &asked, true).unwrap().others.last().unwrap().to_string(), "asked:8");
-        assert_eq!(of_shards(&Reply::Nil, &asked, false), None);
+        assert_eq!(of_shards(&shards, Keys::default().slot(), &asked, true).unwrap().others.last().unwrap().to_string(), "asked:8");
+        assert_eq!(of_shards(&Reply::Nil, Keys::default().slot(), &asked, false), None);
     }
 }

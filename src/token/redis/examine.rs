@@ -114,7 +114,7 @@ impl Info {
 
 /// Commands that this user may not run on our keys; small letters, one space between.
 async fn lacking(wire: &Wire) -> Result<String, Failure> {
-    let words: Vec<&str> = ["EVAL", LACKING, "1", super::EPOCH].into_iter().chain(RIGHTS).collect();
+    let words: Vec<&str> = ["EVAL", LACKING, "1", wire.keys().epoch()].into_iter().chain(RIGHTS).collect();
     let lacking = wire.ask(&words).await?;
     let names: Vec<String> = lacking.list().iter().filter_map(Reply::text).map(str::to_lowercase).collect();
     Ok(names.join(" "))
@@ -233,6 +233,6 @@ mod tests {
         let line = page.lines().find(|line| line.starts_with("ACL SETUSER gatepost ")).unwrap();
         let told: BTreeSet<String> = line.split(' ').filter_map(|word| word.strip_prefix('+')).map(ToOwned::to_owned).collect();
         assert_eq!(told, names());
-        assert!(line.contains(&format!("~{}*", super::super::PREFIX)), "{line}");
+        assert!(line.contains(&format!("~{}*", super::super::keys::Keys::default().prefix())), "{line}");
     }
 }

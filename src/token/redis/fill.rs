@@ -1,7 +1,7 @@
 //! FILL: what one credential hangs on, in one script, decoded. Every check runs it.
 
 use super::core::Core;
-use super::link::{CHECK, Call, Failure};
+use super::link::{CHECK, Failure};
 use super::reply::Reply;
 use super::scripts::Script;
 use super::text;
@@ -50,7 +50,7 @@ impl Core {
 
     async fn fill_once(&self, ask: Ask) -> Result<Option<Fill>, Option<Failure>> {
         let held = self.hold().map_err(|_| None)?;
-        let call = Call::new(Script::Fill).arg(held.epoch.as_str());
+        let call = held.wire.call(Script::Fill).arg(held.epoch.as_str());
         let call = match ask {
             Ask::Token { id, key } => call.arg("t").id(id).id(key),
             Ask::Key(id) => call.arg("k").id(id).arg(""),
@@ -110,7 +110,7 @@ impl Core {
     /// When each token ends if not used again.
     pub(super) async fn idle_ends(&self, tokens: &[Id]) -> Result<Vec<Option<UnixMs>>, Unavailable> {
         let held = self.hold()?;
-        let call = tokens.iter().fold(Call::new(Script::Ends).arg(held.epoch.as_str()), |call, id| call.id(*id));
+        let call = tokens.iter().fold(held.wire.call(Script::Ends).arg(held.epoch.as_str()), |call, id| call.id(*id));
         let reply = held.wire.run(call, CHECK).await.map_err(|failure| self.failed(&held, &failure))?;
         if reply.status() != "ok" {
             self.let_go(&held, "its epoch is not whole or not the one held");

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::core::{Core, Held};
-use super::link::{CHECK, Call, Failure, Wire};
+use super::link::{CHECK, Failure, Wire};
 use super::recover::Recovered;
 use super::scripts::Script;
 use super::{StartError, examine};
@@ -144,7 +144,7 @@ impl Core {
         // before it is sent: from here on its lease is measured
         let (sent_ns, sent, applied) = (boottime_ns(), self.now(), self.follower().ack());
         let settles = self.follower().settles(sent_ns, self.link.slack()).cloned();
-        let call = Call::new(Script::Beat).id(self.member).number(millis(bound)).number(millis(cached));
+        let call = wire.call(Script::Beat).id(self.member).number(millis(bound)).number(millis(cached));
         let call = call.arg(settles.as_ref().map_or("", Epoch::as_str));
         let reply = wire.run_beyond(call, CHECK).await?;
         let received = self.now();

@@ -20,6 +20,7 @@ use tokio::task::AbortHandle;
 
 use super::address::{Address, Host, Login};
 use super::discovery::{Finder, Place};
+use super::keys::Keys;
 use super::reply::Reply;
 use super::scripts::Script;
 use super::socket::{Dialer, Socket};
@@ -51,6 +52,7 @@ pub(super) struct Access<'a> {
     login: &'a Login,
     database: u16,
     protocol: ProtocolVersion,
+    keys: &'a Arc<Keys>,
     /// Notified when the connection ends.
     kick: Option<Arc<Notify>>,
 }
@@ -58,12 +60,12 @@ pub(super) struct Access<'a> {
 impl<'a> Access<'a> {
     /// To a server.
     pub(super) fn data(address: &'a Address) -> Self {
-        Self { login: &address.login, database: address.database, protocol: ProtocolVersion::RESP3, kick: None }
+        Self { login: &address.login, database: address.database, protocol: ProtocolVersion::RESP3, keys: &address.keys, kick: None }
     }
 
     /// To a Sentinel.
     pub(super) fn sentinel(address: &'a Address) -> Self {
-        Self { login: &address.sentinel_login, database: 0, protocol: ProtocolVersion::RESP2, kick: None }
+        Self { login: &address.sentinel_login, database: 0, protocol: ProtocolVersion::RESP2, keys: &address.keys, kick: None }
     }
 }
 
@@ -78,6 +80,7 @@ struct WireState {
     permits: Semaphore,
     stalls: AtomicU32,
     place: Place,
+    keys: Arc<Keys>,
     patience: Duration,
     driver: AbortHandle,
 }
@@ -236,6 +239,7 @@ impl Wire {
     }
 
     async fn open_at(dialer: &Dialer, place: Place, access: Access<'_>, patience: Duration) -> Result<Self, Failure> {
+        let keys = Arc::clone(access.keys);
         let opening = async {
             match dialer.dial(&place.host).await? {
                 Socket::Plain(stream) => introduce(stream, access).await.map_err(Failure::from),
@@ -243,13 +247,25 @@ impl Wire {
             }
         };
         let (connection, driver) = tokio::time::timeout(patience, opening).await.map_err(|_| Failure::Stalled)??;
-        let state = WireState { permits: Semaphore::new(IN_FLIGHT), stalls: AtomicU32::new(0), place, patience, driver };
+        let state = WireState { permits: Semaphore::new(IN_FLIGHT), stalls: AtomicU32::new(0), place, keys, patience, driver };
         Ok(Self { connection, state: Arc::new(state) })
     }
 
     /// Where it leads to.
     pub(super) fn host(&self) -> &Host {
         &self.state.place.host
+    }
+
+    /// What our keys are called there.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.state.keys
+    }
+
+    /// A script to be run here, without arguments yet.
+    pub(super) fn call(&self, script: Script) -> Call {
+        let mut command = Cmd::with_capacity(24, 2048);
+        command.arg("EVALSHA").arg(script.sha()).arg(1).arg(self.keys().epoch());
+        Call { script, command }
     }
 
     /// How many replicas that server is known to have.
@@ -302,7 +318,7 @@ impl Wire {
     pub(super) async fn slide(&self, ends: &[(Id, u64)]) -> Result<(), Failure> {
         let mut pipeline = ::redis::pipe();
         for (id, end) in ends {
-            pipeline.cmd("PEXPIREAT").arg(format!("{}t:{id}", super::PREFIX)).arg(*end).arg("GT");
+            pipeline.cmd("PEXPIREAT").arg(format!("{}t:{id}", self.keys().prefix())).arg(*end).arg("GT");
         }
         let answers =
             async { self.connection.clone().send_packed_commands(&pipeline, 0, ends.len()).await.map(Value::Array)?.extract_error() };
@@ -312,10 +328,10 @@ impl Wire {
     /// LOG: says how far `member` has applied the log, and reads what comes after `position`, waiting `block` for it.
     pub(super) async fn read_log(&self, member: Id, said: &str, position: &str, block: Duration) -> Result<Reply, Failure> {
         let mut pipeline = ::redis::pipe();
-        pipeline.cmd("HSET").arg(format!("{}ack", super::PREFIX)).arg(member.to_string()).arg(said);
+        pipeline.cmd("HSET").arg(format!("{}ack", self.keys().prefix())).arg(member.to_string()).arg(said);
         let block_ms = crate::clock::millis(block);
         pipeline.cmd("XREAD").arg("COUNT").arg(ENTRIES).arg("BLOCK").arg(block_ms).arg("STREAMS");
-        pipeline.arg(format!("{}log", super::PREFIX)).arg(position);
+        pipeline.arg(format!("{}log", self.keys().prefix())).arg(position);
         let answers = async {
             let answers: Value = self.connection.clone().send_packed_commands(&pipeline, 0, 2).await.map(Value::Array)?.extract_error()?;
             Ok::<_, RedisError>(if let Value::Array(answers) = answers {
@@ -399,13 +415,6 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// `script`, without arguments yet.
-    pub(super) fn new(script: Script) -> Self {
-        let mut command = Cmd::with_capacity(24, 2048);
-        command.arg("EVALSHA").arg(script.sha()).arg(1).arg(super::EPOCH);
-        Self { script, command }
-    }
-
     /// One more argument.
     pub(super) fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
         self.command.arg(argument.as_ref());

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::core::{Core, Held};
-use super::link::{ADMIN, Call};
+use super::link::ADMIN;
 use super::reply::Reply;
 use super::scripts::Script;
 use crate::clock::boottime_ns;
@@ -78,7 +78,7 @@ impl Core {
 
     /// Removes these; who is left, with their heartbeats.
     async fn members(&self, held: &Held, removed: &[(String, String)]) -> Option<Vec<(String, String)>> {
-        let call = Call::new(Script::Members).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
+        let call = held.wire.call(Script::Members).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
         let call = removed.iter().fold(call, |call, (id, heartbeat)| call.arg(id).arg(heartbeat));
         let reply = held.wire.run(call, ADMIN).await.ok().filter(|reply| reply.status() == "ok")?;
         let text = |reply: &Reply| reply.text().map(ToOwned::to_owned);

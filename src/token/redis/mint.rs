@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::core::{Core, Held};
-use super::link::{ADMIN, Call};
+use super::link::{ADMIN, Call, Wire};
 use super::reply::Reply;
 use super::scripts::Script;
 use super::text;
@@ -65,8 +65,8 @@ impl Default for Bringing {
 }
 
 /// `gp_mint` without its token.
-fn call(minting: &Minting, kept_ms: u64, records: &[Record]) -> Call {
-    let call = Call::new(Script::Mint).arg("epoch").arg(minting.epoch().as_str()).arg("").arg("").arg("").number(kept_ms);
+fn call(wire: &Wire, minting: &Minting, kept_ms: u64, records: &[Record]) -> Call {
+    let call = wire.call(Script::Mint).arg("epoch").arg(minting.epoch().as_str()).arg("").arg("").arg("").number(kept_ms);
     records.iter().fold(call.number(records.len() as u64), text::push)
 }
 
@@ -79,7 +79,7 @@ impl Core {
             let records = self.database.records_of(PendingKind::Key, order.key).await.map_err(|_| MintRefusal::Unavailable)?;
             let scopes = minting::admit(&records, &order, now)?;
             let token = minting::record(&order, scopes, now, &self.settings)?;
-            let call = self.ask_token(call(&minting, self.kept_ms(), &records), &order, &token, now);
+            let call = self.ask_token(call(&held.wire, &minting, self.kept_ms(), &records), &order, &token, now);
             let (ran, live) = self.write(&held, call).await;
             let mut next = minting.ran(ran);
             if let (Next::Save, Some(live)) = (next, &live) {
@@ -179,7 +179,7 @@ impl Core {
             if records.is_empty() {
                 return Ok(false);
             }
-            let (ran, _) = self.write(&held, call(&minting, self.kept_ms(), &records)).await;
+            let (ran, _) = self.write(&held, call(&held.wire, &minting, self.kept_ms(), &records)).await;
             match minting.ran(ran) {
                 Next::Save => return Ok(true),
                 Next::Again => {}

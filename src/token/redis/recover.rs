@@ -53,8 +53,8 @@ struct Lock {
 
 impl Lock {
     /// A script that runs under the lock.
-    fn call(&self, script: Script) -> Call {
-        Call::new(script).arg("recovery").arg(&self.nonce).arg(&self.run_id).arg(&self.replid).arg(self.epoch.as_str())
+    fn call(&self, wire: &Wire, script: Script) -> Call {
+        wire.call(script).arg("recovery").arg(&self.nonce).arg(&self.run_id).arg(&self.replid).arg(self.epoch.as_str())
     }
 }
 
@@ -66,7 +66,7 @@ impl Core {
         let nonce = || Id::random().map(|id| id.to_string()).map_err(|_| Interrupted::Randomness);
         let (nonce, epoch) = (nonce()?, Epoch::new(&nonce()?));
         let recovery = Recovery::begin(old, epoch.clone());
-        let call = Call::new(Script::Lock).arg(&nonce).number(LOCK_MS).id(self.database.installation().id).arg(instead_of);
+        let call = wire.call(Script::Lock).arg(&nonce).number(LOCK_MS).id(self.database.installation().id).arg(instead_of);
         let reply = wire.run_beyond(call, ADMIN).await?;
         let (locked, lock) = match (reply.status(), reply.at(1).text(), reply.at(2).text()) {
             ("ok", Some(run_id), Some(replid)) => {
@@ -81,7 +81,7 @@ impl Core {
             lost = keep(wire, &lock) => lost,
         };
         if !matches!(recovered, Ok(Recovered::Founded)) {
-            drop(wire.run_beyond(lock.call(Script::Hold).number(0), ADMIN).await);
+            drop(wire.run_beyond(lock.call(wire, Script::Hold).number(0), ADMIN).await);
         }
         recovered
     }
@@ -99,11 +99,11 @@ impl Core {
                 }
                 Next::Replay(n) => {
                     let portion = told.chunks(PORTION).nth(n).unwrap_or_default();
-                    let call = end(lock.call(Script::End), self.kept_ms(), portion, &[]);
+                    let call = end(lock.call(wire, Script::End), self.kept_ms(), portion, &[]);
                     recovery.replayed(n, ran(&wire.run_beyond(call, ADMIN).await?))
                 }
                 Next::Found => {
-                    let call = lock.call(Script::Found).id(self.database.installation().id).number(recovery.is_first().into());
+                    let call = lock.call(wire, Script::Found).id(self.database.installation().id).number(recovery.is_first().into());
                     recovery.founded(ran(&wire.run_beyond(call, ADMIN).await?))
                 }
                 Next::Founded => {
@@ -133,7 +133,7 @@ fn ran(reply: &Reply) -> Ran<()> {
 async fn keep(wire: &Wire, lock: &Lock) -> Result<Recovered, Interrupted> {
     loop {
         tokio::time::sleep(KEEP).await;
-        if wire.run_beyond(lock.call(Script::Hold).number(LOCK_MS), ADMIN).await?.status() != "ok" {
+        if wire.run_beyond(lock.call(wire, Script::Hold).number(LOCK_MS), ADMIN).await?.status() != "ok" {
             return Ok(Recovered::ByOthers);
         }
     }

@@ -179,7 +179,7 @@ impl Core {
 
     /// `gp_end`: the number of its last entry.
     async fn send(&self, held: &Arc<Held>, told: &[Told], along: &[Record]) -> Ran<u64> {
-        let call = Call::new(Script::End).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
+        let call = held.wire.call(Script::End).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
         match held.wire.run(end(call, self.kept_ms(), told, along), ADMIN).await {
             Ok(reply) if reply.status() == "ok" => {
                 reply.at(1).number().and_then(|n| u64::try_from(n).ok()).map_or(Ran::Unanswered, Ran::Done)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::core::Core;
-use super::link::{ADMIN, Call};
+use super::link::ADMIN;
 use super::scripts::Script;
 use crate::clock::boottime_ns;
 use crate::token::fencelog::Epoch;
@@ -76,7 +76,7 @@ impl Core {
 
     async fn acks(&self, epoch: &Epoch) -> Option<Acks> {
         let held = self.hold().ok()?;
-        let reply = held.wire.run(Call::new(Script::Acks).arg(epoch.as_str()), ADMIN).await.ok()?;
+        let reply = held.wire.run(held.wire.call(Script::Acks).arg(epoch.as_str()), ADMIN).await.ok()?;
         if reply.status() != "ok" {
             return None;
         }

@@ -4,7 +4,7 @@
 //! So a ticket that names the epoch can be used in that one process alone, where a script is atomic: once, whatever Redis loses.
 
 use super::core::{Core, Held};
-use super::link::{CHECK, Call, Failure};
+use super::link::{CHECK, Failure};
 use super::scripts::Script;
 use crate::clock::{UnixMs, boottime_ns};
 use crate::id::Id;
@@ -36,7 +36,7 @@ impl Core {
         if epoch_of(&held) != ticket.epoch {
             return Ok(Worth::Over);
         }
-        let call = Call::new(Script::Ticket).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
+        let call = held.wire.call(Script::Ticket).arg("epoch").arg(held.epoch.as_str()).arg("").arg("").arg("");
         let reply = match held.wire.run(call.id(ticket.id).number(ticket.ends.0).arg(user), CHECK).await {
             Ok(reply) => reply,
             Err(failure) => {

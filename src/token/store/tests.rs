@@ -164,6 +164,7 @@ every_redis! {
         a_user_of_too_few_rights_is_refused_by_the_names_of_those_missing,
         what_is_no_server_of_its_own_is_refused,
         found_foreign_later_it_stays_unavailable,
+        installations_with_a_tag_each_share_one_redis,
         ids_are_in_key_names_and_secrets_are_not,
         who_stops_leaves_the_list_of_members,
         whoever_takes_leases_is_listed_in_the_database,

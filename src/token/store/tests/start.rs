@@ -69,6 +69,24 @@ pub(super) async fn found_foreign_later_it_stays_unavailable(house: House) {
     house.token().await;
 }
 
+pub(super) async fn installations_with_a_tag_each_share_one_redis(house: House) {
+    let data = tempfile::tempdir().unwrap();
+    let other = Database::open_sqlite(&data.path().join("gatepost.db"), Clock::system()).await.unwrap();
+    let refused = start_redis(&house.server().open_url(), &other, house.settings).await.err().unwrap();
+    assert!(matches!(refused, StartError::Foreign) && refused.to_string().contains("`tag=`"), "{refused}");
+    let store = start_redis(&format!("{}?tag=other", house.server().open_url()), &other, house.settings).await.unwrap();
+    let minted = house.token().await;
+    let ask = Ask::Token { id: minted.token.id, key: minted.token.key };
+    assert!(until_answered(&store, ask).await < SECOND);
+    assert_eq!(store.look_up(ask).await, Ok(None), "that is the other one's");
+    assert!(house.check(ask).await.is_some());
+    let names: Vec<String> = ::redis::FromRedisValue::from_redis_value(house.server().command(&["KEYS", "*"]).await).unwrap();
+    for name in ["{gp}:epoch", "{other}:epoch", "{gp}:members", "{other}:members", "{other}:ack"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
+    assert!(names.iter().all(|name| name.starts_with("{gp}:") || name.starts_with("{other}:")), "{names:?}");
+}
+
 pub(super) async fn ids_are_in_key_names_and_secrets_are_not(house: House) {
     let minted = house.token().await;
     assert!(house.check(Ask::Session(SESSION)).await.is_some());
