@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Counting;
 use crate::database::{Database, UsageRow};
 use crate::id::Id;
@@ -15,6 +17,8 @@ use crate::metrics;
 const PORTION: usize = 2000;
 /// How often rows that are too old are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// When first: a start has enough to do.
+const FORGET_FIRST: Duration = Duration::from_secs(60);
 
 /// Writes for this process.
 pub(super) struct Writer {
@@ -79,7 +83,7 @@ impl Writer {
 pub(super) fn forget_old(counting: &Arc<Counting>, database: Database, keep: Duration) {
     let counting = Arc::downgrade(counting);
     tokio::spawn(async move {
-        let mut due = tokio::time::interval(FORGET_EVERY);
+        let mut due = tokio::time::interval_at(Instant::now() + FORGET_FIRST, FORGET_EVERY);
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             due.tick().await;
