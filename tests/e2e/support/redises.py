@@ -23,13 +23,13 @@ def users():
 class Node(Service):
     """A redis-server. Its default user may do everything: replication, Sentinels and these tests come as that one."""
 
-    def __init__(self, folder, port, *settings, authority=None, rights=()):
+    def __init__(self, folder, port, *settings, authority=None, rights=(), tag="gp"):
         folder.mkdir(exist_ok=True)
         self.port, self.authority = port, authority
         own, _ = users()
         # a file of its own: Sentinels have it written anew
         lines = [f"include {PAGE / 'redis.conf'}", "bind 127.0.0.1", f"dir {folder}", 'save ""', "repl-diskless-sync-delay 0", *settings,
-                 f"user {' '.join([*own, *rights])} >{PASSWORD}"]
+                 f"user {' '.join([*own, *rights]).replace('~{gp}:*', f'~{{{tag}}}:*')} >{PASSWORD}"]
         if authority:
             lines += ["port 0", f"tls-port {port}", f"tls-cert-file {authority.leaf}", f"tls-key-file {authority.leaf_key}",
                       f"tls-ca-cert-file {authority.cert}", "tls-replication yes", "tls-cluster yes"]
@@ -116,15 +116,16 @@ class Watched:
 
 
 class Cluster:
-    """Three primaries with a replica each, by TLS, and one more replica where the keys of Gatepost are: a promoted one needs another to write."""
+    """Three primaries with a replica each, by TLS, and one more replica where the keys of Gatepost are: a promoted one needs another to write.
+    The keys have a tag of their own."""
 
     def __init__(self, folder, authority, first=6420):
         folder.mkdir(exist_ok=True)
         settings = ["cluster-enabled yes", "cluster-node-timeout 1500", "cluster-announce-hostname localhost", "cluster-preferred-endpoint-type hostname",
                     "cluster-allow-replica-migration no"]
-        self.nodes = [Node(folder / str(port), port, *settings, authority=authority, rights=["+config|get", "+cluster|shards"]) for port in range(first, first + 7)]
+        self.nodes = [Node(folder / str(port), port, *settings, authority=authority, rights=["+config|get", "+cluster|shards"], tag="shop") for port in range(first, first + 7)]
         hosts = ",".join(f"localhost:{node.port}" for node in self.nodes[:3])
-        self.url = (f"rediss+cluster://gatepost:{WRITTEN}@{hosts}?ca={authority.cert}&cert={authority.leaf}&key={authority.leaf_key}")
+        self.url = (f"rediss+cluster://gatepost:{WRITTEN}@{hosts}?ca={authority.cert}&cert={authority.leaf}&key={authority.leaf_key}&tag=shop")
 
     def start(self):
         for node in self.nodes:
@@ -136,16 +137,16 @@ class Cluster:
             assert node.cli("CLUSTER", "SET-CONFIG-EPOCH", n + 1) == "OK"
             assert self.nodes[0].cli("CLUSTER", "MEET", "127.0.0.1", node.port) == "OK"
         until("the nodes know each other", 20, lambda: all(node.cli("CLUSTER", "NODES").count("connected") == 7 for node in self.nodes), every=0.1)
-        # the slot of {gp} is 11306: of the third
-        for node, of in ((3, 0), (4, 1), (5, 2), (6, 2)):
+        # the slot of {shop} is 3808: of the first
+        for node, of in ((3, 0), (4, 1), (5, 2), (6, 0)):
             assert self.nodes[node].cli("CLUSTER", "REPLICATE", ids[of]) == "OK"
-        until("replicas follow", 20, lambda: [node.info("connected_slaves") for node in self.nodes[:3]] == ["1", "1", "2"]
+        until("replicas follow", 20, lambda: [node.info("connected_slaves") for node in self.nodes[:3]] == ["2", "1", "1"]
               and all("cluster_state:ok" in node.cli("CLUSTER", "INFO") for node in self.nodes), every=0.1)
-        until("the third may write", 10, lambda: self.nodes[2].info("min_slaves_good_slaves") == "2", every=0.1)
+        until("the first may write", 10, lambda: self.nodes[0].info("min_slaves_good_slaves") == "2", every=0.1)
         return self
 
     def primary(self):
-        shard = (self.nodes[2], self.nodes[5], self.nodes[6])
+        shard = (self.nodes[0], self.nodes[3], self.nodes[6])
         return next(node for node in shard if node.process.poll() is None and node.info("role") == "master")
 
     def stop(self):
