@@ -245,6 +245,8 @@ impl State {
             let live = LiveToken { idle_end: idle_end(&token), token };
             if self.database.save_token(&live).await.map_err(away)? {
                 self.read().slide(live.token.id, live.idle_end, now);
+                // a check may have found it ended meanwhile, and its absence is kept
+                self.fence.bump(live.token.id);
                 return Ok(Minted { token: live.token, idle_end: live.idle_end });
             }
             // ended in the database; the turn of its outbox row comes next

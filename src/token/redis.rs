@@ -91,8 +91,8 @@ pub enum StartError {
     Unusable(String),
     /// The keys there belong to somebody else.
     #[error(
-        "this Redis holds the tokens of another Gatepost installation; give each its own Redis or, after `?` in `tokens.store`, its own `tag=`, \
-         or FLUSHALL it if that one is gone"
+        "this Redis holds the tokens of another Gatepost installation; give each its own Redis or, after `?` in `tokens.store`, its own `tag=`; \
+         or, if that one is gone, delete its keys: those that begin with this tag in braces, `{{gp}}:` where none is written"
     )]
     Foreign,
     /// It would drop tokens and records under memory pressure.

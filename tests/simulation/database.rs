@@ -67,14 +67,18 @@ impl Database {
         !*self.tokens.entry(id).or_insert(false)
     }
 
-    pub(crate) fn list(&mut self, process: u64, bound: Duration, cached: Duration) {
+    /// Whether it was not listed.
+    pub(crate) fn list(&mut self, process: u64, bound: Duration, cached: Duration) -> bool {
         let (of_bound, of_cached, listings) = self.replicas.entry(process).or_default();
         (*of_bound, *of_cached, *listings) = ((*of_bound).max(bound), (*of_cached).max(cached), *listings + 1);
+        *listings == 1
     }
 
-    /// Where it has not listed itself again since.
-    pub(crate) fn unlist(&mut self, process: u64, listings: Option<u64>) {
+    /// Where it has not listed itself again since; whether it was listed.
+    pub(crate) fn unlist(&mut self, process: u64, listings: Option<u64>) -> bool {
+        let before = self.replicas.len();
         self.replicas.retain(|id, (.., of)| *id != process || listings.is_some_and(|listings| listings != *of));
+        self.replicas.len() < before
     }
 
     /// Process, how often it has listed itself, and how long what it may use lasts.

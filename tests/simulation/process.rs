@@ -56,6 +56,7 @@ pub(crate) struct Process {
     moved: Cell<bool>,
     strays: Cell<u32>,
     listing: Listing,
+    was_listed: Cell<bool>,
     cache: RefCell<BTreeMap<Id, (Stamps, bool)>>,
     fills: RefCell<BTreeMap<Id, Rc<Fill>>>,
 }
@@ -91,6 +92,7 @@ impl Process {
             moved: Cell::new(false),
             strays: Cell::new(0),
             listing: Listing::default(),
+            was_listed: Cell::new(false),
             cache: RefCell::default(),
             fills: RefCell::default(),
         });
@@ -227,7 +229,9 @@ impl Process {
     async fn list(&self, cached: Duration) -> Option<()> {
         let (number, bound) = (self.number, self.bound);
         if !self.world.settings.unlisted {
-            self.world.database(move |database| database.list(number, bound, cached)).await?;
+            let is_new = self.world.database(move |database| database.list(number, bound, cached)).await?;
+            let is_back = is_new && self.was_listed.replace(true);
+            self.world.relisted.set(self.world.relisted.get() + u64::from(is_back));
             self.go_on().await;
         }
         self.listing.wrote(cached);
@@ -320,11 +324,12 @@ impl Process {
         let Some(listed) = self.world.database(|database| database.listed()).await else { return };
         self.go_on().await;
         let absent = listed.into_iter().filter(|(id, ..)| !beating.iter().any(|(member, ..)| member == id));
-        let absent = absent.map(|(id, listings, lasts)| unlisted(id.to_string(), listings, lasts)).collect();
+        let slack = self.world.settings.slack;
+        let absent = absent.map(|(id, listings, lasts)| unlisted(id.to_string(), listings, lasts + slack)).collect();
         for gone in rows.gone(absent, self.clock()) {
             let (id, listings) = (gone.id.parse().unwrap_or(0), gone.sign);
-            self.world.database(move |database| database.unlist(id, Some(listings))).await;
-            self.world.unlisted.set(self.world.unlisted.get() + 1);
+            let removed = self.world.database(move |database| database.unlist(id, Some(listings))).await;
+            self.world.unlisted.set(self.world.unlisted.get() + u64::from(removed == Some(true)));
         }
         let member = |(id, beat, lasts): (u64, u64, Duration)| Member { id: id.to_string(), sign: beat, lasts };
         let gone = members.gone(beating.into_iter().map(member).collect(), self.clock());

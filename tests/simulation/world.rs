@@ -98,6 +98,8 @@ pub(crate) struct World {
     pub(crate) faults: Cell<u64>,
     /// Rows of processes that were taken off the database's list by others.
     pub(crate) unlisted: Cell<u64>,
+    /// Processes among them that came back and listed themselves again.
+    pub(crate) relisted: Cell<u64>,
 }
 
 impl World {
@@ -130,6 +132,7 @@ impl World {
             by_time: Cell::new(0),
             faults: Cell::new(0),
             unlisted: Cell::new(0),
+            relisted: Cell::new(0),
         });
         let processes: Vec<_> = (0..PROCESSES).map(|n| Process::start(&world, n as u64)).collect();
         let processes = Rc::new(RefCell::new(processes));
@@ -387,7 +390,7 @@ impl World {
     pub(crate) fn summary(&self) -> String {
         format!(
             "{} checks in {} s: {} allowed, {} unavailable, {} from the cache, {} joined; stalest allow {} ms; {} faults, {} epochs founded, {} \
-             adopted; {} strict ends by acknowledgement, {} by time; {} rows of the dead",
+             adopted; {} strict ends by acknowledgement, {} by time; {} rows of who seemed dead, {} came back",
             self.checks.get(),
             self.time.now() / SECOND,
             self.allowed.get(),
@@ -401,6 +404,7 @@ impl World {
             self.by_acks.get(),
             self.by_time.get(),
             self.unlisted.get(),
+            self.relisted.get(),
         )
     }
 

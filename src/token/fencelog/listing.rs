@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::presence::Member;
 
-/// How long, at least, who is not among the members stays in the database.
+/// How long who is not among the members stays in the database beyond what it may use.
 const UNLISTED: Duration = Duration::from_secs(600);
 
 /// What the database knows of this process: the longest `allow_cached_for` (D) it may use, in ms. It only grows.
@@ -51,9 +51,10 @@ impl Listing {
     }
 }
 
-/// Who is in the database and not among the members: what it may use `lasts` as long as it has written there. `sign` = how often it has.
+/// Who is in the database and not among the members: what it may use `lasts` as long as it has written there, and as a superseded primary may go on.
+/// `sign` = how often it has written.
 pub fn unlisted<S>(id: String, sign: S, lasts: Duration) -> Member<S> {
-    Member { id, sign, lasts: UNLISTED.max(lasts) }
+    Member { id, sign, lasts: UNLISTED.saturating_add(lasts) }
 }
 
 #[cfg(test)]
@@ -74,7 +75,7 @@ mod tests {
             (0..200).find(|minute| !presence.gone(vec![row(cached, 1)], minute * MINUTE).is_empty())
         };
         assert_eq!(gone_at(Duration::ZERO), Some(12), "more than 1.1 × 10 min");
-        assert_eq!(gone_at(Duration::from_secs(3600)), Some(67), "more than 1.1 × 1 h");
+        assert_eq!(gone_at(Duration::from_secs(3600)), Some(78), "more than 1.1 × (10 min + 1 h)");
     }
 
     #[test]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from .row import Row
-from .servers import GATEPOST, ROOT, Missing
+from .servers import GATEPOST, IMAGE, ROOT, Missing
 
 HERE = ROOT / "tests" / "bench"
 BOUND_MS = 1000  # tokens.staleness_bound, as it is by itself
@@ -36,6 +36,6 @@ def flood(options, folder):
 
 
 def run(command, seconds, accepted=(0,)):
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds, env={**os.environ, "GATEPOST_BIN": str(GATEPOST)})
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds, env={**os.environ, **IMAGE, "GATEPOST_BIN": str(GATEPOST)})
     if done.returncode not in accepted:
         raise Missing(f"{command[0]} ended with {done.returncode}: {done.stdout[-1000:]}{done.stderr[-1000:]}")

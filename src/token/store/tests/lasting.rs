@@ -184,3 +184,23 @@ async fn embedded_a_second_process_is_refused() {
     let error = Embedded::start(house.database.clone(), house.settings).await.err().unwrap();
     assert!(error.to_string().contains("another gatepost serves"), "{error}");
 }
+
+/// Somebody asks for a token again just before it runs out, somebody else uses it just after, before the database has answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn embedded_a_token_that_is_given_again_is_looked_up_again() {
+    let house = House::new(Engine::Embedded).await;
+    let minted = house.token().await;
+    house.clock.advance(Duration::from_millis(minted.idle_end.0 - house.now().0 - 1000));
+    assert!(house.store().look_up(ask(&minted)).await.unwrap().is_some());
+    let act = house.database.act().await.unwrap();
+    let (store, order) = (house.store().clone(), house.order());
+    let again = tokio::spawn(async move { store.mint(order).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    house.clock.advance(Duration::from_secs(2));
+    let stamps = house.fence().stamps(ask(&minted));
+    assert_eq!(house.store().look_up(ask(&minted)).await, Ok(None), "it ran out, and that is kept");
+    drop(act);
+    assert_eq!(again.await.unwrap().unwrap().token.id, minted.token.id);
+    assert!(house.store().look_up(ask(&minted)).await.unwrap().is_some());
+    assert_ne!(house.fence().stamps(ask(&minted)), stamps, "what was kept counts no more");
+}
