@@ -38,4 +38,5 @@ pub mod reset_second_factor_command;
 pub mod senders;
 pub mod server;
 pub mod token;
+mod upkeep;
 pub mod usage;

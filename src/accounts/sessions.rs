@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::proof::Proof;
 use super::standing::{self, Standing};
 use super::{Accounts, Origin, Refusal};
@@ -18,6 +16,7 @@ use crate::id::Id;
 use crate::token::jwt::{JwtFault, LoginJwt};
 use crate::token::keyring::Keyring;
 use crate::token::secret::{PlainSecret, SecretKind};
+use crate::upkeep;
 
 /// How long a lost answer to an exchange is given again.
 const GRACE: Duration = Duration::from_secs(10);
@@ -211,15 +210,12 @@ fn read_login(keyring: &Keyring, jwt: &str, now: UnixMs) -> Result<LoginJwt, Ref
 
 /// How often old sessions are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
-/// When first: a start has enough to do.
-const FORGET_FIRST: Duration = Duration::from_secs(60);
 /// How much longer than it could live a session is kept: a token store that recovers asks for what ended lately.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Forgets sessions that ended long ago and codes that no limit counts any more, again and again.
 pub(super) async fn forget_old(database: Database, session_max: Duration) {
-    let mut due = tokio::time::interval_at(Instant::now() + FORGET_FIRST, FORGET_EVERY);
-    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut due = upkeep::after_the_start(FORGET_EVERY);
     loop {
         due.tick().await;
         let before = database.clock().now().before(KEPT.saturating_add(session_max));

@@ -6,19 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Counting;
 use crate::database::{Database, UsageRow};
 use crate::id::Id;
-use crate::metrics;
+use crate::{metrics, upkeep};
 
 /// Most rows in one transaction.
 const PORTION: usize = 2000;
 /// How often rows that are too old are looked for.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
-/// When first: a start has enough to do.
-const FORGET_FIRST: Duration = Duration::from_secs(60);
 
 /// Writes for this process.
 pub(super) struct Writer {
@@ -83,8 +79,7 @@ impl Writer {
 pub(super) fn forget_old(counting: &Arc<Counting>, database: Database, keep: Duration) {
     let counting = Arc::downgrade(counting);
     tokio::spawn(async move {
-        let mut due = tokio::time::interval_at(Instant::now() + FORGET_FIRST, FORGET_EVERY);
-        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut due = upkeep::after_the_start(FORGET_EVERY);
         loop {
             due.tick().await;
             if counting.strong_count() == 0 {

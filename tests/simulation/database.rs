@@ -81,9 +81,9 @@ impl Database {
         self.replicas.len() < before
     }
 
-    /// Process, how often it has listed itself, and how long what it may use lasts.
-    pub(crate) fn listed(&self) -> Vec<(u64, u64, Duration)> {
-        self.replicas.iter().map(|(id, (bound, cached, listings))| (*id, *listings, *bound + *cached)).collect()
+    /// Who is listed: L, D, and how often each has listed itself.
+    pub(crate) fn listed(&self) -> BTreeMap<u64, (Duration, Duration, u64)> {
+        self.replicas.clone()
     }
 
     /// The longest L and the longest D.

@@ -325,7 +325,7 @@ impl Process {
         self.go_on().await;
         let absent = listed.into_iter().filter(|(id, ..)| !beating.iter().any(|(member, ..)| member == id));
         let slack = self.world.settings.slack;
-        let absent = absent.map(|(id, listings, lasts)| unlisted(id.to_string(), listings, lasts + slack)).collect();
+        let absent = absent.map(|(id, (bound, cached, listings))| unlisted(id.to_string(), listings, (bound, cached), slack)).collect();
         for gone in rows.gone(absent, self.clock()) {
             let (id, listings) = (gone.id.parse().unwrap_or(0), gone.sign);
             let removed = self.world.database(move |database| database.unlist(id, Some(listings))).await;

@@ -84,51 +84,18 @@ pub(crate) enum By {
     Lock { nonce: u64, run_id: u64, replid: u64, epoch: Epoch },
 }
 
-/// A script with its arguments.
+/// A script with its arguments; `Members` removes who is named with no heartbeat whatever it is.
 #[derive(Clone, Debug)]
 pub(crate) enum Script {
-    Beat {
-        member: u64,
-        lasts: Duration,
-        settles: Option<Epoch>,
-    },
-    Read {
-        member: u64,
-        ack: Ack,
-        after: u64,
-    },
-    Fill {
-        epoch: Epoch,
-        token: Id,
-        key: Id,
-    },
-    End {
-        by: By,
-        things: Vec<(Thing, Record)>,
-    },
-    Mint {
-        by: By,
-        records: Vec<(Thing, Record)>,
-        token: Id,
-        key: Id,
-        subject: Id,
-        again: bool,
-    },
-    Acks {
-        epoch: Epoch,
-    },
-    /// Of `None`, whatever its heartbeat.
-    Members {
-        remove: Vec<(u64, Option<u64>)>,
-    },
-    Lock {
-        nonce: u64,
-        instead_of: Option<Epoch>,
-    },
-    Found {
-        by: By,
-        is_first: bool,
-    },
+    Beat { member: u64, lasts: Duration, settles: Option<Epoch> },
+    Read { member: u64, ack: Ack, after: u64 },
+    Fill { epoch: Epoch, token: Id, key: Id },
+    End { by: By, things: Vec<(Thing, Record)> },
+    Mint { by: By, records: Vec<(Thing, Record)>, token: Id, key: Id, subject: Id, again: bool },
+    Acks { epoch: Epoch },
+    Members { remove: Vec<(u64, Option<u64>)> },
+    Lock { nonce: u64, instead_of: Option<Epoch> },
+    Found { by: By, is_first: bool },
 }
 
 /// What it answered.

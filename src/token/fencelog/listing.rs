@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::presence::Member;
+use crate::clock::millis;
 
 /// How long who is not among the members stays in the database beyond what it may use.
 const UNLISTED: Duration = Duration::from_secs(600);
@@ -45,16 +46,16 @@ impl Listing {
 
     /// The database knows of this D.
     pub fn wrote(&self, cached: Duration) {
-        let cached_ms = u64::try_from(cached.as_millis()).unwrap_or(u64::MAX);
-        self.cached_ms.fetch_max(cached_ms, Ordering::AcqRel);
+        self.cached_ms.fetch_max(millis(cached), Ordering::AcqRel);
         self.is_written.store(true, Ordering::Release);
     }
 }
 
-/// Who is in the database and not among the members: what it may use `lasts` as long as it has written there, and as a superseded primary may go on.
-/// `sign` = how often it has written.
-pub fn unlisted<S>(id: String, sign: S, lasts: Duration) -> Member<S> {
-    Member { id, sign, lasts: UNLISTED.saturating_add(lasts) }
+/// Who is in the database and not among the members, with the L and D that it has written there and how often. A superseded primary may have given it
+/// leases for `slack` longer.
+pub fn unlisted<S>(id: String, listings: S, (bound, cached): (Duration, Duration), slack: Duration) -> Member<S> {
+    let lasts = [bound, cached, slack].into_iter().fold(UNLISTED, Duration::saturating_add);
+    Member { id, sign: listings, lasts }
 }
 
 #[cfg(test)]
@@ -65,7 +66,7 @@ mod tests {
     const MINUTE: u64 = 60_000_000_000;
 
     fn row(cached: Duration, listings: i64) -> Member<i64> {
-        unlisted("a".to_owned(), listings, Duration::from_secs(1) + cached)
+        unlisted("a".to_owned(), listings, (Duration::from_secs(1), cached), Duration::ZERO)
     }
 
     #[test]

@@ -7,7 +7,7 @@ const TAG: &str = "gp";
 const LONGEST: usize = 32;
 
 /// The names of one installation's keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Keys {
     prefix: String,
     epoch: String,

@@ -68,10 +68,8 @@ impl Core {
     async fn remove_the_unlisted(&self, beating: &[(String, String)], presence: &mut Presence<i64>) {
         let Ok(rows) = self.database.listed_replicas().await else { return };
         let absent = rows.into_iter().filter(|row| !beating.iter().any(|(member, _)| *member == row.id));
-        // whoever speaks to a superseded primary gets leases from it for so much longer
         let slack = self.link.slack();
-        let lasts = |bound: Duration, cached| bound.saturating_add(cached).saturating_add(slack);
-        let absent = absent.map(|Replica { id, bound, cached, listings }| unlisted(id, listings, lasts(bound, cached)));
+        let absent = absent.map(|Replica { id, bound, cached, listings }| unlisted(id, listings, (bound, cached), slack));
         for Member { id, sign, .. } in presence.gone(absent.collect(), boottime_ns()) {
             if let Err(error) = self.database.unlist_replica(&id, Some(sign)).await {
                 tracing::warn!(%error, "a process that is gone stays listed");
