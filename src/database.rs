@@ -11,6 +11,7 @@ mod copy;
 mod declared;
 mod denials;
 mod engine;
+mod epoch;
 mod host_codes;
 mod identities;
 mod imports;
@@ -51,6 +52,7 @@ pub use copy::{Column, Filling, Kind, Row, Snapshot, Table, Value, schema_versio
 pub use declared::DeclaredKind;
 pub use denials::DenialRow;
 pub use engine::Engine;
+pub use epoch::{Claim, Outlook};
 pub use host_codes::HostCodeRow;
 pub use imports::{IMPORTED_AT_ONCE, ImportedKey, NO_ID};
 pub use invitations::InvitationRow;

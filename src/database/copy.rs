@@ -48,7 +48,7 @@ pub(super) const COPIED: [&str; 29] = [
 
 /// What is not: it belongs to the processes that serve from this very database, or to the schema.
 #[cfg(test)]
-pub(super) const LEFT: [&str; 6] = ["turn", "setup_codes", REPLICAS, ARRIVALS, "usage_writers", "_sqlx_migrations"];
+pub(super) const LEFT: [&str; 7] = ["turn", "setup_codes", REPLICAS, "claims", ARRIVALS, "usage_writers", "_sqlx_migrations"];
 
 /// One row: it stands in every database that was ever opened.
 pub(super) const INSTALLATION: &str = "installation";

@@ -1,7 +1,7 @@
 //! The ledger: what the token store reads from the authority and writes into it.
 //!
 //! Here are the records (keys, sessions, subjects, policies) as they stand; [`tokens`] holds the
-//! token rows, [`outbox`] what the store must still be told, the epoch and the time high-water mark.
+//! token rows, [`outbox`] what the store must still be told and the time high-water mark.
 //!
 //! INVARIANT: what one record hangs on is read in one transaction, so versions and contents belong
 //! together.

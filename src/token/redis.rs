@@ -62,8 +62,12 @@ use crate::id::Id;
 
 /// For any look-up, whatever Redis and the database do: the answer to the proxy is due within 250 ms.
 const LOOK_UP: Duration = Duration::from_millis(200);
-/// How long a start waits for the first lease before it goes on without.
+/// How long a start waits for the first lease before it goes on without, where Redis does not answer...
 const FIRST: Duration = Duration::from_secs(1);
+/// ...and where it does: longer than it takes to find out that another process holds the database's epoch elsewhere.
+const FIRST_ANSWERED: Duration = Duration::from_secs(5);
+/// So often must the same keep it from being used before the start fails: once, who is about to mend it may have been asked too early.
+const COMPLAINTS: u32 = 2;
 
 /// The store with the tasks that look after it; they end with it.
 pub struct Redis {
@@ -95,6 +99,20 @@ pub enum StartError {
          or, if that one is gone, delete its keys: those that begin with this tag in braces, `{{gp}}:` where none is written"
     )]
     Foreign,
+    /// Another process serves from this database with another Redis: neither would hear of the other's ends.
+    #[error(
+        "another gatepost serves from this database with its tokens in {by}, and {ours} is another Redis: what one ends would stay good at the \
+         other. Give both the same Redis in `tokens.store` (a name like localhost is another one on each machine), or stop that one first"
+    )]
+    Rival {
+        /// Where its tokens are.
+        by: String,
+        /// Where ours are.
+        ours: String,
+    },
+    /// It must not be used, as was found out on the way.
+    #[error("{0}")]
+    Complaint(String),
     /// It would drop tokens and records under memory pressure.
     #[error("Redis runs with `maxmemory-policy {0}`, which drops tokens and records under memory pressure; set it to `noeviction`")]
     Evicts(String),
@@ -137,14 +155,10 @@ impl Redis {
             tokio::spawn(arrive::run(Arc::downgrade(&core))),
         ];
         let store = Arc::new(Self { core, tasks });
-        let first = async {
-            while !store.is_ready() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let is_late = tokio::time::timeout(FIRST, first).await.is_err();
-        if failure.is_some() || is_late {
-            tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work");
+        let at_most = if failure.is_some() { FIRST } else { FIRST_ANSWERED };
+        match tokio::time::timeout(at_most, store.first_lease()).await {
+            Ok(found) => found?,
+            Err(_) => tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work"),
         }
         Ok(store)
     }
@@ -246,6 +260,17 @@ impl Redis {
     /// [`Unavailable`] within 250 ms.
     pub async fn idle_ends(&self, tokens: &[Id]) -> Result<Vec<Option<UnixMs>>, Unavailable> {
         tokio::time::timeout(LOOK_UP, self.core.idle_ends(tokens)).await.unwrap_or(Err(Unavailable))
+    }
+
+    /// Waits for a lease; or why there will be none.
+    async fn first_lease(&self) -> Result<(), StartError> {
+        while !self.is_ready() {
+            if let Some(complaint) = self.core.complaint.lock().as_ref().filter(|complaint| complaint.times >= COMPLAINTS) {
+                return Err(StartError::Complaint(complaint.why.clone()));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
     }
 
     /// Whether checks are answered: there is a lease.

@@ -234,6 +234,44 @@ def test_the_database_is_started_again_under_load(server, replicas):
     assert statuses[200] > 100 and statuses[200] > 0.8 * len(checks) and set(statuses) <= {200, 503}, statuses
 
 
+def test_of_two_redis_on_one_database_one_serves(redis, replicas):
+    """A mistake: neither would hear of the other's ends. Another database of the same server is as far away as another machine's Redis."""
+    elsewhere = {"store": f"redis://127.0.0.1:{redis.port}/1"}
+    one, two = replicas(0).start(), replicas(1, tokens=elsewhere)
+    ann = one.sign_up(next(NAMES))
+    key, secret = ann.key("orders:read")
+    token = one.token(secret)
+    began = time.monotonic()
+    refused = two.run(check=1).stderr
+    print(f"refused after {time.monotonic() - began:.2f} s")
+    assert f"with its tokens in redis://127.0.0.1:{redis.port}, and redis://127.0.0.1:{redis.port}/1 is another Redis" in refused, refused
+    assert one.check(bearer(token)).status == 200 and "another gatepost wants to serve" in one.said()
+
+    # one that cannot say so loses the database, and must not go on when it can
+    one.process.send_signal(signal.SIGSTOP)
+    two.start()
+    bob = two.sign_up(next(NAMES))
+    _, bobs_secret = bob.key("orders:read")
+    bobs = two.token(bobs_secret)
+    assert two.check(bearer(bobs)).status == 200
+    one.process.send_signal(signal.SIGCONT)
+    until("it finds that the database has another epoch", 3, lambda: not one.ready())
+    assert one.check(bearer(token)).one("x-deny-status") == "503"
+    until("it says so", 5, lambda: "is another Redis" in one.said())
+    for _ in range(20):
+        assert not one.ready() and two.check(bearer(bobs)).status == 200
+        time.sleep(0.1)
+
+    # what was ended meanwhile is ended there, too, once it is alone
+    ann.gatepost = two
+    ended = ann.call("DELETE", f"/v1/keys/{key}")
+    assert (ended.status, ended.json["propagated"]) == (200, True), ended
+    two.kill()
+    until("the other one founds an epoch", 5, one.ready)
+    assert one.check(bearer(token)).status == 401
+    assert one.check(bearer(one.token(bobs_secret))).status == 200
+
+
 def test_an_embedded_store_is_alone_on_its_database(server, replicas):
     embedded = {"tokens": {"store": "embedded"}}
     one, two, with_redis = replicas(0, **embedded).start(), replicas(1, **embedded), replicas(2)

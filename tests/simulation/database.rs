@@ -12,6 +12,8 @@ use super::redis::{Record, Thing};
 #[derive(Default)]
 pub(crate) struct Database {
     pub(crate) epoch: Option<Epoch>,
+    /// Epochs that somebody asks to found -> whether that was refused.
+    pub(crate) claims: BTreeMap<Epoch, bool>,
     records: BTreeMap<Thing, Record>,
     /// Token -> whether it has ended.
     tokens: BTreeMap<Id, bool>,
@@ -58,8 +60,15 @@ impl Database {
         let is_so = self.epoch.as_ref() == old;
         if is_so {
             self.epoch = Some(new.clone());
+            self.claims.clear();
         }
         is_so
+    }
+
+    /// The epoch, a claim that nobody has refused, and a row that is not done.
+    pub(crate) fn outlook(&self) -> (Option<Epoch>, Option<Epoch>, Option<(u64, Thing)>) {
+        let claim = self.claims.iter().find(|(_, is_refused)| !**is_refused).map(|(epoch, _)| epoch.clone());
+        (self.epoch.clone(), claim, self.outbox.iter().next().map(|(row, thing)| (*row, *thing)))
     }
 
     /// The token's row; false where it has ended.

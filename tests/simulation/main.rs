@@ -39,6 +39,8 @@ fn settings() -> Settings {
         hasty: false,
         selfish: false,
         unlisted: false,
+        rivals: false,
+        trusting: false,
         calm_after: None,
         pace: 1,
         checks: CHECKS,
@@ -128,6 +130,16 @@ fn processes_stand_still_for_minutes() {
     assert!(rows > 1 && back > 0 && founded > 0 && strict > 0, "{rows} rows of who seemed dead, {back} came back; {founded}, {strict}");
 }
 
+/// Two Redis on one database: a mistake that must not let what has ended be used for good.
+#[test]
+fn two_redis_on_one_database() {
+    let settings = Settings { rivals: true, pace: 4, ..settings() };
+    let sums = simulate("two Redis", &settings);
+    assert!(sums[1] > sums[0] / 50 && sums[4] > 0, "{sums:?}");
+    let world = World::run(1, Settings { loses_data: false, ..settings });
+    assert!(world.found().is_none() && world.refused.get() > 0 && world.allowed.get() > world.checks.get() / 20, "{}", world.summary());
+}
+
 #[test]
 fn once_it_is_calm_it_serves() {
     let calm = Settings { calm_after: Some(Duration::from_secs(15)), checks: 4_000, ..settings() };
@@ -157,7 +169,9 @@ mod notices {
 
     #[test]
     fn ends_that_are_done_in_an_epoch_that_is_not_settled() {
-        is_noticed("hasty ends", &Settings { hasty: true, slack: Duration::from_secs(3), ..settings() });
+        // short leases: most who go on in the earlier epoch find in time that the database has another
+        let bounds = vec![Duration::from_millis(200)];
+        is_noticed("hasty ends", &Settings { hasty: true, slack: Duration::from_secs(3), bounds, ..settings() });
     }
 
     #[test]
@@ -168,6 +182,11 @@ mod notices {
     #[test]
     fn leases_of_processes_that_the_database_does_not_know() {
         is_noticed("unlisted processes", &Settings { unlisted: true, ..settings() });
+    }
+
+    #[test]
+    fn leases_of_processes_that_do_not_ask_which_epoch_the_database_has() {
+        is_noticed("trusting leases", &Settings { rivals: true, trusting: true, pace: 4, ..settings() });
     }
 
     #[test]

@@ -15,7 +15,7 @@ use gatepost::token::fencelog::follower::{Beat, Entry, Follower, Heard};
 use gatepost::token::fencelog::listing::{Listing, unlisted};
 use gatepost::token::fencelog::minting::{Minting, Next as MintNext, Wrote};
 use gatepost::token::fencelog::presence::{Member, Presence};
-use gatepost::token::fencelog::recovery::{Locked, Next as RecoverNext, Recovery, STRAYS};
+use gatepost::token::fencelog::recovery::{Locked, Next as RecoverNext, Recovery};
 use gatepost::token::fencelog::strict::{Longest, Strict};
 use gatepost::token::fencelog::{Epoch, Ran};
 use gatepost::token::store::Ask;
@@ -54,7 +54,6 @@ pub(crate) struct Process {
     fence: Arc<Fence>,
     follower: RefCell<Follower>,
     moved: Cell<bool>,
-    strays: Cell<u32>,
     listing: Listing,
     was_listed: Cell<bool>,
     cache: RefCell<BTreeMap<Id, (Stamps, bool)>>,
@@ -85,12 +84,11 @@ impl Process {
             paused_until: Cell::new(0),
             is_over: Cell::new(false),
             is_leaving: Cell::new(false),
-            server: Cell::new(world.primary.get()),
+            server: Cell::new(world.server_of(number)),
             link: Cell::new(1),
             follower: RefCell::new(Follower::new(Arc::clone(&fence), bound)),
             fence,
             moved: Cell::new(false),
-            strays: Cell::new(0),
             listing: Listing::default(),
             was_listed: Cell::new(false),
             cache: RefCell::default(),
@@ -145,7 +143,7 @@ impl Process {
         self.follower.borrow_mut().lost(self.link.get());
         self.follower.borrow().replaced();
         self.link.set(self.link.get() + 1);
-        self.server.set(self.world.primary.get());
+        self.server.set(self.world.server_of(self.number));
         self.moved.set(true);
     }
 
@@ -188,7 +186,7 @@ impl Process {
             if self.is_leaving.get() {
                 return;
             }
-            let Some(Reply::Beat { whole, was_member, settled, seq, last }) = reply else {
+            let Some(Reply::Beat { whole, there, was_member, settled, seq, last }) = reply else {
                 unanswered += 1;
                 if unanswered > 3 {
                     unanswered = 0;
@@ -205,20 +203,23 @@ impl Process {
                 }
                 continue;
             }
-            let is_stray = self.strays.get() >= STRAYS;
+            let is_stray = self.follower.borrow().is_stray();
             let instead_of = whole.clone().filter(|_| is_stray);
             let beat =
                 Beat { sent, cached, applied, link, whole: whole.filter(|_| !is_stray), settled, seq, last: last.to_string().into() };
             let heard = self.follower.borrow_mut().beat(self.clock(), beat);
             match heard {
                 Heard::NotWhole => {
-                    self.strays.set(0);
-                    self.recover(instead_of).await;
+                    self.recover(there, instead_of).await;
                     self.sleep(20 * MS).await;
                 }
                 Heard::Adopted => {
                     self.world.adopted.set(self.world.adopted.get() + 1);
                     self.moved.set(true);
+                    let is_asked = self.follower.borrow().is_asked();
+                    if !is_asked {
+                        self.look_out().await;
+                    }
                 }
                 Heard::Ours => self.sleep(self.bound.as_nanos() as u64 / 4).await,
             }
@@ -238,11 +239,47 @@ impl Process {
         Some(())
     }
 
-    async fn recover(&self, instead_of: Option<Epoch>) {
+    /// Looks whether the database has the epoch held, and whether somebody claims to found the next; a row that is not done.
+    async fn look_out(&self) -> Option<(u64, Thing)> {
+        let held = self.follower.borrow().epoch().cloned();
+        let (epoch, claim, row) = self.world.database(|database| database.outlook()).await?;
+        self.go_on().await;
+        if let Some(held) = held {
+            self.follower.borrow_mut().compared(&held, self.world.settings.trusting || epoch.as_ref() == Some(&held));
+        }
+        if let Some(claim) = claim.filter(|_| epoch.is_some_and(|epoch| self.follower.borrow().defends(&epoch, self.clock()))) {
+            self.world.refused.set(self.world.refused.get() + 1);
+            self.world.database(move |database| database.claims.insert(claim, true)).await;
+            self.go_on().await;
+        }
+        row
+    }
+
+    /// Whether nobody refuses that this epoch is founded.
+    async fn claim(&self, epoch: Epoch) -> Option<bool> {
+        let (number, claim) = (self.number, epoch.clone());
+        let is_alone = self.world.database(move |database| {
+            let is_alone = database.listed().keys().all(|id| *id == number);
+            if !is_alone {
+                database.claims.insert(claim, false);
+            }
+            is_alone
+        });
+        let mut stands = true;
+        if !is_alone.await? {
+            self.sleep(750 * MS).await;
+            stands = self.world.database(move |database| database.claims.remove(&epoch)).await? != Some(true);
+        }
+        self.go_on().await;
+        Some(stands)
+    }
+
+    async fn recover(&self, there: Option<Epoch>, instead_of: Option<Epoch>) {
         let Some(old) = self.world.database(|database| database.epoch.clone()).await else { return };
         self.go_on().await;
         let (nonce, new) = (self.world.random.next(), Epoch::new(&format!("e{}", self.world.random.next())));
-        let mut recovery = Recovery::begin(old, new.clone());
+        let knows = |old: &Epoch| there.as_ref() == Some(old) || self.follower.borrow().has_known(old);
+        let mut recovery = Recovery::begin(old, new.clone(), knows);
         let (locked, by) = match self.ask(Script::Lock { nonce, instead_of }).await {
             Some(Reply::Locked { run_id, replid }) => (Locked::Ours, By::Lock { nonce, run_id, replid, epoch: new }),
             _ => return,
@@ -251,6 +288,10 @@ impl Process {
         let mut ends = Vec::new();
         loop {
             next = match next {
+                RecoverNext::Claim(epoch) => {
+                    let Some(stands) = self.claim(epoch).await else { return };
+                    recovery.claimed(stands)
+                }
                 RecoverNext::SwapEpoch(old, new) => {
                     let Some(swapped) = self.world.database(move |database| database.swap_epoch(old.as_ref(), &new)).await else { return };
                     recovery.swapped(swapped)
@@ -271,6 +312,7 @@ impl Process {
                     self.world.founded.set(self.world.founded.get() + 1);
                     return;
                 }
+                RecoverNext::Refused => return self.sleep(SECOND).await,
                 RecoverNext::ByOthers | RecoverNext::Foreign | RecoverNext::Interrupted => return,
             };
             self.go_on().await;
@@ -311,9 +353,7 @@ impl Process {
         while !self.is_over.get() {
             self.sleep(250 * MS).await;
             self.remove_the_dead(&mut members, &mut rows).await;
-            let row = self.world.database(|database| database.outbox.iter().next().map(|(row, thing)| (*row, *thing))).await.flatten();
-            if let Some((row, thing)) = row {
-                self.go_on().await;
+            if let Some((row, thing)) = self.look_out().await {
                 self.end_once(row, thing).await;
             }
         }
@@ -364,7 +404,6 @@ impl Process {
             });
             let marked = marked.await;
             self.go_on().await;
-            self.strays.set(if marked == Some(true) { 0 } else { self.strays.get() + u32::from(marked.is_some()) });
             next = ending.marked(marked);
         }
         next

@@ -101,7 +101,7 @@ pub(crate) enum Script {
 /// What it answered.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Beat { whole: Option<Epoch>, was_member: bool, settled: bool, seq: u64, last: u64 },
+    Beat { whole: Option<Epoch>, there: Option<Epoch>, was_member: bool, settled: bool, seq: u64, last: u64 },
     Entries(Vec<Logged>),
     Live(bool),
     Ended(u64),
@@ -167,13 +167,14 @@ impl Redis {
             Script::Beat { member, lasts, settles } => {
                 let was_member = self.data.members.insert(member, (now, lasts)).is_some();
                 let epoch = self.data.epoch.as_ref().map(|(epoch, ..)| epoch.clone());
-                let whole = epoch.filter(|epoch| self.is_whole(epoch));
+                let (there, whole) = (epoch.clone(), epoch.filter(|epoch| self.is_whole(epoch)));
                 let mut settled = false;
                 if let (Some((epoch, .., is_settled)), Some(_)) = (&mut self.data.epoch, &whole) {
                     *is_settled |= settles.as_ref() == Some(epoch);
                     settled = *is_settled;
                 }
-                Reply::Beat { whole, was_member, settled, seq: self.data.seq, last: self.data.log.last().map_or(0, |last| last.place) }
+                let last = self.data.log.last().map_or(0, |last| last.place);
+                Reply::Beat { whole, there, was_member, settled, seq: self.data.seq, last }
             }
             Script::Read { member, ack, after } => {
                 self.data.acks.insert(member, ack);

@@ -19,6 +19,9 @@ const PROCESSES: usize = 3;
 /// Keys with tokens at one time.
 const KEYS: usize = 3;
 
+/// How long it takes at most to find out that the database has another Redis's epoch: what waits for an answer of the database may wait twice.
+const FOUND_OUT: u64 = 5 * SECOND;
+
 /// What a simulation is of.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -40,6 +43,10 @@ pub(crate) struct Settings {
     pub(crate) selfish: bool,
     /// The same: processes do not list themselves in the database.
     pub(crate) unlisted: bool,
+    /// By mistake, a third of the processes have a Redis of their own on the same database.
+    pub(crate) rivals: bool,
+    /// For a simulation that must fail: leases are taken whatever epoch the database has.
+    pub(crate) trusting: bool,
     /// Faults end then; checks are counted from five seconds later on.
     pub(crate) calm_after: Option<Duration>,
     /// So many times as slowly do people and faults come, and so much longer do faults last.
@@ -100,6 +107,8 @@ pub(crate) struct World {
     pub(crate) unlisted: Cell<u64>,
     /// Processes among them that came back and listed themselves again.
     pub(crate) relisted: Cell<u64>,
+    /// Claims that were refused.
+    pub(crate) refused: Cell<u64>,
 }
 
 impl World {
@@ -109,9 +118,8 @@ impl World {
         first.gullible = settings.gullible;
         let world = Rc::new(Self {
             time: Rc::default(),
-            settings,
             random: Random::new(seed),
-            servers: RefCell::new(vec![first]),
+            servers: RefCell::new(if settings.rivals { vec![first, Redis::new(1_000_000)] } else { vec![first] }),
             primary: Cell::new(0),
             database: RefCell::default(),
             database_away_until: Cell::new(0),
@@ -133,6 +141,8 @@ impl World {
             faults: Cell::new(0),
             unlisted: Cell::new(0),
             relisted: Cell::new(0),
+            refused: Cell::new(0),
+            settings,
         });
         let processes: Vec<_> = (0..PROCESSES).map(|n| Process::start(&world, n as u64)).collect();
         let processes = Rc::new(RefCell::new(processes));
@@ -142,6 +152,11 @@ impl World {
         let over = Rc::clone(&world);
         world.time.run(move || over.checks.get() >= over.settings.checks || over.violation.borrow().is_some());
         world
+    }
+
+    /// The server that a process is told of.
+    pub(crate) fn server_of(&self, process: u64) -> usize {
+        if self.settings.rivals && process % 3 == 2 { 1 } else { self.primary.get() }
     }
 
     pub(crate) fn new_id(&self) -> Id {
@@ -236,8 +251,8 @@ impl World {
         let stale = applied.map_or(0, |applied| began.saturating_sub(applied));
         self.stalest.set(self.stalest.get().max(stale));
         let rule = match everywhere {
-            Some(from) if began >= from => "a strict end had returned",
-            _ if stale >= staleness => "the bound had passed",
+            Some(from) if began >= from && !self.settings.rivals => "a strict end had returned",
+            _ if stale >= staleness + if self.settings.rivals { FOUND_OUT * self.settings.pace } else { 0 } => "the bound had passed",
             _ => return,
         };
         let what = format!(
@@ -326,7 +341,7 @@ impl World {
                 return;
             }
             self.faults.set(self.faults.get() + 1);
-            let (now, fault, primary) = (self.time.now(), self.random.below(100), self.primary.get());
+            let (now, fault, primary) = (self.time.now(), self.random.below(100), self.server_of(self.random.below(3)));
             let long = self.random.between(50 * MS, 2_500 * MS) * self.settings.pace;
             let Some(process) = self.any(&processes) else { continue };
             match fault {

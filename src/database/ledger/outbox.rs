@@ -1,4 +1,4 @@
-//! The outbox (what the token store must still be told), the epoch, and the time high-water mark.
+//! The outbox (what the token store must still be told), and the time high-water mark.
 
 use sqlx::AssertSqlSafe;
 
@@ -68,37 +68,6 @@ impl Database {
     pub async fn forget_done(&self, before: UnixMs) -> Result<u64, DatabaseError> {
         let done = sqlx::query(self.sql("DELETE FROM outbox WHERE done_at < ?")).bind(column(before)).execute(&self.pool).await?;
         Ok(done.rows_affected())
-    }
-
-    /// The epoch written last.
-    ///
-    /// # Errors
-    /// Where the database cannot be read.
-    pub async fn epoch(&self) -> Result<Option<String>, DatabaseError> {
-        let (epoch,): (Option<String>,) = sqlx::query_as(self.sql("SELECT epoch FROM installation")).fetch_one(&self.pool).await?;
-        Ok(epoch)
-    }
-
-    /// Writes a new epoch.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub async fn set_epoch(&self, epoch: &str) -> Result<(), DatabaseError> {
-        sqlx::query(self.sql("UPDATE installation SET epoch = ?")).bind(epoch).execute(&self.pool).await?;
-        Ok(())
-    }
-
-    /// Writes a new epoch in place of `old`; false where another one stands there: somebody else recovers.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    pub async fn swap_epoch(&self, old: Option<&str>, new: &str) -> Result<bool, DatabaseError> {
-        let done = sqlx::query(self.sql("UPDATE installation SET epoch = ? WHERE COALESCE(epoch, '') = ?"))
-            .bind(new)
-            .bind(old.unwrap_or_default())
-            .execute(&self.pool)
-            .await?;
-        Ok(done.rows_affected() > 0)
     }
 
     /// Raises the time high-water mark; never lowers it.

@@ -3,6 +3,8 @@
 //! INVARIANT: generations are bumped, then the entry counts as applied, then a lease is stored: a check that sees the
 //! lease sees every end before it.
 //! INVARIANT: a lease is measured from before its heartbeat was sent.
+//! INVARIANT: and given only in the epoch that the database was found to have: a Redis that is whole may be another one than that whose
+//! ends the database marks done.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +16,11 @@ use crate::token::fence::Fence;
 
 /// Most heartbeats that wait for the log; the oldest goes, a newer one gives the longer lease.
 const WAITING: usize = 8;
+/// So often in a row has the database another epoch than a whole Redis, and a new one is founded: nobody is on the way to found what the
+/// database has.
+const STRAYS: u32 = 3;
+/// For so long after its last heartbeat does who held the database's epoch refuse that another, who has never known it, founds the next.
+const DEFENDED: Duration = Duration::from_secs(60);
 
 /// What a heartbeat brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +94,8 @@ pub struct Follower {
     lease: u64,
     patience: u64,
     held: Option<Held>,
+    /// The epoch held last, and when a heartbeat last said that it is whole.
+    known: Option<(Epoch, u64)>,
 }
 
 #[derive(Debug)]
@@ -94,10 +103,20 @@ struct Held {
     epoch: Epoch,
     since: u64,
     settled: bool,
+    database: HasIt,
     applied: u64,
     position: Arc<str>,
     /// Heartbeats whose log is not applied yet.
     waiting: VecDeque<Waiting>,
+}
+
+/// Whether the database has the epoch held, as far as it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HasIt {
+    Unasked,
+    Yes,
+    /// So many times in a row it had another.
+    No(u32),
 }
 
 #[derive(Debug)]
@@ -111,7 +130,7 @@ struct Waiting {
 impl Follower {
     /// Follows nothing yet. `bound` is L.
     pub fn new(fence: Arc<Fence>, bound: Duration) -> Self {
-        Self { fence, lease: nanos(lease(bound)), patience: nanos(bound), held: None }
+        Self { fence, lease: nanos(lease(bound)), patience: nanos(bound), held: None, known: None }
     }
 
     /// The epoch held.
@@ -139,6 +158,38 @@ impl Follower {
         self.settled(now, slack).filter(|_| !is_known)
     }
 
+    /// The database was asked after `epoch` had been taken from [`Self::epoch`]: whether it has that one. Where it has another, somebody
+    /// founds that one here, or has done so in another Redis: no lease is given before the two agree.
+    pub fn compared(&mut self, epoch: &Epoch, has_it: bool) {
+        let Some(held) = self.held.as_mut().filter(|held| held.epoch == *epoch) else { return };
+        held.database = match held.database {
+            _ if has_it => HasIt::Yes,
+            HasIt::No(times) => HasIt::No(times.saturating_add(1)),
+            HasIt::Unasked | HasIt::Yes => HasIt::No(1),
+        };
+        if has_it { self.give_lease() } else { self.fence.set_lease(0) }
+    }
+
+    /// Whether the database was asked for the epoch held.
+    pub fn is_asked(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.database != HasIt::Unasked)
+    }
+
+    /// Whether the database goes on having another epoch than the one held: it lost that one, its founder died, or it is another Redis's.
+    pub fn is_stray(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| matches!(held.database, HasIt::No(times) if times >= STRAYS))
+    }
+
+    /// Whether this process has held `epoch` last.
+    pub fn has_known(&self, epoch: &Epoch) -> bool {
+        self.known.as_ref().is_some_and(|(known, _)| known == epoch)
+    }
+
+    /// Whether it still speaks for it at `now`: see [`Recovery::locked`](super::recovery::Recovery::locked).
+    pub fn defends(&self, epoch: &Epoch, now: u64) -> bool {
+        self.known.as_ref().is_some_and(|(known, at)| known == epoch && now.saturating_sub(*at) < nanos(DEFENDED))
+    }
+
     /// From where the log is to be read.
     pub fn position(&self) -> Option<Arc<str>> {
         self.held.as_ref().map(|held| Arc::clone(&held.position))
@@ -156,6 +207,7 @@ impl Follower {
             self.held = None;
             return Heard::NotWhole;
         };
+        self.known = Some((epoch.clone(), now));
         let patience = self.patience;
         // numbers that begin again, though nobody founded an epoch, were lost by hand or in a Cluster's move of its keys
         let begins_again = beat.applied.is_some_and(|known| known.epoch == epoch && beat.seq < known.n);
@@ -176,7 +228,8 @@ impl Follower {
                 self.fence.bump_all();
                 self.fence.bump_imports();
                 let (position, waiting) = (beat.last, VecDeque::new());
-                self.held = Some(Held { epoch, since: now, settled: beat.settled, applied: beat.seq, position, waiting });
+                let database = self.held.take().filter(|held| held.epoch == epoch).map_or(HasIt::Unasked, |held| held.database);
+                self.held = Some(Held { epoch, since: now, settled: beat.settled, database, applied: beat.seq, position, waiting });
                 Heard::Adopted
             }
         }
@@ -226,6 +279,9 @@ impl Follower {
 
     fn give_lease(&mut self) {
         let Some(held) = &mut self.held else { return };
+        if held.database != HasIt::Yes {
+            return;
+        }
         let applied = held.applied;
         let longest = held.waiting.iter().filter(|waiting| waiting.seq <= applied).max_by_key(|waiting| waiting.sent);
         if let Some(Waiting { sent, cached, .. }) = longest {
@@ -263,6 +319,12 @@ mod tests {
         }
     }
 
+    /// The database has the epoch held.
+    fn agree(follower: &mut Follower) {
+        let held = follower.epoch().unwrap().clone();
+        follower.compared(&held, true);
+    }
+
     fn entry(epoch: &str, n: u64, concerns: Concern) -> Entry {
         Entry { epoch: Epoch::new(epoch), n, concerns, position: format!("{n}-0").into() }
     }
@@ -297,9 +359,43 @@ mod tests {
         let (mut follower, fence) = follower();
         assert_eq!(follower.beat(SECOND, beat(SECOND, "a", 7)), Heard::Adopted);
         assert_eq!(fence.lease(), 0);
+        agree(&mut follower);
         assert_eq!(follower.beat(2 * SECOND, beat(2 * SECOND, "a", 7)), Heard::Ours);
         assert_eq!(fence.lease(), 2 * SECOND + LEASE, "from when it was sent");
         assert_eq!(follower.ack(), Some(Ack { epoch: Epoch::new("a"), n: 7 }));
+    }
+
+    #[test]
+    fn no_lease_is_given_in_an_epoch_that_the_database_does_not_have() {
+        let (mut follower, fence) = follower();
+        let (a, b) = (Epoch::new("a"), Epoch::new("b"));
+        follower.beat(SECOND, beat(SECOND, "a", 7));
+        follower.beat(SECOND, beat(SECOND, "a", 7));
+        assert_eq!((fence.lease(), follower.is_asked()), (0, false));
+        follower.compared(&b, true);
+        assert_eq!(fence.lease(), 0, "that was another");
+        follower.compared(&a, true);
+        assert_eq!(fence.lease(), SECOND + LEASE, "the heartbeat waited for it");
+        let leases = [false, false, true, false, false, false].map(|has_it| {
+            follower.compared(&a, has_it);
+            follower.beat(2 * SECOND, beat(2 * SECOND, "a", 7));
+            (fence.lease() > 0, follower.is_stray())
+        });
+        assert_eq!(leases, [(false, false), (false, false), (true, false), (false, false), (false, false), (false, true)]);
+        follower.beat(3 * SECOND, Beat { applied: follower.ack(), ..beat(3 * SECOND, "a", 6) });
+        assert!(follower.is_stray() && follower.is_asked(), "adopted again, it still is not the database's");
+        follower.beat(4 * SECOND, beat(4 * SECOND, "b", 0));
+        assert!(!follower.is_stray(), "another was founded");
+    }
+
+    #[test]
+    fn who_held_an_epoch_defends_it_for_a_minute() {
+        let (mut follower, _) = follower();
+        let (a, b) = (Epoch::new("a"), Epoch::new("b"));
+        follower.beat(SECOND, beat(SECOND, "a", 7));
+        follower.beat(2 * SECOND, beat(2 * SECOND, "", 0));
+        assert_eq!([follower.defends(&a, 60 * SECOND), follower.defends(&a, 61 * SECOND)], [true, false]);
+        assert_eq!([follower.defends(&b, 2 * SECOND), follower.has_known(&b), follower.has_known(&a)], [false, false, true]);
     }
 
     #[test]
@@ -307,6 +403,7 @@ mod tests {
         let (mut follower, fence) = follower();
         let id = Id::from_bytes([3; 16]);
         follower.beat(0, beat(0, "a", 7));
+        agree(&mut follower);
         let stamps = fence.stamps(Ask::Key(id));
         assert_eq!(follower.beat(100, beat(100, "a", 9)), Heard::Ours);
         assert_eq!(fence.lease(), 0);
@@ -324,6 +421,7 @@ mod tests {
         let (mut follower, fence) = follower();
         let (one, other) = (Id::from_bytes([3; 16]), Ask::Key(Id::from_bytes([4; 16])));
         follower.beat(0, beat(0, "a", 7));
+        agree(&mut follower);
         let mut forgets = |n| {
             let stamps = fence.stamps(other);
             follower.entries(&[entry("a", n, Concern::One(one))]);
@@ -336,6 +434,7 @@ mod tests {
     fn numbers_that_begin_again_are_no_lease() {
         let (mut follower, fence) = follower();
         follower.beat(0, beat(0, "a", 7));
+        agree(&mut follower);
         follower.beat(1, beat(1, "a", 7));
         let stamps = fence.stamps(Ask::Key(Id::from_bytes([3; 16])));
         let sent = Beat { applied: follower.ack(), ..beat(2, "a", 6) };
@@ -352,6 +451,7 @@ mod tests {
         let (mut follower, fence) = follower();
         let second = Duration::from_secs(1);
         follower.beat(0, beat(0, "a", 7));
+        agree(&mut follower);
         follower.beat(1, beat(1, "a", 7));
         assert_eq!(fence.cached_for(second), 0);
         let listed = |sent, seq| Beat { cached: second, ..beat(sent, "a", seq) };
@@ -368,6 +468,7 @@ mod tests {
         let mut heard = fence.imports();
         let mut hears = |fence: &Fence| std::mem::replace(&mut heard, fence.imports()) != fence.imports();
         follower.beat(0, beat(0, "a", 7));
+        agree(&mut follower);
         assert!(hears(&fence), "an epoch is adopted");
         follower.beat(100, beat(100, "a", 8));
         assert_eq!(fence.lease(), 0);
@@ -384,6 +485,7 @@ mod tests {
     fn what_waits_dies_with_its_connection() {
         let (mut follower, fence) = follower();
         follower.beat(0, beat(0, "a", 7));
+        agree(&mut follower);
         follower.beat(100, beat(100, "a", 8));
         follower.lost(1);
         follower.entries(&[entry("a", 8, Concern::All)]);
@@ -404,6 +506,7 @@ mod tests {
     fn a_log_that_lost_its_entries_is_begun_anew() {
         let (mut follower, fence) = follower();
         follower.beat(0, beat(0, "a", 7));
+        agree(&mut follower);
         let stamps = fence.stamps(Ask::Key(Id::from_bytes([3; 16])));
         for sent in 1..40 {
             let heard = follower.beat(sent * SECOND / 20, beat(sent * SECOND / 20, "a", 9));

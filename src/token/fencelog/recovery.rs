@@ -4,17 +4,18 @@
 //! replayed under the lock and logged under the new epoch; then the epoch is founded, only where process and lock are what
 //! they were. An end committed before the reading is replayed; one committed later finds the new epoch when it is to be
 //! marked done, and is applied again.
+//!
+//! The database has one epoch, so one Redis: who has never known that epoch, and finds nothing of it in its Redis, asks through the database
+//! before it takes it from whoever holds it elsewhere. Two Redis on one database are a mistake (each process with one of its own machine, say),
+//! and the later comer is told.
 
 use super::{Epoch, Ran};
-
-/// So many ends in a row that the database's epoch did not let be done, and a new epoch is founded though the one there is whole: nobody
-/// is on the way to found what the database has.
-pub const STRAYS: u32 = 3;
 
 /// One RECOVER under way.
 #[derive(Debug)]
 pub struct Recovery {
     old: Option<Epoch>,
+    is_known: bool,
     new: Epoch,
     portions: usize,
 }
@@ -33,6 +34,10 @@ pub enum Locked {
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
+    /// Ask, through the database, whether somebody holds its epoch in another Redis.
+    Claim(Epoch),
+    /// Somebody does.
+    Refused,
     /// Put the new epoch into the database in place of the old, if that still is there.
     SwapEpoch(Option<Epoch>, Epoch),
     /// Read every end and change that may be missing; say how many portions that makes.
@@ -52,9 +57,11 @@ pub enum Next {
 }
 
 impl Recovery {
-    /// Begins: the epoch the database has, read before the lock is taken, and the one to come.
-    pub fn begin(old: Option<Epoch>, new: Epoch) -> Self {
-        Self { old, new, portions: 0 }
+    /// Begins: the epoch the database has, read before the lock is taken, and the one to come. `knows`: whether this process has held that
+    /// epoch, or its Redis has data of it.
+    pub fn begin(old: Option<Epoch>, new: Epoch, knows: impl FnOnce(&Epoch) -> bool) -> Self {
+        let is_known = old.as_ref().is_none_or(knows);
+        Self { old, is_known, new, portions: 0 }
     }
 
     /// Whether the database had no epoch before: then nobody has another, and the new one is settled (see
@@ -66,11 +73,22 @@ impl Recovery {
     /// The lock was asked for.
     pub fn locked(&self, locked: Locked) -> Next {
         match locked {
-            // another recovery may have come in between: the swap notices
-            Locked::Ours => Next::SwapEpoch(self.old.clone(), self.new.clone()),
+            Locked::Ours if self.is_known => self.swap(),
+            Locked::Ours => Next::Claim(self.new.clone()),
             Locked::ByOthers => Next::ByOthers,
             Locked::Foreign => Next::Foreign,
         }
+    }
+
+    /// The claim was made, and given time: whether nobody refused it. Refused by mistake, or not in time, nothing is allowed that must not be:
+    /// who holds an epoch that the database has no longer has no lease.
+    pub fn claimed(&self, stands: bool) -> Next {
+        if stands { self.swap() } else { Next::Refused }
+    }
+
+    fn swap(&self) -> Next {
+        // another recovery may have come in between: the swap notices
+        Next::SwapEpoch(self.old.clone(), self.new.clone())
     }
 
     /// Whether the database took the new epoch.
@@ -104,5 +122,23 @@ impl Recovery {
             Ran::OtherEpoch => Next::ByOthers,
             Ran::Unanswered => Next::Interrupted,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_never_knew_the_databases_epoch_asks_before_it_founds_the_next() {
+        let (old, new) = (Epoch::new("old"), Epoch::new("new"));
+        let begin = |old: Option<&Epoch>, knows: bool| Recovery::begin(old.cloned(), new.clone(), |_| knows);
+        let swap = |old: Option<&Epoch>| Next::SwapEpoch(old.cloned(), new.clone());
+        assert_eq!(begin(None, false).locked(Locked::Ours), swap(None), "the first of all");
+        assert_eq!(begin(Some(&old), true).locked(Locked::Ours), swap(Some(&old)));
+        let asks = begin(Some(&old), false);
+        assert_eq!(asks.locked(Locked::ByOthers), Next::ByOthers);
+        assert_eq!(asks.locked(Locked::Ours), Next::Claim(new.clone()));
+        assert_eq!([asks.claimed(true), asks.claimed(false)], [swap(Some(&old)), Next::Refused]);
     }
 }

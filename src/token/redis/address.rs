@@ -7,7 +7,8 @@
 //! ```
 //! `rediss` in place of `redis` speaks TLS, with the Sentinels too. Options after `?` are those of [`OPTIONS`].
 //!
-//! INVARIANT: nothing of an address is repeated in an error, and debug output shows no password.
+//! INVARIANT: nothing of what cannot be read is repeated in an error; debug output shows no password, and what is shown of an address neither
+//! that nor a user.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-use super::keys::Keys;
+use super::keys::{self, Keys};
 
 /// Whose port is meant where none is written.
 const REDIS_PORT: u16 = 6379;
@@ -94,6 +95,27 @@ pub struct AddressError {
     pub what: &'static str,
     /// What to do.
     pub what_to_do: &'static str,
+}
+
+impl fmt::Display for Address {
+    /// What tells it from another, as it would be written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.tls.is_some() { "s" } else { "" };
+        let (kind, service) = match &self.kind {
+            Kind::Single => ("", String::new()),
+            Kind::Sentinel(service) => ("+sentinel", format!("/{service}")),
+            Kind::Cluster => ("+cluster", String::new()),
+        };
+        let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
+        write!(f, "redis{s}{kind}://{}{service}", hosts.join(","))?;
+        if self.database != 0 {
+            write!(f, "/{}", self.database)?;
+        }
+        match self.keys.tag() {
+            keys::TAG => Ok(()),
+            tag => write!(f, "?tag={tag}"),
+        }
+    }
 }
 
 type Reading<T> = Result<T, AddressError>;
@@ -311,6 +333,18 @@ mod tests {
         assert_eq!(address.tls, Some(TlsFiles { ca: Some("/etc/ca.pem".into()), own: None }));
         assert_eq!(read("redis://:p@h/").login.user, None);
         assert!(!format!("{address:?}").contains("p:/"), "debug output is mute");
+    }
+
+    #[test]
+    fn shown_it_tells_where_it_is_and_not_who_we_are() {
+        for (written, shown) in [
+            ("redis://u:p@redis.internal/0", "redis://redis.internal:6379"),
+            ("rediss://:p@[::1]:7000/2?ca=/etc/ca.pem&tag=shop", "rediss://[::1]:7000/2?tag=shop"),
+            ("redis+sentinel://u:p@a,b:1/main/3?sentinel_password=x", "redis+sentinel://a:26379,b:1/main/3"),
+            ("rediss+cluster://u:p@a,b:1?max_lag=4s", "rediss+cluster://a:6379,b:1"),
+        ] {
+            assert_eq!(read(written).to_string(), shown);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the store knows, and how it reacts where Redis cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -55,10 +55,12 @@ pub(super) struct Core {
     pub(super) listing: Listing,
     /// What time Redis tells.
     pub(super) offset: Offset,
-    /// How often in a row the database had another epoch than a whole Redis.
-    pub(super) strays: AtomicU32,
     /// What was logged last: nothing yet, up, or down.
     pub(super) said: AtomicU8,
+    /// Why Redis must not be used, where that does not mend itself.
+    pub(super) complaint: Mutex<Option<Complaint>>,
+    /// When it was last told that somebody's claim was refused, nanoseconds since boot; 0 = never.
+    pub(super) refused_at: AtomicU64,
     /// Idle ends in Redis's time that have not been sent.
     pub(super) slides: Mutex<HashMap<Id, u64>>,
     /// Whose turn it is to apply the outbox.
@@ -66,6 +68,13 @@ pub(super) struct Core {
     pub(super) bringing: Bringing,
     /// How many members there are, as the last beat said.
     pub(super) replicas: AtomicU32,
+}
+
+/// Why Redis must not be used.
+pub(super) struct Complaint {
+    pub(super) why: String,
+    /// How often in a row that was found.
+    pub(super) times: u32,
 }
 
 /// An epoch, and the connection on which Redis was found whole under it.
@@ -92,8 +101,9 @@ impl Core {
             moved: Notify::new(),
             listing: Listing::default(),
             offset: Offset::default(),
-            strays: AtomicU32::new(0),
             said: AtomicU8::new(0),
+            complaint: Mutex::default(),
+            refused_at: AtomicU64::new(0),
             slides: Mutex::default(),
             applying: tokio::sync::Mutex::default(),
             bringing: Bringing::default(),

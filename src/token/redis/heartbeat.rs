@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::core::{Core, Held};
+use super::core::{Complaint, Core, Held};
 use super::link::{CHECK, Failure, Wire};
 use super::recover::Recovered;
 use super::scripts::Script;
@@ -15,7 +15,6 @@ use super::{StartError, examine};
 use crate::clock::{UnixMs, boottime_ns, millis};
 use crate::token::fencelog::Epoch;
 use crate::token::fencelog::follower::{self as fencelog, Ack, Heard};
-use crate::token::fencelog::recovery::STRAYS;
 
 /// Most time between attempts to reach a Redis that does not answer; see [`Core::again`].
 const AGAIN: Duration = Duration::from_millis(100);
@@ -35,7 +34,6 @@ struct Heart {
     link: u64,
     /// Whether the last of them stands in another's place, and nothing was read by it yet.
     is_replaced: bool,
-    complaint: String,
 }
 
 /// Beats until the store is dropped.
@@ -173,8 +171,8 @@ impl Core {
         if beat.is_foreign(self) {
             return self.complain(heart, &StartError::Foreign.to_string());
         }
-        // nobody is on the way to found what the database has: it lost an epoch, or its founder died
-        let stray = self.strays.load(Ordering::Relaxed) >= STRAYS && !beat.recovering;
+        // nobody is on the way to found what the database has
+        let stray = self.follower().is_stray() && !beat.recovering;
         if beat.whole
             && let Some(cached) = self.listing.lacks(self.fence.longest_cached())
         {
@@ -190,7 +188,7 @@ impl Core {
         let epoch = (beat.whole && !stray).then(|| Epoch::new(&beat.epoch));
         if let Some(epoch) = epoch.as_ref().filter(|epoch| heart.is_replaced && self.follower().epoch() == Some(*epoch)) {
             // held before that: what is read again can be asked for, so nobody notices
-            self.take_hold(wire, epoch.clone(), heart);
+            self.take_hold(wire, epoch.clone());
             self.follower().replaced();
         }
         heart.is_replaced = false;
@@ -206,21 +204,28 @@ impl Core {
         };
         let heard = self.follower().beat(boottime_ns(), heard);
         if let Some(epoch) = epoch {
-            self.take_hold(wire, epoch, heart);
+            self.take_hold(wire, epoch);
             return match heard {
                 Heard::Adopted => {
                     self.moved.notify_one();
+                    let is_asked = self.follower().is_asked();
+                    if !is_asked && let Err(error) = self.look_out().await {
+                        tracing::warn!(%error, "without the database no lease can be taken");
+                    }
                     Duration::ZERO
                 }
                 _ => self.settings.staleness_bound / 4,
             };
         }
         self.lose("it restarted or lost its data, and is made whole again");
-        self.strays.store(0, Ordering::Relaxed);
-        match self.recover(wire, if beat.whole { &beat.epoch } else { "" }).await {
+        match self.recover(wire, &beat.epoch, beat.whole).await {
             Ok(Recovered::Founded) => Duration::ZERO,
             Ok(Recovered::ByOthers) => MISSED,
             Ok(Recovered::Foreign) => self.complain(heart, &StartError::Foreign.to_string()),
+            Ok(Recovered::Refused(by)) => {
+                // or it is the same Redis after all, which one who knows the epoch is about to make whole
+                self.complain(heart, &StartError::Rival { by, ours: self.link.place() }.to_string())
+            }
             Err(error) => {
                 tracing::warn!(%error, "Redis is not whole yet");
                 self.again()
@@ -228,8 +233,7 @@ impl Core {
         }
     }
 
-    fn take_hold(&self, wire: &Wire, epoch: Epoch, heart: &mut Heart) {
-        heart.complaint.clear();
+    fn take_hold(&self, wire: &Wire, epoch: Epoch) {
         let held = self.held.load();
         if held.as_ref().is_none_or(|held| held.epoch != epoch || !held.wire.is(wire)) {
             self.held.store(Some(Arc::new(Held { wire: wire.clone(), epoch })));
@@ -254,9 +258,13 @@ impl Core {
         self.lose(why);
         self.follower().stop();
         heart.wire = None;
-        if heart.complaint != why {
-            tracing::error!("{why}");
-            heart.complaint = why.to_owned();
+        let mut complaint = self.complaint.lock();
+        match complaint.as_mut().filter(|complaint| complaint.why == why) {
+            Some(complaint) => complaint.times += 1,
+            None => {
+                tracing::error!("{why}");
+                *complaint = Some(Complaint { why: why.to_owned(), times: 1 });
+            }
         }
         HOPELESS
     }

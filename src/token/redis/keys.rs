@@ -2,7 +2,7 @@
 //! them together; installations that share a Redis have one each.
 
 /// The tag where an address names none.
-const TAG: &str = "gp";
+pub(super) const TAG: &str = "gp";
 /// The longest one.
 const LONGEST: usize = 32;
 
@@ -29,6 +29,11 @@ impl Keys {
 
     fn of(tag: &str) -> Self {
         Self { prefix: format!("{{{tag}}}:"), epoch: format!("{{{tag}}}:epoch"), slot: slot(tag.as_bytes()) }
+    }
+
+    /// What stands in the braces.
+    pub(super) fn tag(&self) -> &str {
+        self.prefix.trim_matches(['{', '}', ':'])
     }
 
     /// Begins every key.

@@ -210,6 +210,11 @@ impl Link {
         self.finder.address.is_single()
     }
 
+    /// Where it is, as it would be written, without user and password.
+    pub(super) fn place(&self) -> String {
+        self.finder.address.to_string()
+    }
+
     /// How long after another took over a former primary may still take writes, and so give leases (COHERENCE §1):
     /// zero for one server; else what was learnt when it was examined, the longest so far.
     pub(super) fn slack(&self) -> Duration {

@@ -9,20 +9,24 @@ use super::link::{ADMIN, Call, Failure, Wire};
 use super::relay::{Told, end};
 use super::reply::Reply;
 use super::scripts::Script;
-use crate::database::DatabaseError;
+use crate::clock::boottime_ns;
+use crate::database::{Claim, DatabaseError};
 use crate::id::Id;
 use crate::token::fencelog::recovery::{Locked, Next, Recovery};
-use crate::token::fencelog::{Epoch, Ran};
+use crate::token::fencelog::{Epoch, Ran, nanos};
+use crate::token::store::RELAY_EVERY;
 
 /// How long the lock lasts unless kept.
 const LOCK_MS: u64 = 3_000;
 /// How often it is kept.
 const KEEP: Duration = Duration::from_millis(700);
+/// How long a claim waits to be refused: each process looks for one that often.
+const CLAIMED: Duration = RELAY_EVERY.saturating_mul(3);
 /// How many ends and changes one script replays.
 const PORTION: usize = 200;
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Recovered {
     /// The epoch is founded.
     Founded,
@@ -30,6 +34,8 @@ pub(super) enum Recovered {
     ByOthers,
     /// The keys belong to another installation.
     Foreign,
+    /// Another process holds the database's epoch, in this token store.
+    Refused(String),
 }
 
 /// Why it did not come to that.
@@ -59,13 +65,15 @@ impl Lock {
 }
 
 impl Core {
-    /// Makes Redis whole. `instead_of`: the epoch to be replaced though it is whole, because the database knows another; else empty.
-    pub(super) async fn recover(&self, wire: &Wire, instead_of: &str) -> Result<Recovered, Interrupted> {
+    /// Makes Redis whole, which has data of the epoch `there`, if of any. `is_whole`: it is, and replaced because the database knows another.
+    pub(super) async fn recover(&self, wire: &Wire, there: &str, is_whole: bool) -> Result<Recovered, Interrupted> {
         // read before the lock is taken: if another recovery comes in between, the swap notices
         let old = self.database.epoch().await?.map(|old| Epoch::new(&old));
         let nonce = || Id::random().map(|id| id.to_string()).map_err(|_| Interrupted::Randomness);
         let (nonce, epoch) = (nonce()?, Epoch::new(&nonce()?));
-        let recovery = Recovery::begin(old, epoch.clone());
+        let knows = |old: &Epoch| old.as_str() == there || self.follower().has_known(old);
+        let recovery = Recovery::begin(old, epoch.clone(), knows);
+        let instead_of = if is_whole { there } else { "" };
         let call = wire.call(Script::Lock).arg(&nonce).number(LOCK_MS).id(self.database.installation().id).arg(instead_of);
         let reply = wire.run_beyond(call, ADMIN).await?;
         let (locked, lock) = match (reply.status(), reply.at(1).text(), reply.at(2).text()) {
@@ -87,9 +95,17 @@ impl Core {
     }
 
     async fn recover_under(&self, wire: &Wire, lock: &Lock, mut recovery: Recovery, mut next: Next) -> Result<Recovered, Interrupted> {
-        let mut told: Vec<Told> = Vec::new();
+        let (mut told, mut refused_by): (Vec<Told>, _) = (Vec::new(), String::new());
         loop {
             next = match next {
+                Next::Claim(epoch) => match self.claim(epoch.as_str()).await? {
+                    None => recovery.claimed(true),
+                    Some(by) => {
+                        refused_by = by;
+                        recovery.claimed(false)
+                    }
+                },
+                Next::Refused => return Ok(Recovered::Refused(refused_by)),
                 Next::SwapEpoch(old, new) => {
                     recovery.swapped(self.database.swap_epoch(old.as_ref().map(Epoch::as_str), new.as_str()).await?)
                 }
@@ -113,6 +129,28 @@ impl Core {
                 Next::Foreign => return Ok(Recovered::Foreign),
                 Next::ByOthers | Next::Interrupted => return Ok(Recovered::ByOthers),
             };
+        }
+    }
+
+    /// Asks through the database whether `epoch` may be founded: who holds the present one instead, if anybody does.
+    async fn claim(&self, epoch: &str) -> Result<Option<String>, DatabaseError> {
+        let ours = self.member.to_string();
+        if self.database.listed_replicas().await?.iter().all(|replica| replica.id == ours) {
+            return Ok(None);
+        }
+        self.database.claim(epoch, &self.link.place()).await?;
+        let until = boottime_ns() + nanos(CLAIMED);
+        loop {
+            tokio::time::sleep(CLAIMED / 15).await;
+            match self.database.claimed(epoch).await? {
+                Claim::Refused(by) => {
+                    self.database.drop_claim(epoch).await?;
+                    return Ok(Some(by));
+                }
+                Claim::Stands if boottime_ns() < until => {}
+                // where it is gone another epoch was founded, which the swap notices
+                Claim::Stands | Claim::Gone => return Ok(None),
+            }
         }
     }
 

@@ -136,6 +136,7 @@ every_redis! {
         two_replicas_recover_and_both_serve,
         ends_committed_while_it_is_away_are_applied_on_its_return,
         an_epoch_that_the_database_lost_is_replaced,
+        without_the_databases_epoch_nothing_is_allowed,
         a_promoted_replica_is_not_whole,
         a_mint_that_read_before_an_end_aborts,
         an_epoch_founded_under_another_process_serves_nothing,
@@ -161,6 +162,7 @@ every_redis! {
     start::{
         another_installation_is_refused,
         an_eviction_policy_is_refused,
+        a_second_redis_on_one_database_is_refused,
         a_user_of_too_few_rights_is_refused_by_the_names_of_those_missing,
         what_is_no_server_of_its_own_is_refused,
         found_foreign_later_it_stays_unavailable,

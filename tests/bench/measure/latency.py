@@ -16,7 +16,7 @@ def rows(options, folder):
         bare, ten = home.bare(), home.gatepost("ten")
         asked = question.headers(question.credentials(ten.token()))
         targets = [Target("bare", bare, asked), Target("gatepost", ten, asked)]
-        found = in_turn(targets, options.proxy_rounds, lambda target: slice_of(folder, target, 2))
+        found = in_turn(targets, options.latency_rounds, lambda target: slice_of(folder, target, 2))
     bare, gate = found["bare"], found["gatepost"]
     return [compared("latency", f"{name} at {RATE:,} checks/s", "us", [part[n] for part in gate], "bare hyper, constant 200", [part[n] for part in bare])
             for n, name in enumerate(("median", "99 of 100 within"))]

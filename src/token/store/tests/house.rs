@@ -78,6 +78,11 @@ impl House {
         self.server.as_mut().unwrap()
     }
 
+    /// As after `kill -9`.
+    pub(super) fn stop(&mut self) {
+        self.store = None;
+    }
+
     /// Another store on the same database and Redis: a second replica.
     pub(super) async fn replica(&self) -> TokenStore {
         start(self.engine, self.server.as_ref(), &self.database, self.settings).await.unwrap()

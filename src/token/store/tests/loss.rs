@@ -89,7 +89,7 @@ pub(super) async fn ends_committed_while_it_is_away_are_applied_on_its_return(mu
 pub(super) async fn an_epoch_that_the_database_lost_is_replaced(house: House) {
     let minted = house.token().await;
     // as after a restore of the database from a backup
-    house.database.set_epoch("another").await.unwrap();
+    house.database.run_in_test(&["UPDATE installation SET epoch = 'another'".to_owned()]).await;
     house.commit(&format!("UPDATE tokens SET ended_at = NOW WHERE id = '{}'", minted.token.id), "token", minted.token.id).await;
     let row = house.database.last_row_in_test().await;
     let begun = Instant::now();
@@ -100,6 +100,27 @@ pub(super) async fn an_epoch_that_the_database_lost_is_replaced(house: House) {
     assert!(house.check(ask(&minted)).await.is_none());
     let founded = house.server().text(&["HGET", "{gp}:epoch", "nonce"]).await;
     assert_eq!(house.database.epoch().await.unwrap(), Some(founded));
+}
+
+/// As where another Redis's process took the database: what ends there is not heard of here.
+pub(super) async fn without_the_databases_epoch_nothing_is_allowed(house: House) {
+    let minted = house.token().await;
+    assert!(house.check(ask(&minted)).await.is_some() && house.store().is_ready());
+    house.database.run_in_test(&["UPDATE installation SET epoch = 'another'".to_owned()]).await;
+    let begun = Instant::now();
+    while house.store().is_ready() {
+        assert!(begun.elapsed() < SECOND, "it goes on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // nobody founds it: it founds one
+    until_answered(house.store(), ask(&minted)).await;
+    while !house.store().is_ready() {
+        assert!(begun.elapsed() < 5 * SECOND, "never again");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let founded = house.server().text(&["HGET", "{gp}:epoch", "nonce"]).await;
+    assert_eq!(house.database.epoch().await.unwrap(), Some(founded));
+    assert!(house.check(ask(&minted)).await.is_some());
 }
 
 pub(super) async fn a_promoted_replica_is_not_whole(house: House) {

@@ -87,6 +87,27 @@ pub(super) async fn installations_with_a_tag_each_share_one_redis(house: House) 
     assert!(names.iter().all(|name| name.starts_with("{gp}:") || name.starts_with("{other}:")), "{names:?}");
 }
 
+pub(super) async fn a_second_redis_on_one_database_is_refused(mut house: House) {
+    let second = Server::start(house.engine).await;
+    let minted = house.token().await;
+    let refused = start_redis(&second.url(), &house.database, house.settings).await.err().unwrap().to_string();
+    let [here, there] = [house.server(), &second].map(|server| format!("redis://127.0.0.1:{}", server.port));
+    assert!(refused.contains(&format!("its tokens in {here},")) && refused.contains(&format!("{there} is another Redis")), "{refused}");
+    assert!(house.store().is_ready() && house.check(ask(&minted)).await.is_some(), "who serves goes on");
+
+    // nobody defends the epoch, though a process that died is listed still
+    house.stop();
+    let other = start_redis(&second.url(), &house.database, house.settings).await.unwrap();
+    until_answered(&other, ask(&minted)).await;
+    assert_eq!(other.look_up(ask(&minted)).await, Ok(None), "its token is elsewhere");
+    // whole as it is, the first has another epoch than the database
+    let refused = start_redis(&house.server().url(), &house.database, house.settings).await.err().unwrap().to_string();
+    assert!(refused.contains(&format!("its tokens in {there},")), "{refused}");
+    drop(other);
+    house.restart(house.clock.clone(), house.settings).await;
+    assert!(house.check(ask(&minted)).await.is_some(), "once it is alone it founds an epoch, and what was not ended is good again");
+}
+
 pub(super) async fn ids_are_in_key_names_and_secrets_are_not(house: House) {
     let minted = house.token().await;
     assert!(house.check(Ask::Session(SESSION)).await.is_some());
