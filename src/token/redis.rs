@@ -11,7 +11,8 @@
 //! * a check that is not in the cache → the fill ([`fill`]), which reads and nothing else;
 //! * which tickets were used → [`ticket`];
 //! * the log of ends, and who has applied it → [`log`], [`strict`];
-//! * Redis restarted, flushed or promoted → RECOVER ([`recover`]), found out by the heartbeat ([`heartbeat`]).
+//! * Redis restarted, flushed or promoted → RECOVER ([`recover`]), found out by the heartbeat ([`heartbeat`]);
+//! * whether it is the Redis that the database knows → [`lookout`].
 //!
 //! INVARIANT: nothing is believed of a Redis that is not whole under the epoch this process holds: every
 //! script asks that itself.
@@ -30,6 +31,7 @@ mod keys;
 mod lease;
 mod link;
 mod log;
+mod lookout;
 mod members;
 mod mint;
 mod offset;
@@ -52,6 +54,7 @@ use tokio::sync::Notify;
 
 use self::core::Core;
 use super::fence::Fence;
+use super::fencelog::nanos;
 use super::record::Fill;
 use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, Unavailable};
 use super::ticket::{Purpose, Ticket, Worth};
@@ -62,17 +65,17 @@ use crate::id::Id;
 
 /// For any look-up, whatever Redis and the database do: the answer to the proxy is due within 250 ms.
 const LOOK_UP: Duration = Duration::from_millis(200);
-/// How long a start waits for the first lease before it goes on without, where Redis does not answer...
+/// How long a start waits for the first lease before it goes on without...
 const FIRST: Duration = Duration::from_secs(1);
-/// ...and where it does: longer than it takes to find out that another process holds the database's epoch elsewhere.
-const FIRST_ANSWERED: Duration = Duration::from_secs(5);
+/// ...and where another process seems to hold the database's epoch elsewhere, until that is clear.
+const FIRST_CONTESTED: Duration = Duration::from_secs(8);
 /// So often must the same keep it from being used before the start fails: once, who is about to mend it may have been asked too early.
 const COMPLAINTS: u32 = 2;
 
 /// The store with the tasks that look after it; they end with it.
 pub struct Redis {
     core: Arc<Core>,
-    tasks: [tokio::task::JoinHandle<()>; 4],
+    tasks: [tokio::task::JoinHandle<()>; 5],
 }
 
 /// Why the store does not start.
@@ -110,9 +113,6 @@ pub enum StartError {
         /// Where ours are.
         ours: String,
     },
-    /// It must not be used, as was found out on the way.
-    #[error("{0}")]
-    Complaint(String),
     /// It would drop tokens and records under memory pressure.
     #[error("Redis runs with `maxmemory-policy {0}`, which drops tokens and records under memory pressure; set it to `noeviction`")]
     Evicts(String),
@@ -144,21 +144,20 @@ impl Redis {
         let link = Link::new(url.expose_secret(), Arc::clone(&kick)).map_err(StartError::Address)?;
         let member = Id::random().map_err(|_| StartError::Refused("the system gave no randomness".into()))?;
         let core = Core::new(link, kick, member, database, settings);
-        let failure = match core.link.connect().await {
-            Ok(wire) => heartbeat::examine(&core, &wire).await?,
-            Err(failure) => examine::refusal(failure)?,
-        };
+        match core.link.connect().await {
+            Ok(wire) => drop(heartbeat::examine(&core, &wire).await?),
+            Err(failure) => drop(examine::refusal(failure)?),
+        }
         let tasks = [
             tokio::spawn(heartbeat::run(Arc::downgrade(&core))),
             tokio::spawn(log::run(Arc::downgrade(&core))),
+            tokio::spawn(lookout::run(Arc::downgrade(&core))),
             tokio::spawn(relay::run(Arc::downgrade(&core))),
             tokio::spawn(arrive::run(Arc::downgrade(&core))),
         ];
         let store = Arc::new(Self { core, tasks });
-        let at_most = if failure.is_some() { FIRST } else { FIRST_ANSWERED };
-        match tokio::time::timeout(at_most, store.first_lease()).await {
-            Ok(found) => found?,
-            Err(_) => tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work"),
+        if !store.first_lease().await? {
+            tracing::warn!("starting without Redis: until it can be asked, only anonymous routes work");
         }
         Ok(store)
     }
@@ -262,15 +261,21 @@ impl Redis {
         tokio::time::timeout(LOOK_UP, self.core.idle_ends(tokens)).await.unwrap_or(Err(Unavailable))
     }
 
-    /// Waits for a lease; or why there will be none.
-    async fn first_lease(&self) -> Result<(), StartError> {
+    /// Waits for a lease; whether there is one. An error where there will be none.
+    async fn first_lease(&self) -> Result<bool, StartError> {
+        let begun = boottime_ns();
         while !self.is_ready() {
-            if let Some(complaint) = self.core.complaint.lock().as_ref().filter(|complaint| complaint.times >= COMPLAINTS) {
-                return Err(StartError::Complaint(complaint.why.clone()));
+            let complaint = self.core.complaint.lock().take_if(|complaint| complaint.times >= COMPLAINTS);
+            if let Some(complaint) = complaint {
+                return Err(complaint.why);
+            }
+            let is_contested = self.core.complaint.lock().is_some() || self.core.follower().differs();
+            if boottime_ns() - begun > nanos(if is_contested { FIRST_CONTESTED } else { FIRST }) {
+                return Ok(false);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether checks are answered: there is a lease.

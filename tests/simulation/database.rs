@@ -65,10 +65,19 @@ impl Database {
         is_so
     }
 
-    /// The epoch, a claim that nobody has refused, and a row that is not done.
-    pub(crate) fn outlook(&self) -> (Option<Epoch>, Option<Epoch>, Option<(u64, Thing)>) {
-        let claim = self.claims.iter().find(|(_, is_refused)| !**is_refused).map(|(epoch, _)| epoch.clone());
-        (self.epoch.clone(), claim, self.outbox.iter().next().map(|(row, thing)| (*row, *thing)))
+    /// The epoch, whether there is a claim that nobody has refused, and a row that is not done.
+    pub(crate) fn outlook(&self) -> (Option<Epoch>, bool, Option<(u64, Thing)>) {
+        let is_claimed = self.claims.values().any(|is_refused| !is_refused);
+        (self.epoch.clone(), is_claimed, self.outbox.iter().next().map(|(row, thing)| (*row, *thing)))
+    }
+
+    /// Where this still is the epoch; how many there were.
+    pub(crate) fn refuse_claims(&mut self, epoch: &Epoch) -> u64 {
+        let mut refused = 0;
+        if self.epoch.as_ref() == Some(epoch) {
+            self.claims.values_mut().filter(|is_refused| !**is_refused).for_each(|is_refused| (*is_refused, refused) = (true, refused + 1));
+        }
+        refused
     }
 
     /// The token's row; false where it has ended.

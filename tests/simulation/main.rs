@@ -41,6 +41,8 @@ fn settings() -> Settings {
         unlisted: false,
         rivals: false,
         trusting: false,
+        slow_replays: None,
+        restored: false,
         calm_after: None,
         pace: 1,
         checks: CHECKS,
@@ -143,9 +145,13 @@ fn two_redis_on_one_database() {
 #[test]
 fn once_it_is_calm_it_serves() {
     let calm = Settings { calm_after: Some(Duration::from_secs(15)), checks: 4_000, ..settings() };
+    let failover = Settings { slack: Duration::from_secs(3), ..calm.clone() };
+    // heartbeats further apart than looks into the database, and replays that outlast some of those
+    let slow =
+        Settings { bounds: vec![Duration::from_secs(10)], slow_replays: Some(Duration::from_secs(2)), restored: true, ..calm.clone() };
     for seed in 1..10 {
-        for settings in [calm.clone(), Settings { slack: Duration::from_secs(3), ..calm.clone() }] {
-            let world = World::run(seed, settings);
+        for settings in [&calm, &failover, &slow, &Settings { slack: Duration::from_secs(3), ..slow.clone() }] {
+            let world = World::run(seed, settings.clone());
             assert!(world.found().is_none(), "seed {seed}");
             assert!(world.unavailable.get() < world.checks.get() / 20, "seed {seed}: {}", world.summary());
         }

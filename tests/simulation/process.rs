@@ -15,7 +15,7 @@ use gatepost::token::fencelog::follower::{Beat, Entry, Follower, Heard};
 use gatepost::token::fencelog::listing::{Listing, unlisted};
 use gatepost::token::fencelog::minting::{Minting, Next as MintNext, Wrote};
 use gatepost::token::fencelog::presence::{Member, Presence};
-use gatepost::token::fencelog::recovery::{Locked, Next as RecoverNext, Recovery};
+use gatepost::token::fencelog::recovery::{Claimed, Locked, Next as RecoverNext, Recovery};
 use gatepost::token::fencelog::strict::{Longest, Strict};
 use gatepost::token::fencelog::{Epoch, Ran};
 use gatepost::token::store::Ask;
@@ -54,6 +54,10 @@ pub(crate) struct Process {
     fence: Arc<Fence>,
     follower: RefCell<Follower>,
     moved: Cell<bool>,
+    /// The next heartbeat, and the next look into the database, are due.
+    kick: Cell<bool>,
+    look: Cell<bool>,
+    is_pending: Cell<Option<(u64, Thing)>>,
     listing: Listing,
     was_listed: Cell<bool>,
     cache: RefCell<BTreeMap<Id, (Stamps, bool)>>,
@@ -89,6 +93,9 @@ impl Process {
             follower: RefCell::new(Follower::new(Arc::clone(&fence), bound)),
             fence,
             moved: Cell::new(false),
+            kick: Cell::new(false),
+            look: Cell::new(false),
+            is_pending: Cell::new(None),
             listing: Listing::default(),
             was_listed: Cell::new(false),
             cache: RefCell::default(),
@@ -96,6 +103,7 @@ impl Process {
         });
         world.time.spawn(Rc::clone(&process).heartbeats());
         world.time.spawn(Rc::clone(&process).log());
+        world.time.spawn(Rc::clone(&process).lookout());
         world.time.spawn(Rc::clone(&process).relay());
         process
     }
@@ -110,6 +118,14 @@ impl Process {
         let real = (u128::from(for_) * 1_000_000 / u128::from(self.rate)) as u64 + 1;
         self.world.time.until(self.world.time.now() + real).await;
         self.go_on().await;
+    }
+
+    /// Sleeps so long, or until it is waked.
+    async fn sleep_unless(&self, wakes: &Cell<bool>, for_: u64) {
+        let until = self.clock() + for_;
+        while self.clock() < until && !wakes.replace(false) {
+            self.sleep((until - self.clock()).min(10 * MS)).await;
+        }
     }
 
     /// Where it is paused, nothing happens until it is not.
@@ -186,7 +202,7 @@ impl Process {
             if self.is_leaving.get() {
                 return;
             }
-            let Some(Reply::Beat { whole, there, was_member, settled, seq, last }) = reply else {
+            let Some(Reply::Beat { whole, there, recovering, was_member, settled, seq, last }) = reply else {
                 unanswered += 1;
                 if unanswered > 3 {
                     unanswered = 0;
@@ -203,7 +219,7 @@ impl Process {
                 }
                 continue;
             }
-            let is_stray = self.follower.borrow().is_stray();
+            let is_stray = !recovering && whole.as_ref().is_some_and(|whole| self.follower.borrow().is_stray(whole.as_str()));
             let instead_of = whole.clone().filter(|_| is_stray);
             let beat =
                 Beat { sent, cached, applied, link, whole: whole.filter(|_| !is_stray), settled, seq, last: last.to_string().into() };
@@ -216,12 +232,9 @@ impl Process {
                 Heard::Adopted => {
                     self.world.adopted.set(self.world.adopted.get() + 1);
                     self.moved.set(true);
-                    let is_asked = self.follower.borrow().is_asked();
-                    if !is_asked {
-                        self.look_out().await;
-                    }
+                    self.look.set(true);
                 }
-                Heard::Ours => self.sleep(self.bound.as_nanos() as u64 / 4).await,
+                Heard::Ours => self.sleep_unless(&self.kick, self.bound.as_nanos() as u64 / 4).await,
             }
         }
     }
@@ -239,24 +252,36 @@ impl Process {
         Some(())
     }
 
-    /// Looks whether the database has the epoch held, and whether somebody claims to found the next; a row that is not done.
-    async fn look_out(&self) -> Option<(u64, Thing)> {
-        let held = self.follower.borrow().epoch().cloned();
-        let (epoch, claim, row) = self.world.database(|database| database.outlook()).await?;
-        self.go_on().await;
-        if let Some(held) = held {
-            self.follower.borrow_mut().compared(&held, self.world.settings.trusting || epoch.as_ref() == Some(&held));
+    async fn lookout(self: Rc<Self>) {
+        while !self.is_over.get() {
+            self.look_out().await;
+            self.sleep_unless(&self.look, 250 * MS).await;
         }
-        if let Some(claim) = claim.filter(|_| epoch.is_some_and(|epoch| self.follower.borrow().defends(&epoch, self.clock()))) {
-            self.world.refused.set(self.world.refused.get() + 1);
-            self.world.database(move |database| database.claims.insert(claim, true)).await;
-            self.go_on().await;
-        }
-        row
     }
 
-    /// Whether nobody refuses that this epoch is founded.
-    async fn claim(&self, epoch: Epoch) -> Option<bool> {
+    /// Looks whether the database has the epoch held, and whether somebody claims to found the next.
+    async fn look_out(&self) -> Option<()> {
+        let held = self.follower.borrow().epoch().cloned();
+        let (epoch, is_claimed, row) = self.world.database(|database| database.outlook()).await?;
+        self.go_on().await;
+        self.is_pending.set(row);
+        let epoch = epoch?;
+        if let Some(held) = held {
+            let has_it = self.world.settings.trusting || held == epoch;
+            let is_news = !has_it || !self.follower.borrow().is_agreed();
+            self.follower.borrow_mut().compared(self.clock(), &held, has_it);
+            self.kick.set(is_news);
+        }
+        if is_claimed && self.follower.borrow().defends(&epoch, self.clock()) {
+            let refused = self.world.database(move |database| database.refuse_claims(&epoch)).await?;
+            self.world.refused.set(self.world.refused.get() + refused);
+            self.go_on().await;
+        }
+        Some(())
+    }
+
+    /// Whether somebody refuses that this epoch is founded.
+    async fn claim(&self, epoch: Epoch) -> Option<Claimed> {
         let (number, claim) = (self.number, epoch.clone());
         let is_alone = self.world.database(move |database| {
             let is_alone = database.listed().keys().all(|id| *id == number);
@@ -265,13 +290,22 @@ impl Process {
             }
             is_alone
         });
-        let mut stands = true;
+        let mut claimed = Claimed::Stands;
         if !is_alone.await? {
             self.sleep(750 * MS).await;
-            stands = self.world.database(move |database| database.claims.remove(&epoch)).await? != Some(true);
+            claimed = match self.world.database(move |database| database.claims.remove(&epoch)).await? {
+                None => Claimed::Overtaken,
+                Some(is_refused) => {
+                    if is_refused {
+                        Claimed::Refused
+                    } else {
+                        Claimed::Stands
+                    }
+                }
+            };
         }
         self.go_on().await;
-        Some(stands)
+        Some(claimed)
     }
 
     async fn recover(&self, there: Option<Epoch>, instead_of: Option<Epoch>) {
@@ -279,26 +313,42 @@ impl Process {
         self.go_on().await;
         let (nonce, new) = (self.world.random.next(), Epoch::new(&format!("e{}", self.world.random.next())));
         let knows = |old: &Epoch| there.as_ref() == Some(old) || self.follower.borrow().has_known(old);
-        let mut recovery = Recovery::begin(old, new.clone(), knows);
+        let recovery = Recovery::begin(old, new.clone(), knows);
         let (locked, by) = match self.ask(Script::Lock { nonce, instead_of }).await {
             Some(Reply::Locked { run_id, replid }) => (Locked::Ours, By::Lock { nonce, run_id, replid, epoch: new }),
             _ => return,
         };
-        let mut next = recovery.locked(locked);
+        let next = recovery.locked(locked);
+        let epoch = match &by {
+            By::Lock { epoch, .. } | By::Epoch(epoch) => epoch.clone(),
+        };
+        if self.recover_under(by, recovery, next).await.is_none() {
+            self.follower.borrow_mut().gives_up(&epoch);
+        }
+    }
+
+    /// Nothing where it came to nothing.
+    async fn recover_under(&self, by: By, mut recovery: Recovery, mut next: RecoverNext) -> Option<()> {
         let mut ends = Vec::new();
         loop {
             next = match next {
                 RecoverNext::Claim(epoch) => {
-                    let Some(stands) = self.claim(epoch).await else { return };
-                    recovery.claimed(stands)
+                    let claimed = self.claim(epoch).await?;
+                    recovery.claimed(claimed)
                 }
                 RecoverNext::SwapEpoch(old, new) => {
-                    let Some(swapped) = self.world.database(move |database| database.swap_epoch(old.as_ref(), &new)).await else { return };
+                    let founds = new.clone();
+                    let swapped = self.world.database(move |database| database.swap_epoch(old.as_ref(), &new)).await?;
+                    if swapped {
+                        self.follower.borrow_mut().founds(&founds, self.clock());
+                    }
                     recovery.swapped(swapped)
                 }
                 RecoverNext::ReadEnds => {
-                    let Some(read) = self.world.database(|database| database.replayed()).await else { return };
-                    ends = read;
+                    ends = self.world.database(|database| database.replayed()).await?;
+                    if let Some(slow) = self.world.settings.slow_replays {
+                        self.sleep(self.world.random.below(slow.as_nanos() as u64)).await;
+                    }
                     recovery.read(ends.len().div_ceil(4))
                 }
                 RecoverNext::Replay(n) => {
@@ -310,10 +360,13 @@ impl Process {
                 }
                 RecoverNext::Founded => {
                     self.world.founded.set(self.world.founded.get() + 1);
-                    return;
+                    return Some(());
                 }
-                RecoverNext::Refused => return self.sleep(SECOND).await,
-                RecoverNext::ByOthers | RecoverNext::Foreign | RecoverNext::Interrupted => return,
+                RecoverNext::Refused => {
+                    self.sleep(SECOND).await;
+                    return None;
+                }
+                RecoverNext::ByOthers | RecoverNext::Foreign | RecoverNext::Interrupted => return None,
             };
             self.go_on().await;
         }
@@ -353,7 +406,7 @@ impl Process {
         while !self.is_over.get() {
             self.sleep(250 * MS).await;
             self.remove_the_dead(&mut members, &mut rows).await;
-            if let Some((row, thing)) = self.look_out().await {
+            if let Some((row, thing)) = self.is_pending.take() {
                 self.end_once(row, thing).await;
             }
         }

@@ -101,7 +101,7 @@ pub(crate) enum Script {
 /// What it answered.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    Beat { whole: Option<Epoch>, there: Option<Epoch>, was_member: bool, settled: bool, seq: u64, last: u64 },
+    Beat { whole: Option<Epoch>, there: Option<Epoch>, recovering: bool, was_member: bool, settled: bool, seq: u64, last: u64 },
     Entries(Vec<Logged>),
     Live(bool),
     Ended(u64),
@@ -174,7 +174,8 @@ impl Redis {
                     settled = *is_settled;
                 }
                 let last = self.data.log.last().map_or(0, |last| last.place);
-                Reply::Beat { whole, there, was_member, settled, seq: self.data.seq, last }
+                let recovering = self.data.lock.is_some_and(|(_, until)| until > now);
+                Reply::Beat { whole, there, recovering, was_member, settled, seq: self.data.seq, last }
             }
             Script::Read { member, ack, after } => {
                 self.data.acks.insert(member, ack);

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatepost::id::Id;
+use gatepost::token::fencelog::Epoch;
 
 use super::database::Database;
 use super::process::{Outcome, Process};
@@ -47,6 +48,10 @@ pub(crate) struct Settings {
     pub(crate) rivals: bool,
     /// For a simulation that must fail: leases are taken whatever epoch the database has.
     pub(crate) trusting: bool,
+    /// How long a founder takes at most to read what is replayed; `None` = as long as anything else that the database is asked.
+    pub(crate) slow_replays: Option<Duration>,
+    /// The last fault is that the database names an epoch that nobody founds, as one restored from a backup does.
+    pub(crate) restored: bool,
     /// Faults end then; checks are counted from five seconds later on.
     pub(crate) calm_after: Option<Duration>,
     /// So many times as slowly do people and faults come, and so much longer do faults last.
@@ -338,6 +343,9 @@ impl World {
             let pause = self.random.between(30 * MS, 1_500 * MS) * self.settings.pace;
             self.time.until(self.time.now() + pause).await;
             if self.is_calm() {
+                if self.settings.restored {
+                    self.database.borrow_mut().epoch = Some(Epoch::new("restored"));
+                }
                 return;
             }
             self.faults.set(self.faults.get() + 1);

@@ -94,7 +94,7 @@ pub struct Follower {
     lease: u64,
     patience: u64,
     held: Option<Held>,
-    /// The epoch held last, and when a heartbeat last said that it is whole.
+    /// The epoch held last, or about to be founded by this process, and until when it is defended.
     known: Option<(Epoch, u64)>,
 }
 
@@ -103,7 +103,7 @@ struct Held {
     epoch: Epoch,
     since: u64,
     settled: bool,
-    database: HasIt,
+    agreement: Agreement,
     applied: u64,
     position: Arc<str>,
     /// Heartbeats whose log is not applied yet.
@@ -112,11 +112,18 @@ struct Held {
 
 /// Whether the database has the epoch held, as far as it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum HasIt {
-    Unasked,
-    Yes,
+enum Agreement {
+    Unknown,
+    Agrees,
     /// So many times in a row it had another.
-    No(u32),
+    Differs(u32),
+}
+
+impl Held {
+    /// Whether the log has not brought for so long what the heartbeats count. Where they wait for the database, that says nothing.
+    fn is_behind(&self, now: u64, patience: u64) -> bool {
+        self.agreement == Agreement::Agrees && self.waiting.front().is_some_and(|oldest| now.saturating_sub(oldest.sent) >= patience)
+    }
 }
 
 #[derive(Debug)]
@@ -160,34 +167,53 @@ impl Follower {
 
     /// The database was asked after `epoch` had been taken from [`Self::epoch`]: whether it has that one. Where it has another, somebody
     /// founds that one here, or has done so in another Redis: no lease is given before the two agree.
-    pub fn compared(&mut self, epoch: &Epoch, has_it: bool) {
+    pub fn compared(&mut self, now: u64, epoch: &Epoch, has_it: bool) {
         let Some(held) = self.held.as_mut().filter(|held| held.epoch == *epoch) else { return };
-        held.database = match held.database {
-            _ if has_it => HasIt::Yes,
-            HasIt::No(times) => HasIt::No(times.saturating_add(1)),
-            HasIt::Unasked | HasIt::Yes => HasIt::No(1),
+        held.agreement = match held.agreement {
+            _ if has_it => Agreement::Agrees,
+            Agreement::Differs(times) => Agreement::Differs(times.saturating_add(1)),
+            Agreement::Unknown | Agreement::Agrees => Agreement::Differs(1),
         };
-        if has_it { self.give_lease() } else { self.fence.set_lease(0) }
+        // what may be used after a lease may be from here on
+        if has_it { self.give_lease() } else { self.fence.set_lease(self.fence.lease().min(now)) }
     }
 
-    /// Whether the database was asked for the epoch held.
-    pub fn is_asked(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.database != HasIt::Unasked)
+    /// Whether the database was found to have the epoch held.
+    pub fn is_agreed(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.agreement == Agreement::Agrees)
     }
 
-    /// Whether the database goes on having another epoch than the one held: it lost that one, its founder died, or it is another Redis's.
-    pub fn is_stray(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| matches!(held.database, HasIt::No(times) if times >= STRAYS))
+    /// Whether the database was found to have another than the epoch held.
+    pub fn differs(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| matches!(held.agreement, Agreement::Differs(_)))
     }
 
-    /// Whether this process has held `epoch` last.
+    /// Whether `epoch` is the one held, and the database goes on having another: it lost that one, its founder died, or it is another Redis's.
+    pub fn is_stray(&self, epoch: &str) -> bool {
+        let is_stray = |held: &Held| held.epoch.as_str() == epoch && matches!(held.agreement, Agreement::Differs(times) if times >= STRAYS);
+        self.held.as_ref().is_some_and(is_stray)
+    }
+
+    /// Whether this process knows that `epoch` belongs to its Redis.
     pub fn has_known(&self, epoch: &Epoch) -> bool {
         self.known.as_ref().is_some_and(|(known, _)| known == epoch)
     }
 
     /// Whether it still speaks for it at `now`: see [`Recovery::locked`](super::recovery::Recovery::locked).
     pub fn defends(&self, epoch: &Epoch, now: u64) -> bool {
-        self.known.as_ref().is_some_and(|(known, at)| known == epoch && now.saturating_sub(*at) < nanos(DEFENDED))
+        self.known.as_ref().is_some_and(|(known, until)| known == epoch && now < *until)
+    }
+
+    /// RECOVER: the database has this epoch, which this process is about to found.
+    pub fn founds(&mut self, epoch: &Epoch, now: u64) {
+        self.known = Some((epoch.clone(), now + nanos(DEFENDED)));
+    }
+
+    /// RECOVER came to nothing: whoever can may found another.
+    pub fn gives_up(&mut self, epoch: &Epoch) {
+        if let Some((_, until)) = self.known.as_mut().filter(|(known, _)| known == epoch) {
+            *until = 0;
+        }
     }
 
     /// From where the log is to be read.
@@ -207,13 +233,13 @@ impl Follower {
             self.held = None;
             return Heard::NotWhole;
         };
-        self.known = Some((epoch.clone(), now));
+        self.founds(&epoch, now);
         let patience = self.patience;
         // numbers that begin again, though nobody founded an epoch, were lost by hand or in a Cluster's move of its keys
         let begins_again = beat.applied.is_some_and(|known| known.epoch == epoch && beat.seq < known.n);
         match self.held.as_mut().filter(|held| held.epoch == epoch && !begins_again) {
             // a log that does not bring what the heartbeats count has lost it: begin anew behind the gap
-            Some(held) if held.waiting.front().is_none_or(|oldest| now.saturating_sub(oldest.sent) < patience) => {
+            Some(held) if !held.is_behind(now, patience) => {
                 if held.waiting.len() == WAITING {
                     // the oldest stays: it says since when the log is behind
                     held.waiting.remove(1);
@@ -228,8 +254,8 @@ impl Follower {
                 self.fence.bump_all();
                 self.fence.bump_imports();
                 let (position, waiting) = (beat.last, VecDeque::new());
-                let database = self.held.take().filter(|held| held.epoch == epoch).map_or(HasIt::Unasked, |held| held.database);
-                self.held = Some(Held { epoch, since: now, settled: beat.settled, database, applied: beat.seq, position, waiting });
+                let agreement = self.held.take().filter(|held| held.epoch == epoch).map_or(Agreement::Unknown, |held| held.agreement);
+                self.held = Some(Held { epoch, since: now, settled: beat.settled, agreement, applied: beat.seq, position, waiting });
                 Heard::Adopted
             }
         }
@@ -279,7 +305,7 @@ impl Follower {
 
     fn give_lease(&mut self) {
         let Some(held) = &mut self.held else { return };
-        if held.database != HasIt::Yes {
+        if held.agreement != Agreement::Agrees {
             return;
         }
         let applied = held.applied;
@@ -322,7 +348,7 @@ mod tests {
     /// The database has the epoch held.
     fn agree(follower: &mut Follower) {
         let held = follower.epoch().unwrap().clone();
-        follower.compared(&held, true);
+        follower.compared(0, &held, true);
     }
 
     fn entry(epoch: &str, n: u64, concerns: Concern) -> Entry {
@@ -371,21 +397,23 @@ mod tests {
         let (a, b) = (Epoch::new("a"), Epoch::new("b"));
         follower.beat(SECOND, beat(SECOND, "a", 7));
         follower.beat(SECOND, beat(SECOND, "a", 7));
-        assert_eq!((fence.lease(), follower.is_asked()), (0, false));
-        follower.compared(&b, true);
+        assert_eq!((fence.lease(), follower.is_agreed()), (0, false));
+        follower.compared(SECOND, &b, true);
         assert_eq!(fence.lease(), 0, "that was another");
-        follower.compared(&a, true);
+        follower.compared(SECOND, &a, true);
         assert_eq!(fence.lease(), SECOND + LEASE, "the heartbeat waited for it");
+        let now = 3 * SECOND / 2;
         let leases = [false, false, true, false, false, false].map(|has_it| {
-            follower.compared(&a, has_it);
-            follower.beat(2 * SECOND, beat(2 * SECOND, "a", 7));
-            (fence.lease() > 0, follower.is_stray())
+            follower.compared(now, &a, has_it);
+            follower.beat(now, beat(now, "a", 7));
+            (fence.lease() > now, follower.is_stray("a"))
         });
         assert_eq!(leases, [(false, false), (false, false), (true, false), (false, false), (false, false), (false, true)]);
+        assert_eq!(fence.lease(), now, "what may be used after a lease may be from here on");
         follower.beat(3 * SECOND, Beat { applied: follower.ack(), ..beat(3 * SECOND, "a", 6) });
-        assert!(follower.is_stray() && follower.is_asked(), "adopted again, it still is not the database's");
+        assert_eq!([follower.is_stray("a"), follower.is_stray("b")], [true, false], "adopted again, it still is not the database's");
         follower.beat(4 * SECOND, beat(4 * SECOND, "b", 0));
-        assert!(!follower.is_stray(), "another was founded");
+        assert!(!follower.is_stray("a") && !follower.is_stray("b"), "another was founded");
     }
 
     #[test]
@@ -396,6 +424,12 @@ mod tests {
         follower.beat(2 * SECOND, beat(2 * SECOND, "", 0));
         assert_eq!([follower.defends(&a, 60 * SECOND), follower.defends(&a, 61 * SECOND)], [true, false]);
         assert_eq!([follower.defends(&b, 2 * SECOND), follower.has_known(&b), follower.has_known(&a)], [false, false, true]);
+        follower.founds(&b, 3 * SECOND);
+        assert!(follower.defends(&b, 3 * SECOND) && follower.has_known(&b), "while it replays, too");
+        follower.gives_up(&a);
+        assert!(follower.defends(&b, 3 * SECOND));
+        follower.gives_up(&b);
+        assert!(!follower.defends(&b, 3 * SECOND) && follower.has_known(&b), "the next attempt is its own");
     }
 
     #[test]

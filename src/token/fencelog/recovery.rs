@@ -31,6 +31,17 @@ pub enum Locked {
     Foreign,
 }
 
+/// What came of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claimed {
+    /// Nobody has refused it in the time that it was given.
+    Stands,
+    /// Who holds the epoch has.
+    Refused,
+    /// Another epoch was founded meanwhile.
+    Overtaken,
+}
+
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -80,10 +91,15 @@ impl Recovery {
         }
     }
 
-    /// The claim was made, and given time: whether nobody refused it. Refused by mistake, or not in time, nothing is allowed that must not be:
-    /// who holds an epoch that the database has no longer has no lease.
-    pub fn claimed(&self, stands: bool) -> Next {
-        if stands { self.swap() } else { Next::Refused }
+    /// The claim was made. Refused by mistake, or not in time, nothing is allowed that must not be: who holds an epoch that the database has no
+    /// longer has no lease.
+    pub fn claimed(&self, claimed: Claimed) -> Next {
+        match claimed {
+            Claimed::Stands => self.swap(),
+            Claimed::Refused => Next::Refused,
+            // before the database's epoch was read, maybe: the swap would not notice
+            Claimed::Overtaken => Next::ByOthers,
+        }
     }
 
     fn swap(&self) -> Next {
@@ -139,6 +155,7 @@ mod tests {
         let asks = begin(Some(&old), false);
         assert_eq!(asks.locked(Locked::ByOthers), Next::ByOthers);
         assert_eq!(asks.locked(Locked::Ours), Next::Claim(new.clone()));
-        assert_eq!([asks.claimed(true), asks.claimed(false)], [swap(Some(&old)), Next::Refused]);
+        let claimed = [Claimed::Stands, Claimed::Refused, Claimed::Overtaken].map(|claimed| asks.claimed(claimed));
+        assert_eq!(claimed, [swap(Some(&old)), Next::Refused, Next::ByOthers]);
     }
 }

@@ -1,13 +1,14 @@
 //! What the store knows, and how it reacts where Redis cannot be asked.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 
+use super::StartError;
 use super::link::{Failure, Link, Wire};
 use super::mint::Bringing;
 use super::offset::Offset;
@@ -59,8 +60,10 @@ pub(super) struct Core {
     pub(super) said: AtomicU8,
     /// Why Redis must not be used, where that does not mend itself.
     pub(super) complaint: Mutex<Option<Complaint>>,
-    /// When it was last told that somebody's claim was refused, nanoseconds since boot; 0 = never.
-    pub(super) refused_at: AtomicU64,
+    /// Wakes the lookout.
+    pub(super) look: Arc<Notify>,
+    /// Whether the outbox held anything when the lookout looked.
+    pub(super) is_pending: AtomicBool,
     /// Idle ends in Redis's time that have not been sent.
     pub(super) slides: Mutex<HashMap<Id, u64>>,
     /// Whose turn it is to apply the outbox.
@@ -72,7 +75,7 @@ pub(super) struct Core {
 
 /// Why Redis must not be used.
 pub(super) struct Complaint {
-    pub(super) why: String,
+    pub(super) why: StartError,
     /// How often in a row that was found.
     pub(super) times: u32,
 }
@@ -103,7 +106,8 @@ impl Core {
             offset: Offset::default(),
             said: AtomicU8::new(0),
             complaint: Mutex::default(),
-            refused_at: AtomicU64::new(0),
+            look: Arc::default(),
+            is_pending: AtomicBool::new(false),
             slides: Mutex::default(),
             applying: tokio::sync::Mutex::default(),
             bringing: Bringing::default(),

@@ -3,6 +3,7 @@
 //! It is also the probe of the breaker: once commands fail, [`Core::failed`] lets go of what was held and
 //! checks are refused at once; only an answered heartbeat takes hold again.
 
+use std::mem::discriminant;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -133,7 +134,7 @@ impl Core {
                 self.lose(&failure.to_string());
                 Err(self.again())
             }
-            Err(error) => Err(self.complain(heart, &error.to_string())),
+            Err(error) => Err(self.complain(heart, error)),
         }
     }
 
@@ -169,10 +170,10 @@ impl Core {
     /// Whole and ours: adopt. Not whole: recover.
     async fn heed(&self, wire: &Wire, beat: &Beat, heart: &mut Heart) -> Duration {
         if beat.is_foreign(self) {
-            return self.complain(heart, &StartError::Foreign.to_string());
+            return self.complain(heart, StartError::Foreign);
         }
         // nobody is on the way to found what the database has
-        let stray = self.follower().is_stray() && !beat.recovering;
+        let stray = self.follower().is_stray(&beat.epoch) && !beat.recovering;
         if beat.whole
             && let Some(cached) = self.listing.lacks(self.fence.longest_cached())
         {
@@ -188,7 +189,7 @@ impl Core {
         let epoch = (beat.whole && !stray).then(|| Epoch::new(&beat.epoch));
         if let Some(epoch) = epoch.as_ref().filter(|epoch| heart.is_replaced && self.follower().epoch() == Some(*epoch)) {
             // held before that: what is read again can be asked for, so nobody notices
-            self.take_hold(wire, epoch.clone());
+            self.take_hold(wire, epoch);
             self.follower().replaced();
         }
         heart.is_replaced = false;
@@ -204,27 +205,22 @@ impl Core {
         };
         let heard = self.follower().beat(boottime_ns(), heard);
         if let Some(epoch) = epoch {
-            self.take_hold(wire, epoch);
-            return match heard {
-                Heard::Adopted => {
-                    self.moved.notify_one();
-                    let is_asked = self.follower().is_asked();
-                    if !is_asked && let Err(error) = self.look_out().await {
-                        tracing::warn!(%error, "without the database no lease can be taken");
-                    }
-                    Duration::ZERO
-                }
-                _ => self.settings.staleness_bound / 4,
+            self.take_hold(wire, &epoch);
+            return if heard == Heard::Adopted {
+                self.moved.notify_one();
+                Duration::ZERO
+            } else {
+                self.settings.staleness_bound / 4
             };
         }
-        self.lose("it restarted or lost its data, and is made whole again");
+        self.lose(if stray { "the database has another epoch" } else { "it restarted or lost its data, and is made whole again" });
         match self.recover(wire, &beat.epoch, beat.whole).await {
             Ok(Recovered::Founded) => Duration::ZERO,
             Ok(Recovered::ByOthers) => MISSED,
-            Ok(Recovered::Foreign) => self.complain(heart, &StartError::Foreign.to_string()),
+            Ok(Recovered::Foreign) => self.complain(heart, StartError::Foreign),
             Ok(Recovered::Refused(by)) => {
                 // or it is the same Redis after all, which one who knows the epoch is about to make whole
-                self.complain(heart, &StartError::Rival { by, ours: self.link.place() }.to_string())
+                self.complain(heart, StartError::Rival { by, ours: self.link.place() })
             }
             Err(error) => {
                 tracing::warn!(%error, "Redis is not whole yet");
@@ -233,10 +229,14 @@ impl Core {
         }
     }
 
-    fn take_hold(&self, wire: &Wire, epoch: Epoch) {
+    /// Scripts are sent by this connection, once the database is known to have this epoch.
+    fn take_hold(&self, wire: &Wire, epoch: &Epoch) {
+        if !self.follower().is_agreed() {
+            return self.look.notify_one();
+        }
         let held = self.held.load();
-        if held.as_ref().is_none_or(|held| held.epoch != epoch || !held.wire.is(wire)) {
-            self.held.store(Some(Arc::new(Held { wire: wire.clone(), epoch })));
+        if held.as_ref().is_none_or(|held| held.epoch != *epoch || !held.wire.is(wire)) {
+            self.held.store(Some(Arc::new(Held { wire: wire.clone(), epoch: epoch.clone() })));
             self.say(true, "whole and ours");
         }
         self.adopted.notify_waiters();
@@ -254,16 +254,18 @@ impl Core {
     }
 
     /// Holds nothing, and says why, once: this does not mend itself.
-    fn complain(&self, heart: &mut Heart, why: &str) -> Duration {
-        self.lose(why);
+    fn complain(&self, heart: &mut Heart, why: StartError) -> Duration {
+        let text = why.to_string();
+        self.lose(&text);
         self.follower().stop();
         heart.wire = None;
         let mut complaint = self.complaint.lock();
-        match complaint.as_mut().filter(|complaint| complaint.why == why) {
+        let is_same = |complaint: &&mut Complaint| discriminant(&complaint.why) == discriminant(&why);
+        match complaint.as_mut().filter(is_same) {
             Some(complaint) => complaint.times += 1,
             None => {
-                tracing::error!("{why}");
-                *complaint = Some(Complaint { why: why.to_owned(), times: 1 });
+                tracing::error!("{text}");
+                *complaint = Some(Complaint { why, times: 1 });
             }
         }
         HOPELESS

@@ -10,18 +10,15 @@ use super::relay::{Told, end};
 use super::reply::Reply;
 use super::scripts::Script;
 use crate::clock::boottime_ns;
-use crate::database::{Claim, DatabaseError};
+use crate::database::DatabaseError;
 use crate::id::Id;
 use crate::token::fencelog::recovery::{Locked, Next, Recovery};
-use crate::token::fencelog::{Epoch, Ran, nanos};
-use crate::token::store::RELAY_EVERY;
+use crate::token::fencelog::{Epoch, Ran};
 
 /// How long the lock lasts unless kept.
 const LOCK_MS: u64 = 3_000;
 /// How often it is kept.
 const KEEP: Duration = Duration::from_millis(700);
-/// How long a claim waits to be refused: each process looks for one that often.
-const CLAIMED: Duration = RELAY_EVERY.saturating_mul(3);
 /// How many ends and changes one script replays.
 const PORTION: usize = 200;
 
@@ -89,6 +86,7 @@ impl Core {
             lost = keep(wire, &lock) => lost,
         };
         if !matches!(recovered, Ok(Recovered::Founded)) {
+            self.follower().gives_up(&lock.epoch);
             drop(wire.run_beyond(lock.call(wire, Script::Hold).number(0), ADMIN).await);
         }
         recovered
@@ -98,16 +96,18 @@ impl Core {
         let (mut told, mut refused_by): (Vec<Told>, _) = (Vec::new(), String::new());
         loop {
             next = match next {
-                Next::Claim(epoch) => match self.claim(epoch.as_str()).await? {
-                    None => recovery.claimed(true),
-                    Some(by) => {
-                        refused_by = by;
-                        recovery.claimed(false)
-                    }
-                },
+                Next::Claim(epoch) => {
+                    let (claimed, by) = self.claim(&epoch).await?;
+                    refused_by = by;
+                    recovery.claimed(claimed)
+                }
                 Next::Refused => return Ok(Recovered::Refused(refused_by)),
                 Next::SwapEpoch(old, new) => {
-                    recovery.swapped(self.database.swap_epoch(old.as_ref().map(Epoch::as_str), new.as_str()).await?)
+                    let swapped = self.database.swap_epoch(old.as_ref().map(Epoch::as_str), new.as_str()).await?;
+                    if swapped {
+                        self.follower().founds(&new, boottime_ns());
+                    }
+                    recovery.swapped(swapped)
                 }
                 Next::ReadEnds => {
                     told = self.ends_to_replay().await?;
@@ -129,28 +129,6 @@ impl Core {
                 Next::Foreign => return Ok(Recovered::Foreign),
                 Next::ByOthers | Next::Interrupted => return Ok(Recovered::ByOthers),
             };
-        }
-    }
-
-    /// Asks through the database whether `epoch` may be founded: who holds the present one instead, if anybody does.
-    async fn claim(&self, epoch: &str) -> Result<Option<String>, DatabaseError> {
-        let ours = self.member.to_string();
-        if self.database.listed_replicas().await?.iter().all(|replica| replica.id == ours) {
-            return Ok(None);
-        }
-        self.database.claim(epoch, &self.link.place()).await?;
-        let until = boottime_ns() + nanos(CLAIMED);
-        loop {
-            tokio::time::sleep(CLAIMED / 15).await;
-            match self.database.claimed(epoch).await? {
-                Claim::Refused(by) => {
-                    self.database.drop_claim(epoch).await?;
-                    return Ok(Some(by));
-                }
-                Claim::Stands if boottime_ns() < until => {}
-                // where it is gone another epoch was founded, which the swap notices
-                Claim::Stands | Claim::Gone => return Ok(None),
-            }
         }
     }
 

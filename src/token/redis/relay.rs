@@ -12,10 +12,10 @@ use super::members::Others;
 use super::scripts::Script;
 use super::text;
 use crate::clock::boottime_ns;
-use crate::database::{DatabaseError, NO_ID, Outlook, Pending, PendingKind};
+use crate::database::{DatabaseError, NO_ID, Pending, PendingKind};
 use crate::id::Id;
+use crate::token::fencelog::Ran;
 use crate::token::fencelog::ending::{Ending, Next};
-use crate::token::fencelog::{Epoch, Ran, nanos};
 use crate::token::record::{Content, Record};
 use crate::token::sliding::FLUSH_EVERY;
 use crate::token::store::{BATCH, OUTBOX_KEPT, Propagated, RELAY_EVERY, Unavailable};
@@ -33,8 +33,6 @@ const SETTLING_EVERY: Duration = Duration::from_secs(2);
 const MARK_EVERY: Duration = Duration::from_secs(2);
 /// How far ahead it is put, so that it does not lag.
 const MARK_AHEAD: Duration = Duration::from_secs(3);
-/// How often is told of somebody who keeps asking to found an epoch elsewhere.
-const REFUSED_TOLD_EVERY: Duration = Duration::from_secs(60);
 /// How often is looked for members that died.
 const DEAD_EVERY: Duration = Duration::from_secs(5);
 /// How often old rows are deleted from the database.
@@ -253,38 +251,10 @@ pub(super) async fn run(core: Weak<Core>) {
 }
 
 impl Core {
-    /// Looks whether the database has the epoch held, and whether somebody who does not know it would found the next.
-    pub(super) async fn look_out(&self) -> Result<Outlook, DatabaseError> {
-        // before the database is read: it has this epoch or a later one
-        let held = self.follower().epoch().cloned();
-        let outlook = self.database.outlook().await?;
-        let epoch = outlook.epoch.as_deref().map(Epoch::new);
-        if let Some(held) = held {
-            let has_it = epoch.as_ref() == Some(&held);
-            self.follower().compared(&held, has_it);
-            if has_it {
-                *self.complaint.lock() = None;
-            }
-        }
-        if let Some((claim, store)) = &outlook.claim
-            && epoch.is_some_and(|epoch| self.follower().defends(&epoch, boottime_ns()))
-        {
-            let (ours, now) = (self.link.place(), boottime_ns());
-            let told = self.refused_at.load(Ordering::Relaxed);
-            if told == 0 || now - told > nanos(REFUSED_TOLD_EVERY) {
-                self.refused_at.store(now, Ordering::Relaxed);
-                tracing::warn!(%ours, theirs = store, "another gatepost wants to serve from this database with another Redis, and is refused");
-            }
-            self.database.refuse_claim(claim, &ours).await?;
-        }
-        Ok(outlook)
-    }
-
     /// `settling` = rows are sent again in an epoch that is not settled, too.
     async fn tick(&self, settling: bool, mark: bool, forget: bool) -> Result<(), DatabaseError> {
-        let outlook = self.look_out().await?;
         let relays = self.held.load().as_ref().is_some_and(|held| settling || self.is_settled(&held.epoch));
-        if relays && outlook.is_pending {
+        if relays && self.is_pending.load(Ordering::Relaxed) {
             self.apply(i64::MAX).await;
         }
         let now = self.now();
@@ -294,6 +264,7 @@ impl Core {
         if forget {
             self.database.forget_tokens(now.before(self.settings.tokens_kept())).await?;
             self.database.forget_done(now.before(OUTBOX_KEPT)).await?;
+            self.forget_claims(now).await?;
         }
         Ok(())
     }
