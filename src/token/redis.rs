@@ -54,6 +54,7 @@ use tokio::sync::Notify;
 
 use self::core::Core;
 use super::fence::Fence;
+use super::fencelog::follower::Agreement;
 use super::fencelog::nanos;
 use super::record::Fill;
 use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, Unavailable};
@@ -269,7 +270,7 @@ impl Redis {
             if let Some(complaint) = complaint {
                 return Err(complaint.why);
             }
-            let is_contested = self.core.complaint.lock().is_some() || self.core.follower().differs();
+            let is_contested = self.core.complaint.lock().is_some() || matches!(self.core.follower().agreement(), Agreement::Differs(_));
             if boottime_ns() - begun > nanos(if is_contested { FIRST_CONTESTED } else { FIRST }) {
                 return Ok(false);
             }

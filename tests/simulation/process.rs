@@ -11,7 +11,7 @@ use gatepost::id::Id;
 use gatepost::token::fence::{Fence, Stamps};
 use gatepost::token::fencelog::check::{Leave, outlasts};
 use gatepost::token::fencelog::ending::{Ending, Next as EndNext, Told};
-use gatepost::token::fencelog::follower::{Beat, Entry, Follower, Heard};
+use gatepost::token::fencelog::follower::{Agreement, Beat, Entry, Follower, Heard};
 use gatepost::token::fencelog::listing::{Listing, unlisted};
 use gatepost::token::fencelog::minting::{Minting, Next as MintNext, Wrote};
 use gatepost::token::fencelog::presence::{Member, Presence};
@@ -268,7 +268,7 @@ impl Process {
         let epoch = epoch?;
         if let Some(held) = held {
             let has_it = self.world.settings.trusting || held == epoch;
-            let is_news = !has_it || !self.follower.borrow().is_agreed();
+            let is_news = !has_it || self.follower.borrow().agreement() != Agreement::Agrees;
             self.follower.borrow_mut().compared(self.clock(), &held, has_it);
             self.kick.set(is_news);
         }

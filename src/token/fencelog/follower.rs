@@ -110,10 +110,12 @@ struct Held {
     waiting: VecDeque<Waiting>,
 }
 
-/// Whether the database has the epoch held, as far as it was asked.
+/// Whether the database has the epoch held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Agreement {
+pub enum Agreement {
+    /// Nothing is held, or the database was not asked.
     Unknown,
+    /// It has.
     Agrees,
     /// So many times in a row it had another.
     Differs(u32),
@@ -178,14 +180,9 @@ impl Follower {
         if has_it { self.give_lease() } else { self.fence.set_lease(self.fence.lease().min(now)) }
     }
 
-    /// Whether the database was found to have the epoch held.
-    pub fn is_agreed(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.agreement == Agreement::Agrees)
-    }
-
-    /// Whether the database was found to have another than the epoch held.
-    pub fn differs(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| matches!(held.agreement, Agreement::Differs(_)))
+    /// Whether the database has the epoch held, as it was found to when it was asked last.
+    pub fn agreement(&self) -> Agreement {
+        self.held.as_ref().map_or(Agreement::Unknown, |held| held.agreement)
     }
 
     /// Whether `epoch` is the one held, and the database goes on having another: it lost that one, its founder died, or it is another Redis's.
@@ -397,7 +394,7 @@ mod tests {
         let (a, b) = (Epoch::new("a"), Epoch::new("b"));
         follower.beat(SECOND, beat(SECOND, "a", 7));
         follower.beat(SECOND, beat(SECOND, "a", 7));
-        assert_eq!((fence.lease(), follower.is_agreed()), (0, false));
+        assert_eq!((fence.lease(), follower.agreement()), (0, Agreement::Unknown));
         follower.compared(SECOND, &b, true);
         assert_eq!(fence.lease(), 0, "that was another");
         follower.compared(SECOND, &a, true);

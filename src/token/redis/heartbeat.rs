@@ -15,7 +15,7 @@ use super::scripts::Script;
 use super::{StartError, examine};
 use crate::clock::{UnixMs, boottime_ns, millis};
 use crate::token::fencelog::Epoch;
-use crate::token::fencelog::follower::{self as fencelog, Ack, Heard};
+use crate::token::fencelog::follower::{self as fencelog, Ack, Agreement, Heard};
 
 /// Most time between attempts to reach a Redis that does not answer; see [`Core::again`].
 const AGAIN: Duration = Duration::from_millis(100);
@@ -231,8 +231,12 @@ impl Core {
 
     /// Scripts are sent by this connection, once the database is known to have this epoch.
     fn take_hold(&self, wire: &Wire, epoch: &Epoch) {
-        if !self.follower().is_agreed() {
-            return self.look.notify_one();
+        let agreement = self.follower().agreement();
+        match agreement {
+            Agreement::Agrees => {}
+            Agreement::Unknown => return self.look.notify_one(),
+            // the lookout looks again in its own time
+            Agreement::Differs(_) => return,
         }
         let held = self.held.load();
         if held.as_ref().is_none_or(|held| held.epoch != *epoch || !held.wire.is(wire)) {

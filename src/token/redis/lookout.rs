@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::core::Core;
 use crate::clock::{UnixMs, boottime_ns};
 use crate::database::{Claim, DatabaseError};
+use crate::token::fencelog::follower::Agreement;
 use crate::token::fencelog::recovery::Claimed;
 use crate::token::fencelog::{Epoch, nanos};
 use crate::token::store::RELAY_EVERY;
@@ -58,11 +59,11 @@ impl Core {
         let held = self.follower().epoch().cloned();
         let outlook = self.database.outlook().await?;
         self.is_pending.store(outlook.is_pending, Ordering::Relaxed);
-        let Some(epoch) = outlook.epoch.as_deref().map(Epoch::new) else { return Ok(()) };
+        let epoch = outlook.epoch.as_deref().map(Epoch::new);
         if let Some(held) = held {
-            self.compare(&held, held == epoch);
+            self.compare(&held, epoch.as_ref() == Some(&held));
         }
-        if let Some(theirs) = outlook.claim
+        if let (Some(theirs), Some(epoch)) = (outlook.claim, epoch)
             && self.follower().defends(&epoch, boottime_ns())
         {
             let (ours, now) = (self.link.place(), boottime_ns());
@@ -76,12 +77,14 @@ impl Core {
     }
 
     fn compare(&self, held: &Epoch, has_it: bool) {
-        let is_news = !has_it || !self.follower().is_agreed();
+        let is_news = !has_it || self.follower().agreement() != Agreement::Agrees;
         self.follower().compared(boottime_ns(), held, has_it);
         if has_it {
             *self.complaint.lock() = None;
-        } else if let Ok(held) = self.hold() {
-            self.let_go(&held, "the database has another epoch");
+        } else if let Ok(asked) = self.hold()
+            && asked.epoch == *held
+        {
+            self.let_go(&asked, "the database has another epoch");
         }
         if is_news {
             self.kick.notify_one();
