@@ -6,7 +6,7 @@
 //! After an error PostgreSQL takes no more statements in that transaction: whoever wants to go on asks first.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
@@ -18,9 +18,11 @@ use super::DatabaseError;
 const CONNECTIONS: u32 = 8;
 /// Longest wait for a connection, and for a lock that another holds.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// So often a SQLite file that another process migrates is looked at again, and after this long.
-const MIGRATION_TRIES: usize = 10;
-const MIGRATION_PAUSE: Duration = Duration::from_millis(50);
+/// So often a SQLite file that another process makes or migrates is looked at again, and after this long.
+const TRIES: usize = 10;
+const PAUSE: Duration = Duration::from_millis(50);
+/// <https://sqlite.org/rescode.html#busy>
+const SQLITE_BUSY: &str = "5";
 /// Ends a statement that does nothing where the row is there already.
 const UNLESS_THERE: &str = " ON CONFLICT DO NOTHING";
 
@@ -112,7 +114,7 @@ impl Engine {
     fn welcome(self) -> &'static str {
         match self {
             // synchronous=FULL: what was committed survives a power cut
-            Self::Sqlite => "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000",
+            Self::Sqlite => "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
             Self::Postgres => {
                 "SET lock_timeout = '5s'; SET statement_timeout = '10s'; SET idle_in_transaction_session_timeout = '3s'; SET synchronous_commit = on"
             }
@@ -160,13 +162,13 @@ impl Engine {
             let wait = "SELECT GET_LOCK(CONCAT('gatepost-schema.', SHA1(DATABASE())), 3600)";
             sqlx::query(wait).execute(&mut connection).await?;
         }
-        let mut migrated = migrations.run(&mut connection).await;
         // SQLite has no lock that is held from one migration to the next: another process may have made what this one was about to
-        for _ in 0..if self == Self::Sqlite { MIGRATION_TRIES } else { 0 } {
+        let mut migrated = migrations.run(&mut connection).await;
+        for _ in 0..if self == Self::Sqlite { TRIES } else { 0 } {
             if migrated.is_ok() {
                 break;
             }
-            tokio::time::sleep(MIGRATION_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
             migrated = migrations.run(&mut connection).await;
         }
         migrated.map_err(|e| DatabaseError::Unavailable(format!("its schema could not be brought up to date: {e}")))?;
@@ -198,9 +200,21 @@ impl Engine {
     /// A connection beside the pool's, with the same welcome.
     pub(super) async fn connect_apart(self, url: &str) -> Result<AnyConnection, DatabaseError> {
         let mut connection = Self::connect(url).await?;
-        connection.execute(self.welcome()).await?;
+        // SQLite turns a new file to WAL without waiting for another process that does the same
+        let begun = Instant::now();
+        while let Err(error) = connection.execute(self.welcome()).await {
+            if !is_busy(&error) || begun.elapsed() > PATIENCE {
+                return Err(error.into());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
         Ok(connection)
     }
+}
+
+/// Whether SQLite found the file locked.
+fn is_busy(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == SQLITE_BUSY)
 }
 
 /// What makes the schema.

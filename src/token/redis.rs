@@ -45,6 +45,7 @@ mod text;
 mod ticket;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 pub use address::{Address, AddressError};
@@ -54,7 +55,6 @@ use tokio::sync::Notify;
 
 use self::core::Core;
 use super::fence::Fence;
-use super::fencelog::follower::Agreement;
 use super::fencelog::nanos;
 use super::record::Fill;
 use super::store::{Ask, MintOrder, MintRefusal, Minted, Propagated, Settings, Unavailable};
@@ -105,8 +105,8 @@ pub enum StartError {
     Foreign,
     /// Another process serves from this database with another Redis: neither would hear of the other's ends.
     #[error(
-        "another gatepost serves from this database with its tokens in {by}, and {ours} is another Redis: what one ends would stay good at the \
-         other. Give both the same Redis in `tokens.store` (a name like localhost is another one on each machine), or stop that one first"
+        "another gatepost serves from this database with its tokens in {by}, and what this one reaches as {ours} is another Redis: what one ends \
+         would stay good at the other. Give both the same Redis in `tokens.store` (localhost is another one on each machine), or stop that one first"
     )]
     Rival {
         /// Where its tokens are.
@@ -251,7 +251,7 @@ impl Redis {
 
     /// How many processes share this store, as far as is known; at least one.
     pub fn replicas(&self) -> u32 {
-        self.core.replicas.load(std::sync::atomic::Ordering::Relaxed)
+        self.core.replicas.load(Ordering::Relaxed)
     }
 
     /// See [`super::store::TokenStore::idle_ends`].
@@ -270,7 +270,7 @@ impl Redis {
             if let Some(complaint) = complaint {
                 return Err(complaint.why);
             }
-            let is_contested = self.core.complaint.lock().is_some() || matches!(self.core.follower().agreement(), Agreement::Differs(_));
+            let is_contested = self.core.is_contested.load(Ordering::Relaxed);
             if boottime_ns() - begun > nanos(if is_contested { FIRST_CONTESTED } else { FIRST }) {
                 return Ok(false);
             }

@@ -233,6 +233,9 @@ impl Process {
                     self.world.adopted.set(self.world.adopted.get() + 1);
                     self.moved.set(true);
                     self.look.set(true);
+                    if self.follower.borrow().agreement() == Agreement::Unknown {
+                        self.listing.doubt();
+                    }
                 }
                 Heard::Ours => self.sleep_unless(&self.kick, self.bound.as_nanos() as u64 / 4).await,
             }
@@ -270,7 +273,7 @@ impl Process {
             let has_it = self.world.settings.trusting || held == epoch;
             let is_news = !has_it || self.follower.borrow().agreement() != Agreement::Agrees;
             self.follower.borrow_mut().compared(self.clock(), &held, has_it);
-            self.kick.set(is_news);
+            self.kick.set(self.kick.get() || is_news);
         }
         if is_claimed && self.follower.borrow().defends(&epoch, self.clock()) {
             let refused = self.world.database(move |database| database.refuse_claims(&epoch)).await?;
@@ -322,13 +325,18 @@ impl Process {
         let epoch = match &by {
             By::Lock { epoch, .. } | By::Epoch(epoch) => epoch.clone(),
         };
-        if self.recover_under(by, recovery, next).await.is_none() {
+        let last = self.recover_under(by, recovery, next).await;
+        if last != Some(RecoverNext::Founded) {
             self.follower.borrow_mut().gives_up(&epoch);
+            self.ask(Script::Unlock { nonce }).await;
+        }
+        if last == Some(RecoverNext::Refused) {
+            self.sleep(SECOND).await;
         }
     }
 
-    /// Nothing where it came to nothing.
-    async fn recover_under(&self, by: By, mut recovery: Recovery, mut next: RecoverNext) -> Option<()> {
+    /// How it ended; nothing where the database was away.
+    async fn recover_under(&self, by: By, mut recovery: Recovery, mut next: RecoverNext) -> Option<RecoverNext> {
         let mut ends = Vec::new();
         loop {
             next = match next {
@@ -337,6 +345,9 @@ impl Process {
                     recovery.claimed(claimed)
                 }
                 RecoverNext::SwapEpoch(old, new) => {
+                    if let Some(cached) = self.listing.lacks(self.fence.longest_cached()) {
+                        self.list(cached).await?;
+                    }
                     let founds = new.clone();
                     let swapped = self.world.database(move |database| database.swap_epoch(old.as_ref(), &new)).await?;
                     if swapped {
@@ -360,13 +371,9 @@ impl Process {
                 }
                 RecoverNext::Founded => {
                     self.world.founded.set(self.world.founded.get() + 1);
-                    return Some(());
+                    return Some(next);
                 }
-                RecoverNext::Refused => {
-                    self.sleep(SECOND).await;
-                    return None;
-                }
-                RecoverNext::ByOthers | RecoverNext::Foreign | RecoverNext::Interrupted => return None,
+                RecoverNext::Refused | RecoverNext::ByOthers | RecoverNext::Foreign | RecoverNext::Interrupted => return Some(next),
             };
             self.go_on().await;
         }

@@ -96,6 +96,7 @@ pub(crate) enum Script {
     Members { remove: Vec<(u64, Option<u64>)> },
     Lock { nonce: u64, instead_of: Option<Epoch> },
     Found { by: By, is_first: bool },
+    Unlock { nonce: u64 },
 }
 
 /// What it answered.
@@ -240,6 +241,10 @@ impl Redis {
                 }
                 self.data.lock = Some((nonce, now + LOCK));
                 Reply::Locked { run_id: self.run_id, replid: self.replid }
+            }
+            Script::Unlock { nonce } => {
+                self.data.lock = self.data.lock.filter(|(held, _)| *held != nonce);
+                Reply::Ok
             }
             Script::Found { by, is_first } => match self.authorised(now, &by) {
                 None => Reply::OtherEpoch,

@@ -21,7 +21,7 @@ const PROCESSES: usize = 3;
 const KEYS: usize = 3;
 
 /// How long it takes at most to find out that the database has another Redis's epoch: what waits for an answer of the database may wait twice.
-const FOUND_OUT: u64 = 5 * SECOND;
+const FOUND_OUT: u64 = 5 * SECOND / 2;
 
 /// What a simulation is of.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct Settings {
     pub(crate) slow_replays: Option<Duration>,
     /// The last fault is that the database names an epoch that nobody founds, as one restored from a backup does.
     pub(crate) restored: bool,
-    /// Faults end then; checks are counted from five seconds later on.
+    /// Faults end then; checks are counted from eight seconds later on.
     pub(crate) calm_after: Option<Duration>,
     /// So many times as slowly do people and faults come, and so much longer do faults last.
     pub(crate) pace: u64,
@@ -243,7 +243,7 @@ impl World {
     }
 
     fn judge(&self, (process, staleness): (u64, u64), credential: Credential, began: u64, outcome: Outcome) {
-        let is_counted = self.settings.calm_after.is_none_or(|calm| began > (calm + Duration::from_secs(5)).as_nanos() as u64);
+        let is_counted = self.settings.calm_after.is_none_or(|calm| began > (calm + Duration::from_secs(8)).as_nanos() as u64);
         if is_counted {
             self.checks.set(self.checks.get() + 1);
         }

@@ -168,7 +168,7 @@ impl Follower {
     }
 
     /// The database was asked after `epoch` had been taken from [`Self::epoch`]: whether it has that one. Where it has another, somebody
-    /// founds that one here, or has done so in another Redis: no lease is given before the two agree.
+    /// founds that one here, or has done so in another Redis: no lease is given before the two agree, by the next heartbeat.
     pub fn compared(&mut self, now: u64, epoch: &Epoch, has_it: bool) {
         let Some(held) = self.held.as_mut().filter(|held| held.epoch == *epoch) else { return };
         held.agreement = match held.agreement {
@@ -176,8 +176,10 @@ impl Follower {
             Agreement::Differs(times) => Agreement::Differs(times.saturating_add(1)),
             Agreement::Unknown | Agreement::Agrees => Agreement::Differs(1),
         };
-        // what may be used after a lease may be from here on
-        if has_it { self.give_lease() } else { self.fence.set_lease(self.fence.lease().min(now)) }
+        if !has_it {
+            // what may be used after a lease may be from here on
+            self.fence.set_lease(self.fence.lease().min(now));
+        }
     }
 
     /// Whether the database has the epoch held, as it was found to when it was asked last.
@@ -398,7 +400,8 @@ mod tests {
         follower.compared(SECOND, &b, true);
         assert_eq!(fence.lease(), 0, "that was another");
         follower.compared(SECOND, &a, true);
-        assert_eq!(fence.lease(), SECOND + LEASE, "the heartbeat waited for it");
+        follower.beat(SECOND, beat(SECOND, "a", 7));
+        assert_eq!(fence.lease(), SECOND + LEASE);
         let now = 3 * SECOND / 2;
         let leases = [false, false, true, false, false, false].map(|has_it| {
             follower.compared(now, &a, has_it);

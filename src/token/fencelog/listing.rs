@@ -38,6 +38,11 @@ impl Listing {
         }
     }
 
+    /// Another epoch is adopted: whoever held leases meanwhile may have taken this process off the database's list.
+    pub fn doubt(&self) {
+        self.is_written.store(false, Ordering::Release);
+    }
+
     /// Which D has to be written before a heartbeat may give a lease, where the rules' longest is this; `None` = the database knows enough.
     pub fn lacks(&self, longest: Duration) -> Option<Duration> {
         let is_enough = self.is_written.load(Ordering::Acquire) && self.cached() >= longest;
@@ -98,8 +103,11 @@ mod tests {
         assert_eq!(listing.lacks(second), Some(second));
         listing.wrote(second);
         assert_eq!([listing.lacks(second), listing.lacks(Duration::ZERO), listing.lacks(2 * second)], [None, None, Some(2 * second)]);
-        listing.hear(2 * MINUTE, false);
+        listing.doubt();
         assert_eq!(listing.lacks(Duration::ZERO), Some(second), "what was used may be used still");
+        listing.wrote(second);
+        listing.hear(2 * MINUTE, false);
+        assert_eq!(listing.lacks(Duration::ZERO), Some(second));
     }
 
     #[test]

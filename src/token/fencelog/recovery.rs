@@ -92,7 +92,7 @@ impl Recovery {
     }
 
     /// The claim was made. Refused by mistake, or not in time, nothing is allowed that must not be: who holds an epoch that the database has no
-    /// longer has no lease.
+    /// longer has no lease once it has looked.
     pub fn claimed(&self, claimed: Claimed) -> Next {
         match claimed {
             Claimed::Stands => self.swap(),

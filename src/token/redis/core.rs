@@ -58,8 +58,10 @@ pub(super) struct Core {
     pub(super) offset: Offset,
     /// What was logged last: nothing yet, up, or down.
     pub(super) said: AtomicU8,
-    /// Why Redis must not be used, where that does not mend itself.
+    /// Why Redis must not be used, where that has to be mended.
     pub(super) complaint: Mutex<Option<Complaint>>,
+    /// Whether another process seems to hold the database's epoch elsewhere.
+    pub(super) is_contested: AtomicBool,
     /// Wakes the lookout.
     pub(super) look: Arc<Notify>,
     /// Whether the outbox held anything when the lookout looked.
@@ -76,7 +78,7 @@ pub(super) struct Core {
 /// Why Redis must not be used.
 pub(super) struct Complaint {
     pub(super) why: StartError,
-    /// How often in a row that was found.
+    /// How often that was found since there was a lease.
     pub(super) times: u32,
 }
 
@@ -106,6 +108,7 @@ impl Core {
             offset: Offset::default(),
             said: AtomicU8::new(0),
             complaint: Mutex::default(),
+            is_contested: AtomicBool::new(false),
             look: Arc::default(),
             is_pending: AtomicBool::new(false),
             slides: Mutex::default(),

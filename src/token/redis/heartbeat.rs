@@ -207,6 +207,9 @@ impl Core {
         if let Some(epoch) = epoch {
             self.take_hold(wire, &epoch);
             return if heard == Heard::Adopted {
+                if self.follower().agreement() == Agreement::Unknown {
+                    self.listing.doubt();
+                }
                 self.moved.notify_one();
                 Duration::ZERO
             } else {
@@ -257,7 +260,7 @@ impl Core {
         self.say(false, why);
     }
 
-    /// Holds nothing, and says why, once: this does not mend itself.
+    /// Holds nothing, and says why, once: this has to be mended.
     fn complain(&self, heart: &mut Heart, why: StartError) -> Duration {
         let text = why.to_string();
         self.lose(&text);

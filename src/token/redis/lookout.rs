@@ -16,10 +16,9 @@ use crate::token::store::RELAY_EVERY;
 
 /// How long one look waits for the database.
 const AT_MOST: Duration = Duration::from_secs(2);
-/// How long a claim waits to be refused: whoever may refuse it looks three times.
-const CLAIM_WAITS: Duration = RELAY_EVERY.saturating_mul(3);
-/// How often is looked whether it was.
-const CLAIM_LOOKS: Duration = Duration::from_millis(50);
+/// So often, and after so long, is looked whether a claim was refused: meanwhile whoever may refuse it looks at least twice.
+const CLAIM_LOOKS: u32 = 15;
+const CLAIM_LOOKS_EVERY: Duration = Duration::from_millis(50);
 /// How often is told of somebody who keeps asking to found an epoch elsewhere.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 /// Claims older than that are left from processes that died.
@@ -55,7 +54,7 @@ pub(super) async fn run(core: Weak<Core>) {
 
 impl Core {
     async fn look_out(&self, said: &mut Said) -> Result<(), DatabaseError> {
-        // before the database is read: it has this epoch or a later one
+        // before the database is read: where it has another than this one, that is no older one
         let held = self.follower().epoch().cloned();
         let outlook = self.database.outlook().await?;
         self.is_pending.store(outlook.is_pending, Ordering::Relaxed);
@@ -77,9 +76,13 @@ impl Core {
     }
 
     fn compare(&self, held: &Epoch, has_it: bool) {
+        if !has_it {
+            self.is_contested.store(true, Ordering::Relaxed);
+        }
         let is_news = !has_it || self.follower().agreement() != Agreement::Agrees;
         self.follower().compared(boottime_ns(), held, has_it);
         if has_it {
+            self.is_contested.store(false, Ordering::Relaxed);
             *self.complaint.lock() = None;
         } else if let Ok(asked) = self.hold()
             && asked.epoch == *held
@@ -97,13 +100,12 @@ impl Core {
         if self.database.listed_replicas().await?.iter().all(|replica| replica.id == ours) {
             return Ok((Claimed::Stands, String::new()));
         }
+        self.is_contested.store(true, Ordering::Relaxed);
         self.database.claim(epoch.as_str(), &self.link.place()).await?;
-        let until = boottime_ns() + nanos(CLAIM_WAITS);
-        loop {
-            tokio::time::sleep(CLAIM_LOOKS).await;
+        for _ in 0..CLAIM_LOOKS {
+            tokio::time::sleep(CLAIM_LOOKS_EVERY).await;
             match self.database.claimed(epoch.as_str()).await? {
-                Claim::Stands if boottime_ns() < until => {}
-                Claim::Stands => return Ok((Claimed::Stands, String::new())),
+                Claim::Stands => {}
                 Claim::Gone => return Ok((Claimed::Overtaken, String::new())),
                 Claim::Refused(by) => {
                     self.database.drop_claim(epoch.as_str()).await?;
@@ -111,6 +113,7 @@ impl Core {
                 }
             }
         }
+        Ok((Claimed::Stands, String::new()))
     }
 
     /// Deletes claims that nobody waits for any more.

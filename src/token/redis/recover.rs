@@ -103,6 +103,10 @@ impl Core {
                 }
                 Next::Refused => return Ok(Recovered::Refused(refused_by)),
                 Next::SwapEpoch(old, new) => {
+                    // who claims the epoch after this one has to know that somebody is there
+                    if let Some(cached) = self.listing.lacks(self.fence.longest_cached()) {
+                        self.list(cached).await?;
+                    }
                     let swapped = self.database.swap_epoch(old.as_ref().map(Epoch::as_str), new.as_str()).await?;
                     if swapped {
                         self.follower().founds(&new, boottime_ns());

@@ -106,12 +106,15 @@ pub(super) async fn an_epoch_that_the_database_lost_is_replaced(house: House) {
 pub(super) async fn without_the_databases_epoch_nothing_is_allowed(house: House) {
     let minted = house.token().await;
     assert!(house.check(ask(&minted)).await.is_some() && house.store().is_ready());
+    let before = house.database.epoch().await.unwrap();
     house.database.run_in_test(&["UPDATE installation SET epoch = 'another'".to_owned()]).await;
     let begun = Instant::now();
     while house.store().is_ready() {
         assert!(begun.elapsed() < SECOND, "it goes on");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let there = house.server().text(&["HGET", "{gp}:epoch", "nonce"]).await;
+    assert_eq!(Some(there), before, "at the first difference, not when it founds another");
     // nobody founds it: it founds one
     until_answered(house.store(), ask(&minted)).await;
     while !house.store().is_ready() {

@@ -92,7 +92,10 @@ pub(super) async fn a_second_redis_on_one_database_is_refused(mut house: House) 
     let minted = house.token().await;
     let refused = start_redis(&second.url(), &house.database, house.settings).await.err().unwrap().to_string();
     let [here, there] = [house.server(), &second].map(|server| format!("redis://127.0.0.1:{}", server.port));
-    assert!(refused.contains(&format!("its tokens in {here},")) && refused.contains(&format!("{there} is another Redis")), "{refused}");
+    assert!(
+        refused.contains(&format!("its tokens in {here},")) && refused.contains(&format!("reaches as {there} is another Redis")),
+        "{refused}"
+    );
     assert!(house.store().is_ready() && house.check(ask(&minted)).await.is_some(), "who serves goes on");
 
     // nobody defends the epoch, though a process that died is listed still
