@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from support.gate import bearer, check
+from support.gate import bearer, changed, check
 from support.gatepost import Gatepost
 from support.services import until
 
@@ -28,10 +28,6 @@ def world(tmp_path_factory, redis):
 def fills(gatepost):
     """How often a check has asked the store."""
     return sum(int(n) for n in re.findall(r'gatepost_store_request_duration_seconds_count\{operation="fill"\} (\d+)', gatepost.metrics()))
-
-
-def changed(text):
-    return text[:-1] + ("a" if text[-1] != "a" else "b")
 
 
 def test_a_credential_is_looked_up_once(world):

@@ -7,7 +7,7 @@ import time
 from types import SimpleNamespace
 
 from .binaries import REPOSITORY
-from .gate import DESCRIBED_IN, PORTS, SECRET
+from .gate import DESCRIBED_IN, PORTS, SECRET, changed
 from .gatepost import Gatepost
 
 FOLDER = REPOSITORY / "tests" / "corpus"
@@ -46,7 +46,7 @@ def credentials(folder, **sections):
             "REFRESH": alice.login()["refresh_token"],
             "APIKEY": alice.key("read")[1],
             "SECRET": SECRET,
-            "BADSUM": read[:-1] + ("A" if read[-1] != "A" else "B"),
+            "BADSUM": changed(read),
             "ODD": alice.token(*ODD_SCOPES),
         })
         # whoever asked stops it now

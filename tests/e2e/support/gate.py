@@ -34,6 +34,11 @@ def bearer(token):
     return [("Authorization", f"Bearer {token}")]
 
 
+def changed(text):
+    """The same but for its last character, which is another one."""
+    return text[:-1] + ("a" if text[-1] != "a" else "b")
+
+
 def refused(answer):
     """Whether this can only be read as no: by every proxy, Envoy included."""
     return answer is None or answer.status in (400, 401, 403, 404, 414, 431)

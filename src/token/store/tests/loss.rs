@@ -139,8 +139,10 @@ pub(super) async fn a_promoted_replica_is_not_whole(house: House) {
     // as long as it is a replica it answers nothing
     let store = start_redis(&replica.url(), &house.database, house.settings).await.unwrap();
     assert_eq!(store.look_up(ask(&kept)).await, Err(Unavailable));
-    replica.command(&["REPLICAOF", "NO", "ONE"]).await;
+    // nobody is there: what it has is a copy from now on
+    replica.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]).await;
     house.end_token(ended.token.id).await;
+    replica.command(&["REPLICAOF", "NO", "ONE"]).await;
     until_answered(&store, ask(&kept)).await;
     assert!(fill(&store, ask(&ended)).await.is_none(), "its copy was older than the end");
     assert!(fill(&store, ask(&kept)).await.is_some());
