@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
 use arc_swap::ArcSwap;
@@ -339,6 +339,11 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}; install redis-server, or set GATEPOST_TEST_REDIS to one"));
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{program} does not listen on port {port}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
         Self { child, url: format!("redis://127.0.0.1:{port}"), _data: data }
     }
 }

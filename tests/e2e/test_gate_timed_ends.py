@@ -28,7 +28,9 @@ def test_what_is_cached_ends_when_its_time_is_over(gatepost_with, redis):
         answered, before = time.time(), fills()
         presented = {"key": ("/key/a", [(K, ending)]), "its token": ("/token/a", bearer(token)), "old secret": ("/key/a", [(K, old)])}
         seen = {what: [] for what in presented}
-        while time.time() < answered + 3:
+        late = lambda checks: [status for began, _, status in checks if began > answered + 2.15]  # noqa: E731
+        while min(map(len, map(late, seen.values()))) < 3:
+            assert time.time() < answered + 10, seen
             for what, (path, headers) in presented.items():
                 began = time.time()
                 status = check("nginx", "GET", path, headers=headers).status
@@ -36,7 +38,6 @@ def test_what_is_cached_ends_when_its_time_is_over(gatepost_with, redis):
             time.sleep(0.05)
         for what, checks in seen.items():
             early = [status for _, done, status in checks if done < asked + 2]
-            late = [status for began, _, status in checks if began > answered + 2.15]
-            assert len(early) > 5 and set(early) == {200} and len(late) > 2 and set(late) == {401}, (what, checks)
-        # each was asked about when it was first seen, and once more when its time was over
-        assert sum(map(len, seen.values())) > 30 and fills() - before <= 6, (fills(), before)
+            assert len(early) > 2 and set(early) == {200} and set(late(checks)) == {401}, (what, checks)
+        # each was asked about when it was first seen, and once more when its time was over; what a busy Redis does not answer is asked twice
+        assert sum(map(len, seen.values())) > 30 and fills() - before <= 9, (fills(), before)

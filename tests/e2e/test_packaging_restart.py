@@ -107,6 +107,7 @@ class Load(Asking):
             yield answer.status
 
 
+@pytest.mark.alone
 def test_a_restart_on_kept_sockets_fails_no_check(tmp_path, sockets_of, start_on, running_proxies, application):
     """As `systemctl restart` does it: the first process ends, then the second one begins. Embedded, so there can be but one."""
     running_proxies.use(PROXIES[0])
@@ -125,6 +126,7 @@ def test_a_restart_on_kept_sockets_fails_no_check(tmp_path, sockets_of, start_on
     assert second.process.poll() is None and "panicked" not in first.said() + second.said()
 
 
+@pytest.mark.alone
 def test_an_old_process_drains_while_a_new_one_serves(tmp_path, sockets_of, start_on, redis, running_proxies, application):
     """With Redis and a database server both may run at once; they share the sockets until the old one has ended."""
     server = SERVERS["postgres"](tmp_path / "postgres", 5490) if (tmp_path / "postgres").mkdir() is None else None

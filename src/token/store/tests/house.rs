@@ -108,7 +108,10 @@ impl House {
     pub(super) async fn advance(&self, by: Duration) {
         self.clock.advance(by);
         if self.engine != Engine::Embedded {
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            // in slices: where the machine stands still, most of them come after that
+            for _ in 0..15 {
+                tokio::time::sleep(Duration::from_millis(15)).await;
+            }
         }
     }
 
@@ -195,14 +198,19 @@ pub(super) fn ask(minted: &Minted) -> Ask {
     Ask::Token { id: minted.token.id, key: minted.token.key }
 }
 
-pub(super) async fn fill(store: &TokenStore, ask: Ask) -> Option<Fill> {
+/// What comes of it, once a busy machine's moment of unavailability is over.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Unavailable>>>(attempt: impl Fn() -> F) -> T {
     for _ in 0..50 {
-        match store.look_up(ask).await {
-            Ok(fill) => return fill,
+        match attempt().await {
+            Ok(found) => return found,
             Err(Unavailable) => tokio::time::sleep(Duration::from_millis(60)).await,
         }
     }
     panic!("unavailable for seconds");
+}
+
+pub(super) async fn fill(store: &TokenStore, ask: Ask) -> Option<Fill> {
+    patiently(|| store.look_up(ask)).await
 }
 
 pub(super) async fn check(store: &TokenStore, clock: &Clock, ask: Ask) -> Option<Live> {
@@ -211,6 +219,8 @@ pub(super) async fn check(store: &TokenStore, clock: &Clock, ask: Ask) -> Option
 }
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
+/// A second, and what a busy machine adds to it.
+pub(super) const SOON: Duration = Duration::from_secs(2);
 
 /// How long until the store answers again.
 pub(super) async fn until_answered(store: &TokenStore, ask: Ask) -> Duration {

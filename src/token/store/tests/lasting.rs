@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::Engine;
-use super::house::{House, KEY, SECOND, TTL, ask, fill};
+use super::house::{House, KEY, SECOND, SOON, TTL, ask, fill, patiently};
 use crate::clock::Clock;
 use crate::id::Id;
 use crate::token::embedded::Embedded;
@@ -41,7 +41,8 @@ pub(super) async fn a_slide_is_written_once_a_step_by_however_many(mut house: Ho
     let (minted, other) = (house.token().await, house.replica().await);
     let (name, mut ends) = (format!("{{gp}}:t:{}", minted.token.id), BTreeSet::new());
     let begun = Instant::now();
-    while begun.elapsed() < 2 * SECOND + SECOND / 2 {
+    while begun.elapsed() < 2 * SECOND + SECOND / 2 || ends.len() < 3 {
+        assert!(begun.elapsed() < 10 * SECOND, "{ends:?}");
         house.clock.advance(Duration::from_millis(100));
         tokio::time::sleep(Duration::from_millis(100)).await;
         for store in [house.store(), &other] {
@@ -53,7 +54,7 @@ pub(super) async fn a_slide_is_written_once_a_step_by_however_many(mut house: Ho
         }
     }
     let steps = usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
-    assert!((3..=steps + 1).contains(&ends.len()), "{ends:?} in {steps} steps");
+    assert!(ends.len() <= steps + 1, "{ends:?} in {steps} steps");
 }
 
 /// Redis: how many PEXPIREATs ran. Embedded: the idle end in the database.
@@ -102,11 +103,12 @@ pub(super) async fn an_unused_token_runs_out_and_a_used_one_does_not(mut house: 
 
 pub(super) async fn idle_ends_of_many(house: House) {
     let minted = house.token().await;
-    let ends = house.store().idle_ends(&[Id::from_bytes([9; 16]), minted.token.id]).await.unwrap();
+    let tokens = [Id::from_bytes([9; 16]), minted.token.id];
+    let ends = patiently(|| house.store().idle_ends(&tokens)).await;
     let [None, Some(end)] = ends[..] else { panic!("{ends:?}") };
-    // where Redis tells the time, a long round trip on a busy machine changes what we take it for
-    assert!(end.since(minted.idle_end).max(minted.idle_end.since(end)) < SECOND / 2, "{end:?} for {:?}", minted.idle_end);
-    assert_eq!(house.store().idle_ends(&[]).await.unwrap(), []);
+    // where Redis tells the time, what a busy machine takes changes what we take it for
+    assert!(end.since(minted.idle_end).max(minted.idle_end.since(end)) < TTL / 4, "{end:?} for {:?}", minted.idle_end);
+    assert_eq!(patiently(|| house.store().idle_ends(&[])).await, []);
 }
 
 pub(super) async fn a_restart_loses_nothing(mut house: House) {
@@ -168,7 +170,8 @@ async fn embedded_a_locked_database_keeps_nobody_waiting() {
     for found in checks.join_all().await {
         assert_eq!(found, Err(Unavailable));
     }
-    assert!(asked.elapsed() < Duration::from_millis(250), "{:?}", asked.elapsed());
+    // far from the seconds that the database waits for its lock
+    assert!(asked.elapsed() < SOON, "{:?}", asked.elapsed());
     assert!(!house.store().is_ready());
     drop(act);
     let begun = Instant::now();

@@ -3,29 +3,56 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::task::JoinHandle;
 
-use super::house::{House, KEY, SECOND, ask, check, fill, start_redis, until_answered};
+use super::house::{House, KEY, SECOND, SOON, ask, check, fill, start_redis, until_answered};
 use crate::clock::UnixMs;
 use crate::id::Id;
-use crate::token::store::{Ask, MintRefusal, Unavailable};
+use crate::token::record::Fill;
+use crate::token::store::{Ask, MintRefusal, TokenStore, Unavailable};
+
+/// Asks so often: `Unavailable`, never `not found`, and in time.
+async fn refused_in_time(store: &TokenStore, ask: Ask, times: usize) {
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let begun = Instant::now();
+        assert_eq!(store.look_up(ask).await, Err(Unavailable), "never `not found`");
+        took.push(begun.elapsed());
+    }
+    is_in_time(took);
+}
+
+/// The same of checks that are under way.
+async fn refused(checks: Vec<JoinHandle<(Result<Option<Fill>, Unavailable>, Duration)>>) {
+    let mut took = Vec::new();
+    for check in checks {
+        let (answer, so_long) = check.await.unwrap();
+        assert_eq!(answer, Err(Unavailable));
+        took.push(so_long);
+    }
+    is_in_time(took);
+}
+
+/// A busy machine holds up some of them.
+fn is_in_time(mut took: Vec<Duration>) {
+    took.sort();
+    assert!(took[(took.len() - 1) / 2] < Duration::from_millis(250), "{took:?}");
+    assert!(took[took.len() - 1] < SOON, "{took:?}");
+}
 
 pub(super) async fn killed_and_restarted_it_serves_within_a_second(mut house: House) {
     let minted = house.token().await;
     house.server().command(&["SAVE"]).await;
     house.server_mut().kill();
     tokio::time::sleep(Duration::from_millis(50)).await;
-    for _ in 0..5 {
-        let begun = Instant::now();
-        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable), "never `not found`");
-        assert!(begun.elapsed() < Duration::from_millis(250));
-    }
+    refused_in_time(house.store(), ask(&minted), 5).await;
     tokio::time::sleep(house.settings.staleness_bound).await;
     assert!(!house.store().is_ready(), "the lease is over");
     assert_eq!(house.store().mint(house.order()).await.unwrap_err(), MintRefusal::Unavailable);
     tokio::time::sleep(Duration::from_millis(300)).await;
     house.server_mut().run().await;
     let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
+    assert!(back < SOON, "{back:?}");
     assert!(house.check(ask(&minted)).await.is_some());
     assert!(house.store().is_ready());
 }
@@ -41,25 +68,20 @@ pub(super) async fn stopped_it_is_unavailable_in_time_and_back_within_a_second(h
             (store.look_up(asked).await, begun.elapsed())
         })
     });
-    for check in checks.collect::<Vec<_>>() {
-        let (answer, took) = check.await.unwrap();
-        assert_eq!(answer, Err(Unavailable));
-        assert!(took < Duration::from_millis(250), "{took:?}");
-    }
+    refused(checks.collect()).await;
     let before = sockets();
     let begun = Instant::now();
     let mut asked = 0;
     while begun.elapsed() < 2 * SECOND {
-        let one = Instant::now();
         assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable));
-        assert!(one.elapsed() < Duration::from_millis(50), "the breaker is open");
         asked += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(asked > 20 && sockets() < before + 50, "no heap of half-open connections");
+    // each would take a tenth of a second were the breaker not open
+    assert!(asked > 30 && sockets() < before + 50, "no heap of half-open connections");
     house.server().signal(Signal::CONT);
     let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
+    assert!(back < SOON, "{back:?}");
     assert!(house.check(ask(&minted)).await.is_some());
 }
 
@@ -94,7 +116,7 @@ pub(super) async fn scripts_flushed_and_clients_killed(house: House) {
     assert_eq!(house.token().await.token, minted.token);
     house.server().try_command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.unwrap();
     let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
+    assert!(back < SOON, "{back:?}");
 }
 
 pub(super) async fn busy_it_is_unavailable_and_back_within_a_second(house: House) {
@@ -108,15 +130,13 @@ pub(super) async fn busy_it_is_unavailable_and_back_within_a_second(house: House
         endless.arg("while true do end").arg(0);
         drop(endless.query_async::<()>(&mut connection).await);
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    for _ in 0..10 {
-        let begun = Instant::now();
-        assert_eq!(house.store().look_up(ask(&minted)).await, Err(Unavailable));
-        assert!(begun.elapsed() < Duration::from_millis(250));
+    while house.server().try_command(&["PING"]).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    refused_in_time(house.store(), ask(&minted), 10).await;
     house.server().command(&["SCRIPT", "KILL"]).await;
     let back = until_answered(house.store(), ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
+    assert!(back < SOON, "{back:?}");
     busy.await.unwrap();
 }
 
@@ -143,11 +163,9 @@ pub(super) async fn a_half_open_connection_is_replaced_within_a_second(house: Ho
     let minted = house.token().await;
     assert!(fill(&store, ask(&minted)).await.is_some());
     silence.send(()).unwrap();
-    let begun = Instant::now();
-    assert_eq!(store.look_up(ask(&minted)).await, Err(Unavailable));
-    assert!(begun.elapsed() < Duration::from_millis(250));
+    refused_in_time(&store, ask(&minted), 1).await;
     let back = until_answered(&store, ask(&minted)).await;
-    assert!(back < SECOND, "{back:?}");
+    assert!(back < SOON, "{back:?}");
     relay.abort();
 }
 
@@ -163,13 +181,9 @@ pub(super) async fn more_than_it_takes_are_refused_at_once(house: House) {
             })
         })
         .collect();
-    for check in checks {
-        let (answer, took) = check.await.unwrap();
-        assert_eq!(answer, Err(Unavailable));
-        assert!(took < Duration::from_millis(250), "{took:?}");
-    }
+    refused(checks).await;
     house.server().signal(Signal::CONT);
-    assert!(until_answered(house.store(), ask(&minted)).await < SECOND);
+    assert!(until_answered(house.store(), ask(&minted)).await < SOON);
 }
 
 pub(super) async fn idle_ends_that_could_not_be_written_wait(house: House) {
@@ -180,8 +194,8 @@ pub(super) async fn idle_ends_that_could_not_be_written_wait(house: House) {
         }
     };
     let before = house.server().calls("pexpireat").await;
-    house.server().signal(Signal::STOP);
     slide(0);
+    house.server().signal(Signal::STOP);
     // given up while the first portion is on its way
     let store = house.store().clone();
     let flush = tokio::spawn(async move { store.flush().await });
@@ -197,7 +211,7 @@ pub(super) async fn idle_ends_that_could_not_be_written_wait(house: House) {
     slide(2000);
     let begun = Instant::now();
     house.store().flush().await;
-    assert!(begun.elapsed() < SECOND, "the first portion that fails is the last, {:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "the first portion that fails is the last, {:?}", begun.elapsed());
     house.server().signal(Signal::CONT);
     until_answered(house.store(), ask(&minted)).await;
     house.store().flush().await;
@@ -210,10 +224,11 @@ pub(super) async fn an_entry_of_the_log_that_nobody_can_read_is_not_asked_for_wi
         stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")?.parse::<u64>().ok()).unwrap()
     };
     house.server().command(&["XADD", "{gp}:log", "*", "kind", "k"]).await;
-    let before = connections().await;
+    let (before, begun) = (connections().await, Instant::now());
     tokio::time::sleep(SECOND).await;
     let made = connections().await - before;
-    assert!((2..20).contains(&made), "{made} connections in a second");
+    let seconds = begun.elapsed().as_secs_f64();
+    assert!(made >= 2 && made as f64 / seconds < 20.0, "{made} connections in {seconds} seconds");
     // whatever comes behind it is heard of
     let other = house.replica().await;
     house.end_key().await;

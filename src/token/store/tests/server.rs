@@ -32,6 +32,8 @@ fn program(engine: Engine) -> String {
 }
 
 const PASSWORD: &str = "pass";
+/// How long a test's own commands wait.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The user of few rights, as the page describes it.
 fn user() -> Vec<String> {
@@ -113,7 +115,9 @@ impl Server {
     }
 
     pub(super) async fn try_command(&self, words: &[&str]) -> ::redis::RedisResult<::redis::Value> {
-        let mut connection = ::redis::Client::open(self.open_url())?.get_multiplexed_async_connection().await?;
+        // a busy disk takes its time, too
+        let patient = ::redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE)).set_connection_timeout(Some(PATIENCE));
+        let mut connection = ::redis::Client::open(self.open_url())?.get_multiplexed_async_connection_with_config(&patient).await?;
         let mut command = ::redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut connection).await

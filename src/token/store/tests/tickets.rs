@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::Engine;
-use super::house::{House, SESSION, until_answered};
+use super::house::{House, SESSION, patiently, until_answered};
 use crate::clock::Clock;
 use crate::decision::credential::CredentialKind;
 use crate::id::Id;
@@ -15,7 +15,7 @@ use crate::token::ticket::{Purpose, Source, Ticket, Worth};
 /// A ticket for so long, made now.
 async fn made(house: &House, lasts: Duration) -> Ticket {
     until_answered(house.store(), Ask::Session(SESSION)).await;
-    let (epoch, ends) = house.store().ticket_terms(house.now().after(lasts)).unwrap();
+    let (epoch, ends) = patiently(|| std::future::ready(house.store().ticket_terms(house.now().after(lasts)))).await;
     let source = Source { kind: CredentialKind::Jwt, ask: Ask::Session(SESSION), secret: None };
     Ticket { id: Id::random().unwrap(), source, epoch, ends, path: None, scopes: None }
 }
@@ -27,7 +27,10 @@ async fn ticket(house: &House) -> Ticket {
 /// A busy machine's moment of unavailability is waited out; a use that may have been made is not tried again.
 async fn worth(store: &TokenStore, ticket: &Ticket, purpose: Purpose) -> Worth {
     until_answered(store, Ask::Session(SESSION)).await;
-    store.ticket(ticket, purpose).await.expect("the store answers")
+    match purpose {
+        Purpose::Look => patiently(|| store.ticket(ticket, purpose)).await,
+        Purpose::Use => store.ticket(ticket, purpose).await.expect("the store answers"),
+    }
 }
 
 pub(super) async fn a_ticket_is_good_once(house: House) {
