@@ -22,8 +22,11 @@ async fn refused_in_time(store: &TokenStore, ask: Ask, times: usize) {
     is_in_time(took);
 }
 
+/// What a check came to, and how long it took.
+type Timed = (Result<Option<Fill>, Unavailable>, Duration);
+
 /// The same of checks that are under way.
-async fn refused(checks: Vec<JoinHandle<(Result<Option<Fill>, Unavailable>, Duration)>>) {
+async fn refused(checks: Vec<JoinHandle<Timed>>) {
     let mut took = Vec::new();
     for check in checks {
         let (answer, so_long) = check.await.unwrap();
